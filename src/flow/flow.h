@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The machine level: basic blocks over virtual registers. A register holds 64 bits, may be assigned
+// more than once, and is zero-extended from whatever was put into it. Wider values are several
+// registers. What an instruction does to the world outside (packet, context, maps) is named here and
+// spelled out by the hook's profile when it is emitted.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/id.h"
+#include "isa/program.h"
+
+namespace weir::flow {
+
+using Reg = Id<struct RegTag>;
+using BlockId = Id<struct BlockTag>;
+
+// Facts that the hook's context supplies. The words of a name are its 16 bytes as two native
+// 8-byte integers, zero-padded behind the first zero byte, zero where there is no device.
+enum class ContextKey : std::uint8_t {
+  mark,           // u32
+  iif,            // u32, 0 without a device
+  oif,            // u32, 0 without a device
+  iifname0,       // bytes 0 to 7
+  iifname1,       // bytes 8 to 15
+  oifname0,
+  oifname1,
+  length,         // u32: bytes from the first header of the hook on
+  linear_length,  // u32: how many of them lie in the linear part of the packet
+  pkttype,        // u8: skb->pkt_type as it stands
+  protocol,       // u16, network order in native load order
+  ct_info,        // u64: bits 0 to 2 enum ip_conntrack_info, bit 3 set when there is a connection
+};
+
+// One row an operation: name in the text form, and which operands it has (see flow/ops.def).
+enum class Op : std::uint8_t {
+#define WEIR_FLOW_OP(name, text, shape) name,
+#include "flow/ops.def"
+#undef WEIR_FLOW_OP
+};
+
+// Conditions of a branch; all unsigned, on 64 bits.
+enum class Condition : std::uint8_t { eq, ne, lt, le, gt, ge, set };
+
+struct Instruction {
+  Op op = Op::constant;
+  Reg dst;
+  Reg a;
+  Reg b;
+  std::uint64_t imm = 0;   // a constant, an offset, a key of the context, a counter, a rule
+  std::uint8_t size = 8;   // bytes, of loads
+  std::uint8_t key_size = 0;  // bytes, of map lookups
+  isa::MapIndex map;
+  std::vector<Reg> args;   // the words of a lookup key, in memory order
+
+  friend bool operator==(const Instruction&, const Instruction&) = default;
+};
+
+// How a block ends.
+struct Terminator {
+  enum class Kind : std::uint8_t {
+    none,    // not yet set: no verified function has it
+    jump,    // to `yes`
+    branch,  // on `a` condition `b` (or imm when b is not valid): `yes` or `no`
+    window,  // dst becomes a handle of `imm2` packet bytes from offset a + imm on, and `yes`;
+             // `no` when they reach beyond the packet. a not valid: from imm on.
+    ret,     // the packet's verdict: imm 0 drop, 1 accept
+  };
+  Kind kind = Kind::none;
+  Condition condition = Condition::eq;
+  Reg dst;
+  Reg a;
+  Reg b;
+  std::uint64_t imm = 0;
+  std::uint64_t imm2 = 0;
+  BlockId yes;
+  BlockId no;
+
+  friend bool operator==(const Terminator&, const Terminator&) = default;
+};
+
+struct Block {
+  std::vector<Instruction> instructions;
+  Terminator end;
+  std::int32_t rule = -1;  // into Function::rule_names; -1 is the code around the rules
+};
+
+struct Function {
+  std::string name;
+  std::vector<Block> blocks;  // the first one is the entry
+  std::uint32_t registers = 0;
+  std::vector<isa::MapSpec> maps;
+  std::vector<std::string> rule_names;
+
+  [[nodiscard]] Block& operator[](BlockId id) { return blocks.at(id.index()); }
+  [[nodiscard]] const Block& operator[](BlockId id) const { return blocks.at(id.index()); }
+  Reg new_register() { return Reg(registers++); }
+  BlockId new_block(std::int32_t rule = -1) {
+    blocks.push_back(Block{.rule = rule});
+    return BlockId(blocks.size() - 1);
+  }
+};
+
+[[nodiscard]] std::string_view to_string(Op op);
+[[nodiscard]] std::string_view to_string(Condition condition);
+[[nodiscard]] std::string_view to_string(ContextKey key);
+
+// What an operation has: d a destination, a and b registers, i an immediate, s a load size,
+// k a context key, m a map, g a list of arguments.
+[[nodiscard]] std::string_view shape(Op op);
+// Whether it changes anything but its destination.
+[[nodiscard]] bool has_effect(Op op);
+
+// The registers that an instruction or a terminator reads.
+[[nodiscard]] std::vector<Reg> uses(const Instruction& instruction);
+[[nodiscard]] std::vector<Reg> uses(const Terminator& end);
+// Where control may go from here: none, one or two blocks.
+[[nodiscard]] std::vector<BlockId> successors(const Terminator& end);
+
+// The text form, and back. See docs/flow.md for its grammar.
+[[nodiscard]] std::string print(const Function& function);
+[[nodiscard]] Result<Function> parse(std::string_view text, const std::string& file);
+
+// Checks that operands fit the operation, every block ends, every target exists, no register is read
+// before it is written on every path, and no loads leave their window. Throws InvariantError.
+void verify(const Function& function);
+
+}  // namespace weir::flow

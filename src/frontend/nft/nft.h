@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// nft scripts to IMR: libnftables loads the script into a scratch network namespace, libnftnl dumps
+// what the kernel then holds, and the nf_tables expressions themselves are translated.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "imr/imr.h"
+
+namespace weir::frontend::nft {
+
+struct Options {
+  // Index of an interface that the script names by iif or oif; no value: one is made up (from
+  // 1000000 on). By default if_nametoindex(3).
+  std::function<std::optional<std::uint32_t>(const std::string&)> interface_index;
+};
+
+// Reads a ruleset from `script`; `file` names it in messages. Errors of nft come back with
+// file:line:column; nothing outside the scratch namespace changes. The caller may be root or not
+// (then a user namespace is needed).
+[[nodiscard]] Result<imr::Ruleset> read_script(const std::string& script, const std::string& file,
+                                               const Options& options = {});
+
+}  // namespace weir::frontend::nft

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The reference evaluator: what a Unit means, straight and slow, statement by statement. It is a
+// judge of the compiler and shares no code with lowering. Sources: nft_do_chain() in
+// net/netfilter/nf_tables_core.c and the expressions beside it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "imr/imr.h"
+#include "packet/packet.h"
+
+namespace weir::imr {
+
+struct Outcome {
+  enum class Verdict : std::uint8_t { accept, drop, native };
+  Verdict verdict = Verdict::accept;
+  // The rule whose verdict ended the walk; none when a policy did. With several roots, of the last
+  // one that was walked.
+  std::optional<RuleId> decided_by;
+  // Every rule whose statements all ran, in order, repeats included.
+  std::vector<RuleId> matched;
+  // Counters that this packet passed, in order, repeats included. Each adds one packet and
+  // counted_bytes bytes.
+  std::vector<CounterId> counted;
+  std::uint64_t counted_bytes = 0;
+
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+// How the hook of the unit reads packets. At netfilter hooks the packet starts at its network
+// header, quirks of nf_tables included. At XDP it starts at the Ethernet header; up to two VLAN tags
+// are skipped; packets of other protocols than the unit's are accepted, and those whose IP header
+// cannot be parsed get the policy of each root, or `drop_unparsable` under a drop policy.
+struct EvaluatorOptions {
+  bool drop_unparsable = true;
+};
+
+[[nodiscard]] Outcome evaluate(const Unit& unit, const packet::Packet& packet,
+                               const EvaluatorOptions& options = {});
+
+}  // namespace weir::imr

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The intermediate representation of rules (IMR): what a firewall says, in terms of neither nft nor
+// iptables nor BPF. A Ruleset owns everything in flat arenas; all else holds ids into them.
+//
+// Values are byte strings in the order in which an nf_tables register holds them: packet bytes as
+// they stand in the packet, host-endian quantities (meta mark, iif, oif, length, ct state) in host
+// order. Comparisons are those of memcmp(3), as in net/netfilter/nft_cmp.c.
+//
+// A rule is a list of statements, run in order. A match that fails, or an expression whose value is
+// not there (a load beyond the packet, for instance), ends the rule: what stood before it has had
+// its effect (a counter), what stands behind it has none, and the next rule runs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/hook.h"
+#include "base/id.h"
+
+namespace weir::imr {
+
+using TableId = Id<struct TableTag>;
+using ChainId = Id<struct ChainTag>;
+using RuleId = Id<struct RuleTag>;
+using ExprId = Id<struct ExprTag>;
+using SetId = Id<struct SetTag>;
+using CounterId = Id<struct CounterTag>;
+
+constexpr std::size_t max_value_size = 64;  // bytes; NFT_REG32_COUNT registers of 4 in the kernel
+
+// ---- Expressions: each has a value of a fixed size, or no value for the packet at hand ----------
+
+enum class HeaderBase : std::uint8_t { link, network, transport };
+
+// `length` bytes at `offset` from a header. Without a value when they reach beyond the packet.
+// A transport load has none either where no transport header was found, and, unless
+// `in_later_fragments`, in a fragment other than the first. nf_tables reads aligned loads of 1, 2
+// and 4 bytes out of later fragments too (nft_payload_fast_eval in net/netfilter/nf_tables_core.c
+// does not look at the fragment offset); at hooks without that reference the flag has no effect.
+struct Payload {
+  HeaderBase base = HeaderBase::network;
+  std::uint16_t offset = 0;
+  std::uint16_t length = 0;
+  bool in_later_fragments = false;
+  friend bool operator==(const Payload&, const Payload&) = default;
+};
+
+// A header field by name, "tcp dport": a row of the table in packet/fields.def. The pass
+// resolve_fields turns it into a Payload and the guards that it needs.
+struct HeaderField {
+  std::string name;
+  friend bool operator==(const HeaderField&, const HeaderField&) = default;
+};
+
+// Facts about a packet that are not in its bytes. Sizes in bytes are given by value_size().
+enum class MetaKey : std::uint8_t {
+  l4proto,   // 1: last header of the IPv6 chain, or the IPv4 protocol; may be absent (IPv6)
+  nfproto,   // 1: Nfproto
+  protocol,  // 2, network order: ethertype
+  mark,      // 4, host order
+  iif,       // 4, host order; 0 where there is none
+  oif,       // 4, host order; 0 where there is none
+  iifname,   // 16, padded with zero bytes; all zero where there is none
+  oifname,   // 16, the same
+  length,    // 4, host order: bytes from the hook's own first header on
+  pkttype,   // 1: PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST, ...
+};
+struct Meta {
+  MetaKey key = MetaKey::l4proto;
+  friend bool operator==(const Meta&, const Meta&) = default;
+};
+
+// state: 4, host order; one bit of NF_CT_STATE_BIT(), invalid when there is no connection.
+enum class CtKey : std::uint8_t { state };
+struct Ct {
+  CtKey key = CtKey::state;
+  friend bool operator==(const Ct&, const Ct&) = default;
+};
+
+struct Immediate {
+  Bytes value;
+  friend bool operator==(const Immediate&, const Immediate&) = default;
+};
+
+// (source & mask) ^ flip, byte by byte; all three of one size.
+struct MaskXor {
+  ExprId source;
+  Bytes mask;
+  Bytes flip;
+  friend bool operator==(const MaskXor&, const MaskXor&) = default;
+};
+
+// A shift by 1 to 31 bits over the 4-byte words of the source, each word in host order, the first
+// word the most significant (nft_bitwise_eval_lshift). The size of the source is a multiple of 4,
+// or less than 4, when it counts as padded with zero bytes to 4 and the value has 4 bytes.
+struct Shift {
+  enum class Direction : std::uint8_t { left, right };
+  ExprId source;
+  Direction direction = Direction::left;
+  std::uint8_t bits = 0;
+  friend bool operator==(const Shift&, const Shift&) = default;
+};
+
+// Reverses the bytes of each `unit` (2, 4 or 8) bytes: hton and ntoh alike on these hosts.
+struct ByteSwap {
+  ExprId source;
+  std::uint8_t unit = 2;
+  friend bool operator==(const ByteSwap&, const ByteSwap&) = default;
+};
+
+using Expr = std::variant<Immediate, Payload, HeaderField, Meta, Ct, MaskXor, Shift, ByteSwap>;
+
+// ---- Statements ----------------------------------------------------------------------------------
+
+enum class Relop : std::uint8_t { eq, ne, lt, le, gt, ge };
+
+// Compares the first rhs.size() bytes of lhs (nft compares a prefix of a register for "eth*").
+struct Match {
+  ExprId lhs;
+  Relop op = Relop::eq;
+  Bytes rhs;
+  friend bool operator==(const Match&, const Match&) = default;
+};
+
+// from <= lhs <= to, or its opposite; the first from.size() bytes of lhs.
+struct MatchRange {
+  ExprId lhs;
+  bool inverted = false;
+  Bytes from;
+  Bytes to;
+  friend bool operator==(const MatchRange&, const MatchRange&) = default;
+};
+
+// Whether the first key_size bytes of `key` are in the set. A catch-all element makes it true.
+struct MatchSet {
+  ExprId key;
+  SetId set;
+  bool inverted = false;
+  friend bool operator==(const MatchSet&, const MatchSet&) = default;
+};
+
+struct Verdict {
+  enum class Kind : std::uint8_t {
+    accept,    // ends this base chain: the packet passes it
+    drop,      // ends the packet
+    continue_, // no effect
+    return_,   // to the rule behind the jump that led here, or to the policy
+    jump,      // to `chain`, and back
+    go_to,     // to `chain`, and back to where this chain would return to
+    queue,     // to userspace: no program can do it, native
+  };
+  Kind kind = Kind::accept;
+  ChainId chain;  // of jump and go_to
+  friend bool operator==(const Verdict&, const Verdict&) = default;
+};
+
+// The verdict that the map holds for the key; a missing key ends the rule.
+struct VerdictMap {
+  ExprId key;
+  SetId map;
+  friend bool operator==(const VerdictMap&, const VerdictMap&) = default;
+};
+
+struct VerdictStatement {
+  Verdict verdict;
+  friend bool operator==(const VerdictStatement&, const VerdictStatement&) = default;
+};
+
+struct Counter {
+  CounterId counter;
+  friend bool operator==(const Counter&, const Counter&) = default;
+};
+
+// What stays with the kernel, word for word, and why. Always the last statement of its rule.
+struct Native {
+  std::string text;
+  std::string reason;
+  friend bool operator==(const Native&, const Native&) = default;
+};
+
+using Statement = std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter,
+                               Native>;
+
+// ---- Rulesets ------------------------------------------------------------------------------------
+
+// Where a rule came from. Copies of a rule share it, and it never gets lost.
+struct Origin {
+  std::uint64_t handle = 0;  // nf_tables handle; 0 when there is none
+  SourceLocation location;
+  std::string text;  // as the user's tool lists it
+  std::string comment;
+  friend bool operator==(const Origin&, const Origin&) = default;
+};
+
+struct Rule {
+  ChainId chain;  // that it was written in (a copy of a chain keeps the name of the original)
+  Origin origin;
+  std::vector<Statement> statements;
+  std::uint32_t total_statements = 0;  // as written, the native ones included
+};
+
+struct BaseChain {
+  NfHook hook = NfHook::forward;
+  std::int32_t priority = 0;
+  bool drop_by_policy = false;
+  std::string type = "filter";       // filter, nat or route
+  std::vector<std::string> devices;  // of ingress chains
+  friend bool operator==(const BaseChain&, const BaseChain&) = default;
+};
+
+struct Table {
+  Family family = Family::ip;
+  std::string name;
+  bool dormant = false;
+  friend bool operator==(const Table&, const Table&) = default;
+};
+
+struct Chain {
+  TableId table;
+  std::string name;
+  std::optional<BaseChain> base;
+  std::vector<RuleId> rules;
+};
+
+struct Element {
+  Bytes key;   // lower end of an interval
+  Bytes last;  // upper end, inclusive; equal to key for a single value
+  std::optional<Verdict> verdict;  // of verdict maps
+  friend bool operator==(const Element&, const Element&) = default;
+};
+
+struct Set {
+  TableId table;
+  std::string name;
+  std::uint16_t key_size = 0;  // bytes
+  bool interval = false;
+  bool is_verdict_map = false;
+  bool anonymous = false;
+  std::string key_type;                // nft's name of it, for people: "ipv4_addr"
+  std::vector<Element> elements;       // ascending by key, never overlapping
+  std::optional<Element> catch_all;    // "*"; its key and last are empty
+  std::string native_reason;           // not empty: nothing that uses the set can be translated
+};
+
+struct CounterState {
+  RuleId rule;
+  std::uint64_t packets = 0;  // initial values, as written
+  std::uint64_t bytes = 0;
+};
+
+// An interface that the ruleset names by "iif" or "oif": its index is in the expressions.
+struct Interface {
+  std::string name;
+  std::uint32_t index = 0;
+  friend bool operator==(const Interface&, const Interface&) = default;
+};
+
+struct Ruleset {
+  std::vector<Table> tables;
+  std::vector<Chain> chains;
+  std::vector<Rule> rules;
+  std::vector<Set> sets;
+  std::vector<CounterState> counters;
+  std::vector<Interface> interfaces;
+  std::vector<Expr> exprs;
+
+  [[nodiscard]] const Table& operator[](TableId id) const { return tables.at(id.index()); }
+  [[nodiscard]] const Chain& operator[](ChainId id) const { return chains.at(id.index()); }
+  [[nodiscard]] const Rule& operator[](RuleId id) const { return rules.at(id.index()); }
+  [[nodiscard]] const Set& operator[](SetId id) const { return sets.at(id.index()); }
+  [[nodiscard]] const Expr& operator[](ExprId id) const { return exprs.at(id.index()); }
+  [[nodiscard]] Chain& operator[](ChainId id) { return chains.at(id.index()); }
+  [[nodiscard]] Rule& operator[](RuleId id) { return rules.at(id.index()); }
+  [[nodiscard]] Set& operator[](SetId id) { return sets.at(id.index()); }
+
+  // Appends to an arena and returns the new id.
+  TableId add(Table table);
+  ChainId add(Chain chain);
+  SetId add(Set set);
+  ExprId add(Expr expr);
+  CounterId add(CounterState counter);
+  RuleId add(Rule rule);  // also appends the rule to its chain
+};
+
+// What is compiled into one program, or one half of one: chains that decide one after another (a
+// packet passes if none drops it; an accept ends one chain, not the others), for one network
+// protocol, at one hook. The passes work on it.
+struct Unit {
+  Ruleset ruleset;
+  std::vector<ChainId> roots;
+  Nfproto nfproto = Nfproto::ipv4;
+  Hook hook;
+};
+
+// ---- Questions about it --------------------------------------------------------------------------
+
+// Bytes of the value of an expression. HeaderFields count as the bytes that hold the field.
+[[nodiscard]] std::size_t value_size(const Ruleset& ruleset, ExprId expr);
+[[nodiscard]] std::size_t value_size(MetaKey key);
+[[nodiscard]] std::string_view to_string(MetaKey key);
+[[nodiscard]] std::string_view to_string(HeaderBase base);
+[[nodiscard]] std::string_view to_string(Relop op);
+
+enum class Translation : std::uint8_t { full, partial, native };
+// full: no native statement. native: nothing before it. partial: something before it.
+[[nodiscard]] Translation translation(const Rule& rule);
+
+// "inet filter forward"
+[[nodiscard]] std::string qualified_name(const Ruleset& ruleset, ChainId chain);
+// The chain and those that its jumps, gotos and verdict maps reach, each once, `root` first.
+[[nodiscard]] std::vector<ChainId> reachable_chains(const Ruleset& ruleset, ChainId root);
+
+}  // namespace weir::imr

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// An eBPF program as weir makes it and as the engine and the kernel take it: instructions, maps,
+// and what has to be filled in where it is loaded (relocations).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/id.h"
+
+namespace weir::isa {
+
+// One 8-byte instruction slot (struct bpf_insn in linux/bpf.h). LD_IMM64 takes two of them.
+struct Insn {
+  std::uint8_t code = 0;
+  std::uint8_t dst = 0;  // 4 bits in the encoding
+  std::uint8_t src = 0;  // 4 bits in the encoding
+  std::int16_t off = 0;
+  std::int32_t imm = 0;
+
+  friend bool operator==(const Insn&, const Insn&) = default;
+};
+
+struct MapTag;
+using MapIndex = Id<MapTag>;  // into Object::maps
+
+// Numbers of enum bpf_map_type.
+enum class MapType : std::uint8_t {
+  hash = 1,
+  array = 2,
+  percpu_hash = 5,
+  percpu_array = 6,
+  lpm_trie = 11,
+};
+
+struct MapEntry {
+  Bytes key;
+  Bytes value;
+};
+
+// A map and what it holds when the program starts. Keys of arrays are native 4-byte indices.
+// LPM trie keys are {native 4-byte prefix length, data}, as in struct bpf_lpm_trie_key_u8.
+struct MapSpec {
+  std::string name;  // at most 15 characters, [A-Za-z0-9_.]
+  MapType type = MapType::array;
+  std::uint32_t key_size = 4;
+  std::uint32_t value_size = 0;
+  std::uint32_t max_entries = 0;
+  std::uint32_t flags = 0;  // BPF_F_NO_PREALLOC for LPM tries
+  std::vector<MapEntry> entries;
+};
+
+// Numbers of enum bpf_prog_type; the attach types are those that go with them.
+enum class ProgramType : std::uint8_t { socket_filter = 1, sched_cls = 3, xdp = 6, netfilter = 32 };
+
+// The immediate pair of an LD_IMM64 becomes the address of a map, or of byte `offset` in the value
+// of the single element of an array map.
+struct MapReference {
+  MapIndex map;
+};
+struct MapValueReference {
+  MapIndex map;
+  std::uint32_t offset = 0;
+};
+// A call (src = BPF_PSEUDO_KFUNC_CALL) gets the BTF id of the kernel function.
+struct KfuncReference {
+  std::string name;
+};
+// `off` of a load gets the byte offset of a member of a kernel structure (of the byte that holds
+// its first bit, for a bit field); in an ALU instruction, `imm` gets it. `addend` is added.
+struct FieldOffset {
+  std::string structure;  // "sk_buff"
+  std::string member;     // "mark", or a path: "zone.id"
+  std::int32_t addend = 0;
+};
+
+struct Relocation {
+  std::uint32_t insn = 0;  // index of the instruction slot
+  std::variant<MapReference, MapValueReference, KfuncReference, FieldOffset> what;
+};
+
+// From which rule an instruction came: rows in order of `insn`, each good up to the next row.
+struct OriginRow {
+  std::uint32_t insn = 0;
+  std::int32_t rule = -1;  // into Object::rule_names; -1 is the code around the rules
+};
+
+struct Program {
+  std::string name;  // at most 15 characters
+  ProgramType type = ProgramType::xdp;
+  std::vector<Insn> insns;
+  std::vector<Relocation> relocations;
+  std::vector<OriginRow> origins;
+};
+
+// What is compiled and loaded together: programs that share maps.
+struct Object {
+  std::vector<MapSpec> maps;
+  std::vector<Program> programs;
+  std::vector<std::string> rule_names;  // "inet filter forward handle 12"
+};
+
+}  // namespace weir::isa

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "base/hook.h"
+
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+TEST(Hook, NamesThereAndBack) {
+  for (const char* name : {"xdp", "xdp@eth0", "netfilter:prerouting", "netfilter:input",
+                           "netfilter:forward", "netfilter:output", "netfilter:postrouting"}) {
+    const auto hook = parse_hook(name);
+    ASSERT_TRUE(hook.has_value()) << name;
+    EXPECT_EQ(to_string(*hook), name);
+  }
+}
+
+TEST(Hook, WrongNamesSayWhatWasExpected) {
+  for (const char* name : {"", "xdp@", "netfilter", "netfilter:ingress", "netfilter:forward@eth0"}) {
+    EXPECT_FALSE(parse_hook(name).has_value()) << name;
+  }
+  EXPECT_EQ(parse_hook("ip:in").error().message,
+            "unknown hook 'ip:in', expected xdp, xdp@DEVICE or "
+            "netfilter:prerouting|input|forward|output|postrouting");
+}
+
+TEST(Hook, InetSeesBothProtocols) {
+  EXPECT_TRUE(sees(Family::inet, Nfproto::ipv6));
+  EXPECT_TRUE(sees(Family::ip, Nfproto::ipv4));
+  EXPECT_FALSE(sees(Family::ip, Nfproto::ipv6));
+  EXPECT_FALSE(sees(Family::arp, Nfproto::ipv4));
+}
+
+}  // namespace
+}  // namespace weir
