@@ -203,6 +203,7 @@ struct Rule {
   Origin origin;
   std::vector<Statement> statements;
   std::uint32_t total_statements = 0;  // as written, the native ones included
+  RuleId copy_of = {};                 // the rule as written, where a pass made this one of it
 };
 
 struct BaseChain {

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The whole compiler as a short ordered list of stages: IMR, passes, flow, passes, eBPF.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "flow/flow.h"
+#include "imr/imr.h"
+#include "isa/program.h"
+
+namespace weir::driver {
+
+// One program to be made, and where it belongs.
+struct Attachment {
+  Hook hook;
+  Nfproto nfproto = Nfproto::ipv4;  // of netfilter hooks; an XDP program serves both
+  std::int32_t priority = 0;        // of netfilter hooks
+  std::vector<imr::ChainId> roots;  // one at netfilter hooks; they decide one after another
+};
+
+// "inet/filter/forward"
+struct ChainName {
+  Family family = Family::inet;
+  std::string table;
+  std::string chain;
+};
+[[nodiscard]] Result<ChainName> parse_chain_name(std::string_view text);
+
+// What to compile for `hook`, or, without one, for the hook that each base chain names, in priority
+// order. `chains` selects at hooks other than netfilter; see the command line's contract. Dormant
+// tables have no hooks.
+[[nodiscard]] Result<std::vector<Attachment>> plan(const imr::Ruleset& ruleset,
+                                                   const std::optional<Hook>& hook,
+                                                   const std::vector<ChainName>& chains);
+
+struct Options {
+  std::vector<std::string> disabled_passes;
+  bool trace = false;            // record the rules that matched; for `test`
+  bool drop_unparsable = true;   // at XDP, under a drop policy
+  bool untrusted_memory = true;  // netfilter: kernels from 6.17 on; else dynptr slices
+  bool break_a_pass = false;     // tests only: one pass goes wrong, and every judge must notice
+};
+
+struct CompiledProgram {
+  Attachment attachment;
+  std::vector<imr::Unit> units;      // as the front end made them: what the evaluator judges by
+  std::vector<imr::Unit> optimized;  // after the IMR passes
+  flow::Function function;           // after the flow passes
+};
+
+// A trace is a 4-byte count and then that many (at most trace_capacity) 4-byte entries: a RuleId of
+// the source ruleset, with trace_decided set when its verdict ended a base chain; trace_policy when
+// a policy did. All native-endian, in the one element of the array map `trace`.
+constexpr std::uint32_t trace_capacity = 4096;
+constexpr std::uint32_t trace_decided = 0x80000000;
+constexpr std::uint32_t trace_policy = 0xffffffff;
+
+struct Compilation {
+  std::vector<CompiledProgram> programs;  // program i of `object` comes from programs[i]
+  isa::Object object;
+  // Per-CPU array: element i is {u64 packets, u64 bytes} of CounterId i of the source ruleset.
+  // Not valid when no program counts.
+  isa::MapIndex counters;
+  isa::MapIndex trace;
+};
+
+// Refuses rules that stay with the kernel (ErrorKind::partial, one note a rule) and expressions that
+// the hook cannot serve (input error that names them).
+[[nodiscard]] Result<Compilation> compile(const imr::Ruleset& ruleset,
+                                          const std::vector<Attachment>& attachments,
+                                          const Options& options = {});
+
+}  // namespace weir::driver
