@@ -4,7 +4,9 @@
 
 add_library(weir_flags INTERFACE)
 target_compile_options(weir_flags INTERFACE
-  -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wimplicit-fallthrough)
+  -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wimplicit-fallthrough
+  # Members that a designated initializer leaves out have defaults that are meant.
+  -Wno-missing-field-initializers)
 if(WEIR_SANITIZE)
   target_compile_options(weir_flags INTERFACE
     -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
