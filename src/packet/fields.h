@@ -11,16 +11,19 @@
 
 namespace weir::packet {
 
-enum class Layer : std::uint8_t { link, network, transport };
+// From where a header is counted. Headers of `extension` have no fixed place: they are found by
+// walking the IPv6 chain.
+enum class Layer : std::uint8_t { link, network, transport, extension };
 
 // A protocol whose header holds fields, and what must hold for a packet to carry it where the
 // fields are looked for.
 struct Protocol {
   std::string_view name;  // "tcp"
   Layer layer = Layer::network;
-  std::uint16_t header_size = 0;            // bytes, without options
-  std::optional<std::uint16_t> ethertype;   // of network protocols: 0x0800
-  std::optional<std::uint8_t> ip_protocol;  // of transport protocols: 6
+  std::uint16_t layer_offset = 0;  // of the header from its layer's start: 14 for vlan, else 0
+  std::uint16_t header_size = 0;   // bytes, without options
+  std::optional<std::uint16_t> ethertype;   // of network protocols and vlan: 0x0800
+  std::optional<std::uint8_t> ip_protocol;  // of transport protocols and extensions: 6
 };
 
 struct Field {

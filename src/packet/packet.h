@@ -22,8 +22,14 @@ enum class CtInfo : std::uint8_t {
 };
 
 // skb->pkt_type, linux/if_packet.h.
-enum class PacketType : std::uint8_t { host = 0, broadcast = 1, multicast = 2, otherhost = 3,
-                                       outgoing = 4, loopback = 5 };
+enum class PacketType : std::uint8_t {
+  host = 0,
+  broadcast = 1,
+  multicast = 2,
+  otherhost = 3,
+  outgoing = 4,
+  loopback = 5
+};
 
 struct Device {
   std::uint32_t index = 0;  // 0: there is none
@@ -32,16 +38,16 @@ struct Device {
 };
 
 struct Packet {
-  Bytes bytes;                     // from the first header that there is
+  Bytes bytes;                       // from the first header that there is
   std::uint32_t network_offset = 0;  // of the network header in `bytes`; 0: no link-layer header
-  std::uint16_t ethertype = 0;     // of the network header, host order: 0x0800
+  std::uint16_t ethertype = 0;       // of the network header, host order: 0x0800
   std::uint32_t mark = 0;
   Device in;
   Device out;
   PacketType type = PacketType::host;
-  bool has_connection = false;     // skb->_nfct holds a connection
+  bool has_connection = false;           // skb->_nfct holds a connection
   CtInfo ct_info = CtInfo::established;  // meaningful with a connection, or untracked without one
-  std::int64_t time_ns = 0;        // of its capture, since the epoch
+  std::int64_t time_ns = 0;              // of its capture, since the epoch
 
   // The bytes from the network header on: what a netfilter hook sees.
   [[nodiscard]] ByteView network() const { return ByteView(bytes).subspan(network_offset); }
