@@ -115,6 +115,15 @@ Bytes encode(std::span<const Insn> insns) {
   return bytes;
 }
 
+Insn decode_slot(ByteView slot) {
+  invariant(slot.size() == 8, "an instruction slot has 8 bytes");
+  return {.code = slot[0],
+          .dst = static_cast<std::uint8_t>(slot[1] & 15),
+          .src = static_cast<std::uint8_t>(slot[1] >> 4),
+          .off = static_cast<std::int16_t>(load_native(slot.subspan(2, 2))),
+          .imm = static_cast<std::int32_t>(load_native(slot.subspan(4, 4)))};
+}
+
 Result<std::vector<Insn>> decode(ByteView bytes) {
   if (bytes.size() % 8 != 0) {
     return input_error("eBPF code of " + std::to_string(bytes.size()) +
@@ -125,13 +134,7 @@ Result<std::vector<Insn>> decode(ByteView bytes) {
   bool second_half = false;
   for (std::size_t at = 0; at < bytes.size(); at += 8) {
     const ByteView slot = bytes.subspan(at, 8);
-    const Insn insn{
-        .code = slot[0],
-        .dst = static_cast<std::uint8_t>(slot[1] & 15),
-        .src = static_cast<std::uint8_t>(slot[1] >> 4),
-        .off = static_cast<std::int16_t>(load_native(slot.subspan(2, 2))),
-        .imm = static_cast<std::int32_t>(load_native(slot.subspan(4, 4))),
-    };
+    const Insn insn = decode_slot(slot);
     const std::string where = "slot " + std::to_string(at / 8) + ": ";
     if (second_half) {
       if (insn != Insn{.imm = insn.imm}) {

@@ -147,6 +147,8 @@ inline constexpr std::array opcode_table = {
 // struct bpf_insn, 8 bytes a slot.
 [[nodiscard]] std::array<std::uint8_t, 8> encode(const Insn& insn);
 [[nodiscard]] Bytes encode(std::span<const Insn> insns);
+// One slot out of 8 bytes, whatever they say.
+[[nodiscard]] Insn decode_slot(ByteView slot);
 // Slots that are no instruction, registers above r10, and half an instruction are input errors.
 [[nodiscard]] Result<std::vector<Insn>> decode(ByteView bytes);
 
