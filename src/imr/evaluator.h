@@ -18,9 +18,10 @@ struct Outcome {
   enum class Verdict : std::uint8_t { accept, drop, native };
   Verdict verdict = Verdict::accept;
   // The rule whose verdict ended the walk; none when a policy did. With several roots, of the last
-  // one that was walked.
+  // one that was walked. Of a native outcome: the rule that must stay with the kernel.
   std::optional<RuleId> decided_by;
-  // Every rule whose statements all ran, in order, repeats included.
+  // Every rule that no statement broke off, in order, repeats included: all its statements ran, or
+  // all up to its verdict. Copies count as the rules they are copies of, here and in decided_by.
   std::vector<RuleId> matched;
   // Counters that this packet passed, in order, repeats included. Each adds one packet and
   // counted_bytes bytes.

@@ -51,8 +51,10 @@ struct Payload {
   friend bool operator==(const Payload&, const Payload&) = default;
 };
 
-// A header field by name, "tcp dport": a row of the table in packet/fields.def. The pass
-// resolve_fields turns it into a Payload and the guards that it needs.
+// A header field by name, "tcp dport": a row of the table in packet/fields.def, of any layer but
+// that of the IPv6 extension headers. Its value are the whole bytes that hold the field; it has none
+// where the packet does not carry the field's protocol, nor, of a transport protocol, in a fragment
+// other than the first. The pass resolve_fields turns it into a Payload and the guards it needs.
 struct HeaderField {
   std::string name;
   friend bool operator==(const HeaderField&, const HeaderField&) = default;
@@ -204,6 +206,7 @@ struct Rule {
   std::vector<Statement> statements;
   std::uint32_t total_statements = 0;  // as written, the native ones included
   RuleId copy_of = {};                 // the rule as written, where a pass made this one of it
+  bool synthetic = false;              // made by a pass, of no rule: it never counts as matched
 };
 
 struct BaseChain {

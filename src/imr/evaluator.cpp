@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// evaluate(): nft_do_chain() in net/netfilter/nf_tables_core.c (Linux 6.18) and the expressions
+// beside it, over the nodes of imr.h.
+#include "imr/evaluator.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "imr/packet_view.h"
+#include "imr/visit.h"
+#include "packet/fields.h"
+
+namespace weir::imr {
+namespace {
+
+constexpr std::size_t jump_stack_size = 16;  // NFT_JUMP_STACK_SIZE
+
+// memcmp() over as many bytes as the right side has.
+int compare(ByteView left, ByteView right) {
+  invariant(right.size() <= left.size(), "comparison with more bytes than the value has");
+  return std::memcmp(left.data(), right.data(), right.size());
+}
+
+// The element of the set that holds the key, the catch-all element where no other does.
+const Element* find_element(const Set& set, ByteView value) {
+  invariant(set.key_size <= value.size(), "set key longer than the value");
+  const ByteView key = value.first(set.key_size);
+  for (const Element& element : set.elements) {
+    if (compare(key, element.key) >= 0 && compare(key, element.last) <= 0) return &element;
+  }
+  return set.catch_all ? &*set.catch_all : nullptr;
+}
+
+bool holds(Relop op, int difference) {
+  switch (op) {
+    case Relop::eq:
+      return difference == 0;
+    case Relop::ne:
+      return difference != 0;
+    case Relop::lt:
+      return difference < 0;
+    case Relop::le:
+      return difference <= 0;
+    case Relop::gt:
+      return difference > 0;
+    case Relop::ge:
+      return difference >= 0;
+  }
+  throw InvariantError("relop out of range");
+}
+
+// nft_bitwise_eval_lshift() and _rshift(): a carry runs through the words.
+Bytes shift(Bytes value, Shift::Direction direction, unsigned bits) {
+  invariant(bits >= 1 && bits <= 31, "shift by other than 1 to 31 bits");
+  if (value.size() < 4) value.resize(4);
+  invariant(value.size() % 4 == 0, "shift of other than whole words");
+  const std::size_t words = value.size() / 4;
+  std::uint32_t carry = 0;
+  for (std::size_t i = 0; i < words; ++i) {
+    const std::size_t at = 4 * (direction == Shift::Direction::left ? words - 1 - i : i);
+    std::uint32_t word = 0;
+    std::memcpy(&word, value.data() + at, 4);
+    const bool left = direction == Shift::Direction::left;
+    const std::uint32_t shifted = (left ? word << bits : word >> bits) | carry;
+    carry = left ? word >> (32 - bits) : word << (32 - bits);
+    std::memcpy(value.data() + at, &shifted, 4);
+  }
+  return value;
+}
+
+// How running a rule, or the chain it is in, ended.
+struct RuleEnd {
+  bool matched = false;
+  bool native = false;
+  Verdict verdict = {.kind = Verdict::Kind::continue_, .chain = {}};
+};
+
+class Evaluation {
+ public:
+  Evaluation(const Unit& unit, const packet::Packet& packet, const PacketView& view)
+      : unit_(unit), ruleset_(unit.ruleset), packet_(packet), view_(view) {
+    outcome_.counted_bytes = view.counted_bytes;
+  }
+
+  // Every root in turn, until one drops.
+  Outcome run() {
+    for (const ChainId root : unit_.roots) {
+      outcome_.verdict = walk(root);
+      if (outcome_.verdict != Outcome::Verdict::accept) break;
+    }
+    return std::move(outcome_);
+  }
+
+ private:
+  Outcome::Verdict walk(ChainId root);
+  RuleEnd run_rule(const Rule& rule);
+  std::optional<Bytes> value(ExprId expr) const;
+  std::optional<Bytes> meta(MetaKey key) const;
+  Bytes ct(CtKey key) const;
+  std::optional<Bytes> header_field(const HeaderField& field) const;
+  std::optional<std::uint8_t> packet_type() const;
+
+  // Whether a statement lets the rule go on; the verdict of a rule is left in `end`.
+  bool run_statement(const Statement& statement, RuleEnd& end);
+
+  RuleId as_written(RuleId id) const {
+    while (ruleset_[id].copy_of.valid()) id = ruleset_[id].copy_of;
+    return id;
+  }
+  void decide(RuleId rule) {
+    if (!ruleset_[rule].synthetic) outcome_.decided_by = as_written(rule);
+  }
+  bool at_xdp() const { return unit_.hook.kind == Hook::Kind::xdp; }
+
+  const Unit& unit_;
+  const Ruleset& ruleset_;
+  const packet::Packet& packet_;
+  const PacketView& view_;
+  Outcome outcome_;
+};
+
+Outcome::Verdict Evaluation::walk(ChainId root) {
+  struct Position {
+    ChainId chain;
+    std::size_t next = 0;
+  };
+  std::vector<Position> stack;
+  Position at{root, 0};
+  outcome_.decided_by.reset();
+  for (;;) {
+    const std::vector<RuleId>& rules = ruleset_[at.chain].rules;
+    Verdict verdict{.kind = Verdict::Kind::return_, .chain = {}};  // what the end of a chain means
+    RuleId rule;
+    if (at.next < rules.size()) {
+      rule = rules[at.next++];
+      const RuleEnd end = run_rule(ruleset_[rule]);
+      if (end.matched && !ruleset_[rule].synthetic) outcome_.matched.push_back(as_written(rule));
+      if (end.native || end.verdict.kind == Verdict::Kind::queue) {
+        decide(rule);
+        return Outcome::Verdict::native;
+      }
+      verdict = end.verdict;
+    }
+    switch (verdict.kind) {
+      case Verdict::Kind::accept:
+      case Verdict::Kind::drop:
+        decide(rule);
+        return verdict.kind == Verdict::Kind::accept ? Outcome::Verdict::accept
+                                                     : Outcome::Verdict::drop;
+      case Verdict::Kind::continue_:
+        break;
+      case Verdict::Kind::jump:
+        invariant(stack.size() < jump_stack_size, "more than 16 jumps deep");
+        stack.push_back(at);
+        at = {verdict.chain, 0};
+        break;
+      case Verdict::Kind::go_to:
+        at = {verdict.chain, 0};
+        break;
+      case Verdict::Kind::return_:
+        if (stack.empty()) {
+          const auto& base = ruleset_[root].base;
+          invariant(base.has_value(), "root is not a base chain");
+          return base->drop_by_policy ? Outcome::Verdict::drop : Outcome::Verdict::accept;
+        }
+        at = stack.back();
+        stack.pop_back();
+        break;
+      case Verdict::Kind::queue:
+        throw InvariantError("queue verdict was native above");
+    }
+  }
+}
+
+RuleEnd Evaluation::run_rule(const Rule& rule) {
+  RuleEnd end;
+  for (const Statement& statement : rule.statements) {
+    if (!run_statement(statement, end)) return end;
+    if (end.verdict.kind != Verdict::Kind::continue_) break;
+  }
+  end.matched = true;
+  return end;
+}
+
+bool Evaluation::run_statement(const Statement& statement, RuleEnd& end) {
+  return match_on(
+      statement,
+      [&](const Match& s) {
+        const auto lhs = value(s.lhs);
+        return lhs && holds(s.op, compare(*lhs, s.rhs));
+      },
+      [&](const MatchRange& s) {
+        const auto lhs = value(s.lhs);
+        if (!lhs) return false;
+        const bool inside = compare(*lhs, s.from) >= 0 && compare(*lhs, s.to) <= 0;
+        return inside != s.inverted;
+      },
+      [&](const MatchSet& s) {
+        const auto key = value(s.key);
+        return key && (find_element(ruleset_[s.set], *key) != nullptr) != s.inverted;
+      },
+      [&](const VerdictMap& s) {
+        const auto key = value(s.key);
+        const Element* element = key ? find_element(ruleset_[s.map], *key) : nullptr;
+        if (element == nullptr) return false;
+        invariant(element->verdict.has_value(), "verdict map element without a verdict");
+        end.verdict = *element->verdict;
+        return true;
+      },
+      [&](const VerdictStatement& s) {
+        end.verdict = s.verdict;
+        return true;
+      },
+      [&](const Counter& s) {
+        outcome_.counted.push_back(s.counter);
+        return true;
+      },
+      [&](const Native&) {
+        end.native = true;
+        return false;
+      });
+}
+
+std::optional<Bytes> Evaluation::value(ExprId expr) const {
+  using Value = std::optional<Bytes>;
+  return match_on(
+      ruleset_[expr], [](const Immediate& e) -> Value { return e.value; },
+      [&](const Payload& e) -> Value { return view_.load(e); },
+      [&](const HeaderField& e) -> Value { return header_field(e); },
+      [&](const Meta& e) -> Value { return meta(e.key); },
+      [&](const Ct& e) -> Value { return ct(e.key); },
+      [&](const MaskXor& e) -> Value {
+        Value source = value(e.source);
+        if (!source) return source;
+        invariant(e.mask.size() == source->size() && e.flip.size() == source->size(),
+                  "mask and flip of other sizes than their source");
+        for (std::size_t i = 0; i < source->size(); ++i) {
+          (*source)[i] = static_cast<std::uint8_t>(((*source)[i] & e.mask[i]) ^ e.flip[i]);
+        }
+        return source;
+      },
+      [&](const Shift& e) -> Value {
+        Value source = value(e.source);
+        if (!source) return source;
+        return shift(std::move(*source), e.direction, e.bits);
+      },
+      [&](const ByteSwap& e) -> Value {
+        Value source = value(e.source);
+        if (!source) return source;
+        invariant(e.unit != 0 && source->size() % e.unit == 0, "byte swap of broken units");
+        for (auto at = source->begin(); at != source->end(); at += e.unit) {
+          std::reverse(at, at + e.unit);
+        }
+        return source;
+      });
+}
+
+// nft_meta_get_eval() in net/netfilter/nft_meta.c.
+std::optional<Bytes> Evaluation::meta(MetaKey key) const {
+  const auto name = [](const packet::Device& device) {
+    invariant(device.name.size() < 16, "interface name of more than 15 bytes");
+    Bytes out(16);
+    std::copy(device.name.begin(), device.name.end(), out.begin());
+    return out;
+  };
+  const auto only_at_netfilter = [&] {
+    invariant(!at_xdp(), "XDP knows no meta " + std::string(to_string(key)));
+  };
+  switch (key) {
+    case MetaKey::l4proto:
+      if (!view_.has_transport) return std::nullopt;
+      return Bytes{view_.l4proto};
+    case MetaKey::nfproto:
+      return Bytes{static_cast<std::uint8_t>(unit_.nfproto)};
+    case MetaKey::protocol:
+      return unit_.nfproto == Nfproto::ipv4 ? Bytes{0x08, 0x00} : Bytes{0x86, 0xdd};
+    case MetaKey::mark:
+      only_at_netfilter();
+      return native_bytes(packet_.mark, 4);
+    case MetaKey::iif:
+      return native_bytes(packet_.in.index, 4);
+    case MetaKey::oif:
+      only_at_netfilter();
+      return native_bytes(packet_.out.index, 4);
+    case MetaKey::iifname:
+      return name(packet_.in);
+    case MetaKey::oifname:
+      only_at_netfilter();
+      return name(packet_.out);
+    case MetaKey::length:
+      return native_bytes(view_.counted_bytes, 4);
+    case MetaKey::pkttype: {
+      only_at_netfilter();
+      const auto type = packet_type();
+      if (!type) return std::nullopt;
+      return Bytes{*type};
+    }
+  }
+  throw InvariantError("meta key out of range");
+}
+
+// nft_meta_get_eval_pkttype_lo(): looped packets are told by their destination.
+std::optional<std::uint8_t> Evaluation::packet_type() const {
+  if (packet_.type != packet::PacketType::loopback) return static_cast<std::uint8_t>(packet_.type);
+  constexpr auto broadcast = static_cast<std::uint8_t>(packet::PacketType::broadcast);
+  constexpr auto multicast = static_cast<std::uint8_t>(packet::PacketType::multicast);
+  if (unit_.nfproto == Nfproto::ipv6) return multicast;
+  if (view_.network.size() < 20) return std::nullopt;
+  return (view_.network[16] & 0xf0) == 0xe0 ? multicast : broadcast;
+}
+
+// nft_ct_get_eval() in net/netfilter/nft_ct.c, NF_CT_STATE_BIT() in nf_conntrack_common.h.
+Bytes Evaluation::ct(CtKey key) const {
+  invariant(!at_xdp(), "XDP knows no connections");
+  switch (key) {
+    case CtKey::state: {
+      constexpr std::uint32_t invalid_bit = 1;
+      constexpr std::uint32_t untracked_bit = 64;
+      constexpr unsigned reply_offset = 3;  // IP_CT_IS_REPLY
+      if (packet_.has_connection) {
+        return native_bytes(1U << (static_cast<unsigned>(packet_.ct_info) % reply_offset + 1), 4);
+      }
+      return native_bytes(
+          packet_.ct_info == packet::CtInfo::untracked ? untracked_bit : invalid_bit, 4);
+    }
+  }
+  throw InvariantError("ct key out of range");
+}
+
+// The bytes that hold a named field, if the packet carries its protocol; in later fragments no
+// transport field is there.
+std::optional<Bytes> Evaluation::header_field(const HeaderField& named) const {
+  const packet::Field* field = packet::find_field(named.name);
+  invariant(field != nullptr, "unknown header field " + named.name);
+  const packet::Protocol& protocol = *field->protocol;
+  Payload place{.base = HeaderBase::link,
+                .offset = static_cast<std::uint16_t>(protocol.layer_offset + field->byte_offset()),
+                .length = field->byte_length(),
+                .in_later_fragments = false};
+  switch (protocol.layer) {
+    case packet::Layer::link:
+      // Of a protocol behind the Ethernet header, its ethertype must say so.
+      if (protocol.ethertype) {
+        const auto type = view_.load({.base = HeaderBase::link, .offset = 12, .length = 2});
+        if (!type || load_big_endian(*type) != *protocol.ethertype) return std::nullopt;
+      }
+      break;
+    case packet::Layer::network:
+      place.base = HeaderBase::network;
+      if (protocol.ethertype != (unit_.nfproto == Nfproto::ipv4 ? 0x0800 : 0x86dd)) {
+        return std::nullopt;
+      }
+      break;
+    case packet::Layer::transport:
+      place.base = HeaderBase::transport;
+      if (!view_.has_transport || protocol.ip_protocol != view_.l4proto) return std::nullopt;
+      break;
+    case packet::Layer::extension:
+      throw InvariantError("header field without a fixed place: " + named.name);
+  }
+  return view_.load(place);
+}
+
+// No rule runs: every root answers by its policy, until one drops.
+Outcome by_policies(const Unit& unit, const PacketView& view, bool drop_unparsable) {
+  Outcome outcome;
+  outcome.counted_bytes = view.counted_bytes;
+  for (const ChainId root : unit.roots) {
+    const auto& base = unit.ruleset[root].base;
+    invariant(base.has_value(), "root is not a base chain");
+    if (base->drop_by_policy && drop_unparsable) {
+      outcome.verdict = Outcome::Verdict::drop;
+      break;
+    }
+  }
+  return outcome;
+}
+
+}  // namespace
+
+Outcome evaluate(const Unit& unit, const packet::Packet& packet, const EvaluatorOptions& options) {
+  if (unit.hook.kind == Hook::Kind::netfilter) {
+    const PacketView view = view_at_netfilter(packet, unit.nfproto);
+    return Evaluation(unit, packet, view).run();
+  }
+  const FrameView frame = view_at_xdp(packet, unit.nfproto);
+  switch (frame.kind) {
+    case FrameView::Kind::other_protocol: {
+      Outcome outcome;
+      outcome.counted_bytes = packet.bytes.size();
+      return outcome;
+    }
+    case FrameView::Kind::unparsable:
+      return by_policies(unit, frame.view, options.drop_unparsable);
+    case FrameView::Kind::parsed:
+      return Evaluation(unit, packet, frame.view).run();
+  }
+  throw InvariantError("frame kind out of range");
+}
+
+}  // namespace weir::imr
