@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// load(): maps, relocations, programs.
+#include <linux/bpf.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "isa/isa.h"
+#include "kernel/btf.h"
+#include "kernel/log.h"
+#include "kernel/maps.h"
+#include "kernel/syscall.h"
+
+namespace weir::kernel {
+
+namespace {
+
+// Fills in what one relocation stands for.
+struct Relocator {
+  const std::vector<Fd>& maps;
+  std::vector<isa::Insn>& insns;
+  std::uint32_t at;
+
+  [[nodiscard]] isa::Insn& insn() const { return insns.at(at); }
+
+  [[nodiscard]] Status point_to_map(isa::MapIndex map, std::uint8_t kind,
+                                    std::uint32_t offset) const {
+    invariant(insn().code == (BPF_LD | BPF_IMM | BPF_DW) && at + 1 < insns.size(),
+              "a map is referred to by something else than a 64-bit immediate");
+    insn().src = kind;
+    insn().imm = maps.at(map.index()).get();
+    insns[at + 1].imm = static_cast<std::int32_t>(offset);
+    return {};
+  }
+
+  Status operator()(const isa::MapReference& reference) const {
+    return point_to_map(reference.map, BPF_PSEUDO_MAP_FD, 0);
+  }
+
+  Status operator()(const isa::MapValueReference& reference) const {
+    return point_to_map(reference.map, BPF_PSEUDO_MAP_VALUE, reference.offset);
+  }
+
+  Status operator()(const isa::KfuncReference& reference) const {
+    invariant(insn().code == (BPF_JMP | BPF_CALL),
+              "a kernel function in something else than a call");
+    WEIR_TRY(btf, KernelBtf::get());
+    WEIR_TRY(id, btf->function_id(reference.name));
+    insn().src = BPF_PSEUDO_KFUNC_CALL;
+    insn().imm = id;
+    return {};
+  }
+
+  Status operator()(const isa::FieldOffset& field) const {
+    WEIR_TRY(btf, KernelBtf::get());
+    WEIR_TRY(offset, btf->member_offset(field.structure, field.member));
+    const std::int64_t value = std::int64_t{offset} + field.addend;
+    const auto instruction_class = BPF_CLASS(insn().code);
+    if (instruction_class == BPF_ALU || instruction_class == BPF_ALU64) {
+      insn().imm = static_cast<std::int32_t>(value);
+      return {};
+    }
+    if (value < INT16_MIN || value > INT16_MAX) {
+      return system_error(field.structure + "." + field.member + " lies at offset " +
+                          std::to_string(value) + " in this kernel, out of a load's reach");
+    }
+    insn().off = static_cast<std::int16_t>(value);
+    return {};
+  }
+};
+
+ProgLoadAttr load_attributes(const isa::Program& program, const Bytes& code) {
+  ProgLoadAttr attr{.prog_type = static_cast<std::uint32_t>(program.type),
+                    .insn_cnt = static_cast<std::uint32_t>(code.size() / 8),
+                    .insns = user_pointer(code.data()),
+                    .license = user_pointer(program_license)};
+  copy_object_name(program.name, attr.prog_name);
+  switch (program.type) {
+    case isa::ProgramType::xdp:
+      attr.expected_attach_type = attach_xdp_type;
+      break;
+    case isa::ProgramType::netfilter:
+      attr.expected_attach_type = attach_netfilter_type;
+      break;
+    case isa::ProgramType::socket_filter:
+    case isa::ProgramType::sched_cls:
+      break;
+  }
+  return attr;
+}
+
+// Loads once more, with a log. A log that does not fit gives ENOSPC; since 6.4 its end is kept, and
+// the end is what tells, so that growing stops somewhere.
+std::string verifier_log(ProgLoadAttr attr) {
+  constexpr std::size_t largest = std::size_t{16} << 20;
+  for (std::size_t size = std::size_t{64} << 10;; size *= 4) {
+    std::string log(size, '\0');
+    attr.log_level = 1;
+    attr.log_size = static_cast<std::uint32_t>(size);
+    attr.log_buf = user_pointer(log.data());
+    const Fd loaded(bpf(Command::prog_load, attr));
+    if (loaded.get() == -ENOSPC && size < largest) continue;
+    log.resize(std::strlen(log.c_str()));
+    return log;
+  }
+}
+
+Result<Fd> load_program(const isa::Program& program, const std::vector<Fd>& maps,
+                        const std::vector<std::string>& rule_names) {
+  auto insns = program.insns;
+  for (const auto& relocation : program.relocations) {
+    WEIR_CHECK(std::visit(Relocator{.maps = maps, .insns = insns, .at = relocation.insn},
+                          relocation.what));
+  }
+  const Bytes code = isa::encode(insns);
+  auto attr = load_attributes(program, code);
+  Fd loaded(bpf(Command::prog_load, attr));
+  if (loaded.valid()) return loaded;
+
+  auto error = system_error("the kernel refused program " + program.name + " (" +
+                                std::to_string(insns.size()) + " instructions)",
+                            -loaded.get());
+  error.error().notes = telling_lines(verifier_log(attr), program, rule_names);
+  return error;
+}
+
+}  // namespace
+
+Result<LoadedObject> load(const isa::Object& object) {
+  LoadedObject loaded;
+  for (const auto& spec : object.maps) {
+    WEIR_TRY(map, create_map(spec));
+    loaded.maps.push_back(std::move(map));
+  }
+  for (const auto& program : object.programs) {
+    WEIR_TRY(fd, load_program(program, loaded.maps, object.rule_names));
+    loaded.programs.push_back(std::move(fd));
+  }
+  return loaded;
+}
+
+Result<std::uint32_t> verified_instructions(const Fd& program) {
+  bpf_prog_info info{};
+  WEIR_CHECK(object_info(program, &info, sizeof(info)));
+  return info.verified_insns;
+}
+
+Result<std::uint32_t> program_id(const Fd& program) {
+  bpf_prog_info info{};
+  WEIR_CHECK(object_info(program, &info, sizeof(info)));
+  return info.id;
+}
+
+}  // namespace weir::kernel
