@@ -2,8 +2,8 @@
 //
 // The machine level: basic blocks over virtual registers. A register holds 64 bits, may be assigned
 // more than once, and is zero-extended from whatever was put into it. Wider values are several
-// registers. What an instruction does to the world outside (packet, context, maps) is named here and
-// spelled out by the hook's profile when it is emitted.
+// registers. What an instruction does to the world outside (packet, context, maps) is named here
+// and spelled out by the hook's profile when it is emitted.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,11 @@ using BlockId = Id<struct BlockTag>;
 // Facts that the hook's context supplies. The words of a name are its 16 bytes as two native
 // 8-byte integers, zero-padded behind the first zero byte, zero where there is no device.
 enum class ContextKey : std::uint8_t {
-  mark,           // u32
-  iif,            // u32, 0 without a device
-  oif,            // u32, 0 without a device
-  iifname0,       // bytes 0 to 7
-  iifname1,       // bytes 8 to 15
+  mark,      // u32
+  iif,       // u32, 0 without a device
+  oif,       // u32, 0 without a device
+  iifname0,  // bytes 0 to 7
+  iifname1,  // bytes 8 to 15
   oifname0,
   oifname1,
   length,         // u32: bytes from the first header of the hook on
@@ -52,11 +52,11 @@ struct Instruction {
   Reg dst;
   Reg a;
   Reg b;
-  std::uint64_t imm = 0;   // a constant, an offset, a key of the context, a counter, a rule
-  std::uint8_t size = 8;   // bytes, of loads
+  std::uint64_t imm = 0;      // a constant, an offset, a key of the context, a counter, a rule
+  std::uint8_t size = 8;      // bytes, of loads
   std::uint8_t key_size = 0;  // bytes, of map lookups
   isa::MapIndex map;
-  std::vector<Reg> args;   // the words of a lookup key, in memory order
+  std::vector<Reg> args;  // the words of a lookup key, in memory order
 
   friend bool operator==(const Instruction&, const Instruction&) = default;
 };
@@ -85,8 +85,8 @@ struct Terminator {
 };
 
 struct Block {
-  std::vector<Instruction> instructions;
-  Terminator end;
+  std::vector<Instruction> instructions = {};
+  Terminator end = {};
   std::int32_t rule = -1;  // into Function::rule_names; -1 is the code around the rules
 };
 
@@ -126,8 +126,8 @@ struct Function {
 [[nodiscard]] std::string print(const Function& function);
 [[nodiscard]] Result<Function> parse(std::string_view text, const std::string& file);
 
-// Checks that operands fit the operation, every block ends, every target exists, no register is read
-// before it is written on every path, and no loads leave their window. Throws InvariantError.
+// Checks that operands fit the operation, every block ends, every target exists, no register is
+// read before it is written on every path, and no loads leave their window. Throws InvariantError.
 void verify(const Function& function);
 
 }  // namespace weir::flow

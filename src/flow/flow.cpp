@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What the rows of flow/ops.def say, as functions: names, shapes, effects, operands.
+#include "flow/flow.h"
+
+#include <array>
+
+namespace weir::flow {
+
+namespace {
+
+struct Row {
+  std::string_view text;
+  std::string_view shape;
+};
+
+constexpr auto rows = std::to_array<Row>({
+#define WEIR_FLOW_OP(name, text, shape) {text, shape},
+#include "flow/ops.def"
+#undef WEIR_FLOW_OP
+});
+
+const Row& row(Op op) {
+  return rows.at(static_cast<std::size_t>(op));
+}
+
+}  // namespace
+
+std::string_view to_string(Op op) {
+  return row(op).text;
+}
+std::string_view shape(Op op) {
+  return row(op).shape;
+}
+
+// An operation is worth running for its destination alone, or has none and acts on a map.
+bool has_effect(Op op) {
+  return !row(op).shape.starts_with('d');
+}
+
+std::string_view to_string(Condition condition) {
+  switch (condition) {
+    case Condition::eq:
+      return "eq";
+    case Condition::ne:
+      return "ne";
+    case Condition::lt:
+      return "lt";
+    case Condition::le:
+      return "le";
+    case Condition::gt:
+      return "gt";
+    case Condition::ge:
+      return "ge";
+    case Condition::set:
+      return "set";
+  }
+  throw InvariantError("no such condition");
+}
+
+std::string_view to_string(ContextKey key) {
+  switch (key) {
+    case ContextKey::mark:
+      return "mark";
+    case ContextKey::iif:
+      return "iif";
+    case ContextKey::oif:
+      return "oif";
+    case ContextKey::iifname0:
+      return "iifname0";
+    case ContextKey::iifname1:
+      return "iifname1";
+    case ContextKey::oifname0:
+      return "oifname0";
+    case ContextKey::oifname1:
+      return "oifname1";
+    case ContextKey::length:
+      return "length";
+    case ContextKey::linear_length:
+      return "linear_length";
+    case ContextKey::pkttype:
+      return "pkttype";
+    case ContextKey::protocol:
+      return "protocol";
+    case ContextKey::ct_info:
+      return "ct_info";
+  }
+  throw InvariantError("no such context key");
+}
+
+std::vector<Reg> uses(const Instruction& instruction) {
+  std::vector<Reg> out;
+  if (instruction.a.valid()) out.push_back(instruction.a);
+  if (instruction.b.valid()) out.push_back(instruction.b);
+  out.insert(out.end(), instruction.args.begin(), instruction.args.end());
+  return out;
+}
+
+std::vector<Reg> uses(const Terminator& end) {
+  std::vector<Reg> out;
+  if (end.a.valid()) out.push_back(end.a);
+  if (end.b.valid()) out.push_back(end.b);
+  return out;
+}
+
+std::vector<BlockId> successors(const Terminator& end) {
+  switch (end.kind) {
+    case Terminator::Kind::none:
+    case Terminator::Kind::ret:
+      return {};
+    case Terminator::Kind::jump:
+      return {end.yes};
+    case Terminator::Kind::branch:
+    case Terminator::Kind::window:
+      return {end.yes, end.no};
+  }
+  throw InvariantError("no such terminator");
+}
+
+}  // namespace weir::flow
