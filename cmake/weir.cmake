@@ -34,3 +34,10 @@ function(weir_test name)
   target_compile_definitions(${name} PRIVATE WEIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
+
+# weir_fuzzer(NAME source LINK libraries...): a libFuzzer program; only in builds with WEIR_FUZZ.
+function(weir_fuzzer name)
+  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE weir_flags ${arg_LINK} -fsanitize=fuzzer)
+endfunction()
