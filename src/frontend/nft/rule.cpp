@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "frontend/nft/rule.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "frontend/nft/registers.h"
+
+namespace weir::frontend::nft {
+namespace {
+
+// Why an expression is not translated; empty when it was.
+using Reason = std::string;
+
+constexpr std::size_t word_bits = 32;
+
+bool has(const nftnl_expr* expr, std::uint16_t attribute) {
+  return nftnl_expr_is_set(expr, attribute);
+}
+
+std::uint32_t number(const nftnl_expr* expr, std::uint16_t attribute) {
+  return nftnl_expr_get_u32(expr, attribute);
+}
+
+Bytes data(const nftnl_expr* expr, std::uint16_t attribute) {
+  std::uint32_t size = 0;
+  const auto* bytes = static_cast<const std::uint8_t*>(nftnl_expr_get(expr, attribute, &size));
+  return bytes == nullptr ? Bytes() : Bytes(bytes, bytes + size);
+}
+
+std::string_view name_of(const nftnl_expr* expr) {
+  return nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
+}
+
+// "[ limit rate 5/second burst 5 packets ]", as nft --debug=netlink prints it.
+std::string debug_text(const nftnl_expr* expr) {
+  std::array<char, 4096> buffer;
+  const int size = nftnl_expr_snprintf(buffer.data(), buffer.size(), expr, NFTNL_OUTPUT_DEFAULT, 0);
+  std::string text(buffer.data(),
+                   std::clamp<std::size_t>(size < 0 ? 0 : size, 0, buffer.size() - 1));
+  while (text.ends_with(' ')) text.pop_back();
+  return "[ " + std::string(name_of(expr)) + (text.empty() ? "" : " " + text) + " ]";
+}
+
+// The second word of "load cpu => reg 1" and "set mark with reg 1".
+std::string key_in_text(const nftnl_expr* expr) {
+  const std::string text = debug_text(expr);
+  std::size_t at = 0;
+  for (int skipped = 0; skipped < 3 && at != std::string::npos; ++skipped) {
+    at = text.find(' ', at);
+    if (at != std::string::npos) ++at;
+  }
+  if (at == std::string::npos) return "?";
+  return text.substr(at, text.find(' ', at) - at);
+}
+
+// Loads and conversions only fill registers; everything else does something of its own.
+bool is_statement(const nftnl_expr* expr) {
+  constexpr std::array<std::string_view, 11> loads = {"bitwise", "byteorder", "rt",   "socket",
+                                                      "fib",     "osf",       "hash", "numgen",
+                                                      "tunnel",  "xfrm",      "inner"};
+  const std::string_view name = name_of(expr);
+  if (name == "payload") return has(expr, NFTNL_EXPR_PAYLOAD_SREG);
+  if (name == "meta") return has(expr, NFTNL_EXPR_META_SREG);
+  if (name == "ct") return has(expr, NFTNL_EXPR_CT_SREG);
+  if (name == "exthdr") return has(expr, NFTNL_EXPR_EXTHDR_SREG);
+  if (name == "immediate") return number(expr, NFTNL_EXPR_IMM_DREG) == NFT_REG_VERDICT;
+  return std::ranges::find(loads, name) == loads.end();
+}
+
+std::optional<imr::MetaKey> meta_key(std::uint32_t key) {
+  switch (key) {
+    case NFT_META_L4PROTO:
+      return imr::MetaKey::l4proto;
+    case NFT_META_NFPROTO:
+      return imr::MetaKey::nfproto;
+    case NFT_META_PROTOCOL:
+      return imr::MetaKey::protocol;
+    case NFT_META_MARK:
+      return imr::MetaKey::mark;
+    case NFT_META_IIF:
+      return imr::MetaKey::iif;
+    case NFT_META_OIF:
+      return imr::MetaKey::oif;
+    case NFT_META_IIFNAME:
+      return imr::MetaKey::iifname;
+    case NFT_META_OIFNAME:
+      return imr::MetaKey::oifname;
+    case NFT_META_LEN:
+      return imr::MetaKey::length;
+    case NFT_META_PKTTYPE:
+      return imr::MetaKey::pkttype;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<imr::Relop> relop(std::uint32_t op) {
+  switch (op) {
+    case NFT_CMP_EQ:
+      return imr::Relop::eq;
+    case NFT_CMP_NEQ:
+      return imr::Relop::ne;
+    case NFT_CMP_LT:
+      return imr::Relop::lt;
+    case NFT_CMP_LTE:
+      return imr::Relop::le;
+    case NFT_CMP_GT:
+      return imr::Relop::gt;
+    case NFT_CMP_GTE:
+      return imr::Relop::ge;
+    default:
+      return std::nullopt;
+  }
+}
+
+// Whether an operand of `size` bytes in a register can be compared by the bytes that the value has
+// alone: what it reads behind them are zeros, and zeros are what they are compared with. memcmp()
+// then finds no difference there, whatever the operator.
+bool rest_is_zero(const Value& value, const Bytes& operand) {
+  if (operand.size() <= value.size) return true;
+  return operand.size() <= value.zero_end &&
+         std::all_of(operand.begin() + static_cast<std::ptrdiff_t>(value.size), operand.end(),
+                     [](std::uint8_t byte) { return byte == 0; });
+}
+
+Bytes prefix(Bytes bytes, std::size_t size) {
+  if (bytes.size() > size) bytes.resize(size);
+  return bytes;
+}
+
+class Translator {
+ public:
+  Translator(const RuleScope& scope, imr::RuleId id, imr::Rule& rule)
+      : scope_(scope), id_(id), rule_(rule) {}
+
+  // Why `expr` and all behind it stay with the kernel; empty when it was translated.
+  Reason translate(const nftnl_expr* expr) {
+    if (!scope_.native_reason.empty()) return scope_.native_reason;
+    using Method = Reason (Translator::*)(const nftnl_expr*);
+    static constexpr std::array<std::pair<std::string_view, Method>, 9> methods = {{
+        {"payload", &Translator::payload},
+        {"cmp", &Translator::cmp},
+        {"bitwise", &Translator::bitwise},
+        {"byteorder", &Translator::byteorder},
+        {"range", &Translator::range},
+        {"immediate", &Translator::immediate},
+        {"lookup", &Translator::lookup},
+        {"meta", &Translator::meta},
+        {"ct", &Translator::ct},
+    }};
+    const std::string_view name = name_of(expr);
+    if (name == "counter") return counter(expr);
+    for (const auto& [known, method] : methods) {
+      if (known == name) return (this->*method)(expr);
+    }
+    return "expression '" + std::string(name) + "' is not translated yet";
+  }
+
+ private:
+  imr::ExprId add(imr::Expr expr) { return scope_.ruleset->add(std::move(expr)); }
+  [[nodiscard]] std::size_t full_size(const Value& value) const {
+    return imr::value_size(*scope_.ruleset, value.expr);
+  }
+
+  // A fresh value. `may_be_absent`: then the rule ends, right here.
+  void store_load(std::uint32_t reg, imr::Expr expr, bool may_be_absent) {
+    const imr::ExprId id = add(std::move(expr));
+    const std::size_t size = imr::value_size(*scope_.ruleset, id);
+    registers_.store(reg, {id, size, whole_words(size), id});
+    if (may_be_absent) pending_.push_back(id);
+  }
+
+  void use(const Value& value) { std::erase(pending_, value.root); }
+
+  // The IMR loads a value where it is used. That is the same unless something with an effect stands
+  // between the load, which may end the rule, and its use.
+  [[nodiscard]] Reason order_reason() const {
+    return pending_.empty() ? Reason()
+                            : "a packet load stands before a statement that does not use it";
+  }
+
+  static Reason no_value() { return "the register holds no single value (a concatenation)"; }
+
+  Reason payload(const nftnl_expr* expr) {
+    if (has(expr, NFTNL_EXPR_PAYLOAD_SREG)) return "packet writes are not translated yet";
+    imr::Payload load;
+    switch (number(expr, NFTNL_EXPR_PAYLOAD_BASE)) {
+      case NFT_PAYLOAD_LL_HEADER:
+        load.base = imr::HeaderBase::link;
+        break;
+      case NFT_PAYLOAD_NETWORK_HEADER:
+        load.base = imr::HeaderBase::network;
+        break;
+      case NFT_PAYLOAD_TRANSPORT_HEADER:
+        load.base = imr::HeaderBase::transport;
+        break;
+      default:
+        return "loads from inner headers are not translated yet";
+    }
+    const std::uint32_t offset = number(expr, NFTNL_EXPR_PAYLOAD_OFFSET);
+    const std::uint32_t length = number(expr, NFTNL_EXPR_PAYLOAD_LEN);
+    if (length == 0 || length > imr::max_value_size || offset > 0xffff) {
+      return "a packet load of this size is not translated";
+    }
+    load.offset = static_cast<std::uint16_t>(offset);
+    load.length = static_cast<std::uint16_t>(length);
+    // nft_payload_select_ops() in net/netfilter/nft_payload.c gives these the fast path, which does
+    // not look at the fragment offset.
+    load.in_later_fragments = load.base != imr::HeaderBase::link &&
+                              (length == 1 || length == 2 || length == 4) && offset % length == 0;
+    store_load(number(expr, NFTNL_EXPR_PAYLOAD_DREG), load, true);
+    return {};
+  }
+
+  Reason meta(const nftnl_expr* expr) {
+    const std::string key_name = key_in_text(expr);
+    if (has(expr, NFTNL_EXPR_META_SREG)) return "'meta " + key_name + " set' is not translated yet";
+    const auto key = meta_key(number(expr, NFTNL_EXPR_META_KEY));
+    if (!key) return "'meta " + key_name + "' is not translated yet";
+    store_load(number(expr, NFTNL_EXPR_META_DREG), imr::Meta{*key}, *key == imr::MetaKey::l4proto);
+    return {};
+  }
+
+  Reason ct(const nftnl_expr* expr) {
+    const std::string key_name = key_in_text(expr);
+    if (has(expr, NFTNL_EXPR_CT_SREG)) return "'ct " + key_name + " set' is not translated yet";
+    if (number(expr, NFTNL_EXPR_CT_KEY) != NFT_CT_STATE || has(expr, NFTNL_EXPR_CT_DIR)) {
+      return "'ct " + key_name + "' is not translated yet";
+    }
+    store_load(number(expr, NFTNL_EXPR_CT_DREG), imr::Ct{imr::CtKey::state}, false);
+    return {};
+  }
+
+  Reason bitwise(const nftnl_expr* expr) {
+    const auto source = registers_.load(number(expr, NFTNL_EXPR_BITWISE_SREG));
+    if (!source) return no_value();
+    const std::size_t length = number(expr, NFTNL_EXPR_BITWISE_LEN);
+    const std::uint32_t target = number(expr, NFTNL_EXPR_BITWISE_DREG);
+    switch (number(expr, NFTNL_EXPR_BITWISE_OP)) {
+      case NFT_BITWISE_BOOL:
+        return mask_xor(expr, *source, length, target);
+      case NFT_BITWISE_LSHIFT:
+        return shift(expr, *source, length, target, imr::Shift::Direction::left);
+      case NFT_BITWISE_RSHIFT:
+        return shift(expr, *source, length, target, imr::Shift::Direction::right);
+      default:
+        return "this bitwise operation is not translated yet";
+    }
+  }
+
+  // nft_bitwise_eval_bool() works on whole words, with zeros behind mask and flip: what stands
+  // behind `length` becomes zero.
+  Reason mask_xor(const nftnl_expr* expr, const Value& source, std::size_t length,
+                  std::uint32_t target) {
+    Bytes mask = data(expr, NFTNL_EXPR_BITWISE_MASK);
+    Bytes flip = data(expr, NFTNL_EXPR_BITWISE_XOR);
+    mask.resize(length);
+    flip.resize(length);
+    if (!rest_is_zero(source, flip)) return "a mask over more bytes than its value has";
+    if (length > std::max(source.size, source.zero_end)) return no_value();
+    const std::size_t size = full_size(source);
+    mask.resize(size);
+    flip.resize(size);
+    const std::size_t written = whole_words(length);
+    const imr::ExprId id = add(imr::MaskXor{source.expr, std::move(mask), std::move(flip)});
+    registers_.store(target, {id, std::min(size, written), written, source.root});
+    return {};
+  }
+
+  Reason shift(const nftnl_expr* expr, const Value& source, std::size_t length,
+               std::uint32_t target, imr::Shift::Direction direction) {
+    const Bytes amount = data(expr, NFTNL_EXPR_BITWISE_DATA);
+    const std::uint64_t bits = amount.size() <= 8 ? load_native(amount) : 0;
+    if (bits == 0 || bits >= word_bits) return "a shift by this many bits is not translated";
+    const std::size_t size = full_size(source);
+    const std::size_t words = whole_words(length);
+    const bool whole_value = source.size == size && whole_words(size) == words &&
+                             (size % 4 == 0 || (size < 4 && source.zero_end >= words));
+    if (!whole_value) return "a shift of a part of a value is not translated";
+    const imr::ExprId id = add(imr::Shift{source.expr, direction, static_cast<std::uint8_t>(bits)});
+    registers_.store(target, {id, words, words, source.root});
+    return {};
+  }
+
+  // nft_byteorder_eval() writes as many whole units as fit into the length, and nothing behind
+  // them.
+  Reason byteorder(const nftnl_expr* expr) {
+    const std::uint32_t from = number(expr, NFTNL_EXPR_BYTEORDER_SREG);
+    const std::uint32_t target = number(expr, NFTNL_EXPR_BYTEORDER_DREG);
+    const auto source = registers_.load(from);
+    if (!source) return no_value();
+    const std::uint32_t unit = number(expr, NFTNL_EXPR_BYTEORDER_SIZE);
+    if (unit != 2 && unit != 4 && unit != 8) return "a byte order of this size is not translated";
+    const std::size_t written = number(expr, NFTNL_EXPR_BYTEORDER_LEN) / unit * unit;
+    if (written == 0 || written > source->size || full_size(*source) % unit != 0) {
+      return "a byte swap of a part of a value is not translated";
+    }
+    const imr::ExprId id = add(imr::ByteSwap{source->expr, static_cast<std::uint8_t>(unit)});
+    const bool zeros_stay = from == target && written == source->size;
+    registers_.store(target, {id, written, zeros_stay ? source->zero_end : written, source->root});
+    return {};
+  }
+
+  Reason cmp(const nftnl_expr* expr) {
+    const auto value = registers_.load(number(expr, NFTNL_EXPR_CMP_SREG));
+    if (!value) return no_value();
+    const Bytes rhs = data(expr, NFTNL_EXPR_CMP_DATA);
+    const auto op = relop(number(expr, NFTNL_EXPR_CMP_OP));
+    if (!op || rhs.empty()) return "this comparison is not translated yet";
+    if (!rest_is_zero(*value, rhs)) return "a comparison of more bytes than its value has";
+    use(*value);
+    rule_.statements.push_back(imr::Match{value->expr, *op, prefix(rhs, value->size)});
+    return {};
+  }
+
+  Reason range(const nftnl_expr* expr) {
+    const auto value = registers_.load(number(expr, NFTNL_EXPR_RANGE_SREG));
+    if (!value) return no_value();
+    const Bytes from = data(expr, NFTNL_EXPR_RANGE_FROM_DATA);
+    const Bytes to = data(expr, NFTNL_EXPR_RANGE_TO_DATA);
+    const std::uint32_t op = number(expr, NFTNL_EXPR_RANGE_OP);
+    if (from.empty() || from.size() != to.size() || op > NFT_RANGE_NEQ) {
+      return "this range is not translated yet";
+    }
+    if (!rest_is_zero(*value, from) || !rest_is_zero(*value, to)) {
+      return "a range of more bytes than its value has";
+    }
+    use(*value);
+    rule_.statements.push_back(imr::MatchRange{value->expr, op == NFT_RANGE_NEQ,
+                                               prefix(from, value->size), prefix(to, value->size)});
+    return {};
+  }
+
+  Reason immediate(const nftnl_expr* expr) {
+    const std::uint32_t target = number(expr, NFTNL_EXPR_IMM_DREG);
+    if (target != NFT_REG_VERDICT) {
+      Bytes value = data(expr, NFTNL_EXPR_IMM_DATA);
+      if (value.empty() || value.size() > imr::max_value_size) {
+        return "an immediate of this size is not translated";
+      }
+      store_load(target, imr::Immediate{std::move(value)}, false);
+      return {};
+    }
+    const auto verdict =
+        to_verdict(number(expr, NFTNL_EXPR_IMM_VERDICT),
+                   nftnl_expr_get_str(expr, NFTNL_EXPR_IMM_CHAIN), scope_.find_chain);
+    if (!verdict) return "this verdict is not translated yet";
+    if (verdict->kind == imr::Verdict::Kind::queue) return "verdict 'queue' stays with the kernel";
+    if (Reason reason = order_reason(); !reason.empty()) return reason;
+    rule_.statements.push_back(imr::VerdictStatement{*verdict});
+    return {};
+  }
+
+  Reason lookup(const nftnl_expr* expr) {
+    const imr::SetId id = scope_.find_set(nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET));
+    if (!id.valid()) return "the rule uses a set that the kernel does not list";
+    const imr::Set& set = (*scope_.ruleset)[id];
+    if (!set.native_reason.empty()) return set.native_reason;
+    const auto key = registers_.load(number(expr, NFTNL_EXPR_LOOKUP_SREG));
+    if (!key || set.key_size > key->size) return no_value();
+    const bool inverted = has(expr, NFTNL_EXPR_LOOKUP_FLAGS) &&
+                          (number(expr, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
+    if (!has(expr, NFTNL_EXPR_LOOKUP_DREG)) {
+      use(*key);
+      rule_.statements.push_back(imr::MatchSet{key->expr, id, inverted});
+      return {};
+    }
+    if (!set.is_verdict_map || inverted ||
+        number(expr, NFTNL_EXPR_LOOKUP_DREG) != NFT_REG_VERDICT) {
+      return "maps to values are not translated yet";
+    }
+    use(*key);
+    if (Reason reason = order_reason(); !reason.empty()) return reason;
+    rule_.statements.push_back(imr::VerdictMap{key->expr, id});
+    return {};
+  }
+
+  Reason counter(const nftnl_expr* expr) {
+    if (Reason reason = order_reason(); !reason.empty()) return reason;
+    const imr::CounterId id =
+        scope_.ruleset->add(imr::CounterState{id_, nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_PACKETS),
+                                              nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_BYTES)});
+    rule_.statements.push_back(imr::Counter{id});
+    return {};
+  }
+
+  const RuleScope& scope_;
+  imr::RuleId id_;
+  imr::Rule& rule_;
+  Registers registers_;
+  std::vector<imr::ExprId> pending_;  // loads that may have no value, and are not used yet
+};
+
+}  // namespace
+
+void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr::RuleId id,
+                           imr::Rule& rule) {
+  Translator translator(scope, id, rule);
+  Reason reason;
+  std::string native_text;
+  std::string loads;  // text of what stands behind the last statement
+  const NlExprIterator iterator(nftnl_expr_iter_create(source));
+  while (const nftnl_expr* expr = nftnl_expr_iter_next(iterator.get())) {
+    if (is_statement(expr)) ++rule.total_statements;
+    if (reason.empty()) {
+      const std::size_t before = rule.statements.size();
+      reason = translator.translate(expr);
+      if (reason.empty()) {
+        loads = rule.statements.size() > before ? "" : loads + debug_text(expr) + " ";
+        continue;
+      }
+      native_text = loads;
+    } else {
+      native_text += ' ';
+    }
+    native_text += debug_text(expr);
+  }
+  if (!reason.empty()) {
+    rule.statements.push_back(imr::Native{std::move(native_text), std::move(reason)});
+  }
+}
+
+}  // namespace weir::frontend::nft

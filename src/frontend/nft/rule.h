@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The expressions of one nf_tables rule to the statements of an imr::Rule, by walking them with
+// symbolic registers. Where an expression cannot be translated exactly, it and all behind it become
+// one native statement.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "frontend/nft/netlink.h"
+#include "frontend/nft/sets.h"
+#include "imr/imr.h"
+
+namespace weir::frontend::nft {
+
+struct RuleScope {
+  imr::Ruleset* ruleset = nullptr;
+  FindChain find_chain;                                    // of the rule's table
+  std::function<imr::SetId(const std::string&)> find_set;  // the same
+  std::string native_reason;  // not empty: nothing of the chain is translated
+};
+
+// Fills in statements and total_statements. `id` is the one that the rule will have.
+void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr::RuleId id,
+                           imr::Rule& rule);
+
+}  // namespace weir::frontend::nft

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "frontend/nft/ruleset.h"
+
+#include <libnftnl/udata.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "frontend/nft/listing.h"
+#include "frontend/nft/netlink.h"
+#include "frontend/nft/rule.h"
+#include "frontend/nft/sets.h"
+#include "frontend/nft/source_lines.h"
+
+namespace weir::frontend::nft {
+namespace {
+
+// Tables, chains and sets have names of their own, each in its table.
+using Name = std::tuple<Family, std::string, std::string>;
+
+std::string text_or_empty(const char* text) {
+  return text == nullptr ? "" : text;
+}
+
+bool is_translated(Family family) {
+  return family == Family::ip || family == Family::ip6 || family == Family::inet;
+}
+
+// enum nf_inet_hooks, nf_dev_hooks, nf_arp hooks and nf_br hooks to the place that they name; no
+// value for hooks that weir has no name for.
+std::optional<NfHook> to_hook(Family family, std::uint32_t number) {
+  switch (family) {
+    case Family::netdev:
+      return number == NF_NETDEV_INGRESS ? std::optional(NfHook::ingress) : std::nullopt;
+    case Family::arp: {
+      constexpr NfHook hooks[] = {NfHook::input, NfHook::output, NfHook::forward};
+      return number < 3 ? std::optional(hooks[number]) : std::nullopt;
+    }
+    case Family::ip:
+    case Family::ip6:
+    case Family::inet:
+    case Family::bridge:
+      if (number == NF_INET_INGRESS && family == Family::inet) return NfHook::ingress;
+      return number < NF_INET_NUMHOOKS ? std::optional(static_cast<NfHook>(number)) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::string comment_of(const nftnl_rule* rule) {
+  std::uint32_t size = 0;
+  const auto* bytes =
+      static_cast<const std::uint8_t*>(nftnl_rule_get_data(rule, NFTNL_RULE_USERDATA, &size));
+  // Type, length, value, one after another; a comment ends in a zero byte.
+  ByteView rest(bytes, bytes == nullptr ? 0 : size);
+  while (rest.size() >= 2 && rest.size() >= 2U + rest[1]) {
+    const ByteView value = rest.subspan(2, rest[1]);
+    if (rest[0] == NFTNL_UDATA_RULE_COMMENT) {
+      return {value.begin(), std::find(value.begin(), value.end(), 0)};
+    }
+    rest = rest.subspan(2U + rest[1]);
+  }
+  return {};
+}
+
+class Builder {
+ public:
+  Builder(std::string_view listing, const ScriptText& script)
+      : texts_(rule_texts(listing)), file_(script.file) {
+    lines_ = rule_lines(script.text, file_);
+  }
+
+  Status message(const nlmsghdr* message) {
+    const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(message));
+    family_ = static_cast<Family>(header->nfgen_family);
+    switch (message->nlmsg_type & 0xff) {
+      case NFT_MSG_NEWTABLE:
+        return table(message);
+      case NFT_MSG_NEWCHAIN:
+        return chain(message);
+      case NFT_MSG_NEWSET:
+        return set(message);
+      case NFT_MSG_NEWSETELEM:
+        return elements(message);
+      case NFT_MSG_NEWRULE:
+        return rule(message);
+      default:
+        return system_error("found an unknown message in the kernel's ruleset");
+    }
+  }
+
+  imr::Ruleset finish(const std::vector<imr::Interface>& links) {
+    if (!elements_joined_) join_all_elements();
+    forget_doubtful_lines();
+    ruleset_.interfaces = links;
+    if (uses_loopback()) ruleset_.interfaces.push_back({"lo", loopback});
+    return std::move(ruleset_);
+  }
+
+ private:
+  static constexpr std::uint32_t loopback = 1;  // LOOPBACK_IFINDEX in the kernel
+
+  static std::unexpected<Diagnostic> unreadable(const char* what) {
+    return system_error(std::string("cannot read a ") + what + " of the kernel's ruleset");
+  }
+
+  template <typename Map>
+  static auto find(const Map& map, const typename Map::key_type& key) {
+    const auto found = map.find(key);
+    return found == map.end() ? typename Map::mapped_type() : found->second;
+  }
+
+  Status table(const nlmsghdr* message) {
+    const NlTable source(nftnl_table_alloc());
+    if (!source || nftnl_table_nlmsg_parse(message, source.get()) < 0 ||
+        !nftnl_table_is_set(source.get(), NFTNL_TABLE_NAME)) {
+      return unreadable("table");
+    }
+    const std::string name = nftnl_table_get_str(source.get(), NFTNL_TABLE_NAME);
+    const bool dormant =
+        (nftnl_table_get_u32(source.get(), NFTNL_TABLE_FLAGS) & NFT_TABLE_F_DORMANT) != 0;
+    tables_[{family_, name, ""}] = ruleset_.add(imr::Table{family_, name, dormant});
+    return {};
+  }
+
+  Status chain(const nlmsghdr* message) {
+    const NlChain source(nftnl_chain_alloc());
+    if (!source || nftnl_chain_nlmsg_parse(message, source.get()) < 0) return unreadable("chain");
+    const std::string table = text_or_empty(nftnl_chain_get_str(source.get(), NFTNL_CHAIN_TABLE));
+    const imr::TableId table_id = find(tables_, {family_, table, ""});
+    if (!table_id.valid()) return unreadable("chain");
+    imr::Chain chain;
+    chain.table = table_id;
+    chain.name = text_or_empty(nftnl_chain_get_str(source.get(), NFTNL_CHAIN_NAME));
+    chain.base = base_of(source.get());
+    const Name name{family_, table, chain.name};
+    chains_[name] = ruleset_.add(std::move(chain));
+    return {};
+  }
+
+  [[nodiscard]] std::optional<imr::BaseChain> base_of(const nftnl_chain* source) const {
+    if (!nftnl_chain_is_set(source, NFTNL_CHAIN_HOOKNUM)) return std::nullopt;
+    const auto hook = to_hook(family_, nftnl_chain_get_u32(source, NFTNL_CHAIN_HOOKNUM));
+    if (!hook) return std::nullopt;
+    imr::BaseChain base;
+    base.hook = *hook;
+    base.priority = nftnl_chain_get_s32(source, NFTNL_CHAIN_PRIO);
+    base.drop_by_policy = nftnl_chain_is_set(source, NFTNL_CHAIN_POLICY) &&
+                          nftnl_chain_get_u32(source, NFTNL_CHAIN_POLICY) == NF_DROP;
+    base.type = text_or_empty(nftnl_chain_get_str(source, NFTNL_CHAIN_TYPE));
+    if (nftnl_chain_is_set(source, NFTNL_CHAIN_DEVICES)) {
+      const char* const* devices = nftnl_chain_get_array(source, NFTNL_CHAIN_DEVICES);
+      for (; devices != nullptr && *devices != nullptr; ++devices) {
+        base.devices.emplace_back(*devices);
+      }
+    } else if (nftnl_chain_is_set(source, NFTNL_CHAIN_DEV)) {
+      base.devices.emplace_back(nftnl_chain_get_str(source, NFTNL_CHAIN_DEV));
+    }
+    return base;
+  }
+
+  Status set(const nlmsghdr* message) {
+    const NlSet source(nftnl_set_alloc());
+    if (!source || nftnl_set_nlmsg_parse(message, source.get()) < 0 ||
+        !nftnl_set_is_set(source.get(), NFTNL_SET_NAME)) {
+      return unreadable("set");
+    }
+    const std::string table = text_or_empty(nftnl_set_get_str(source.get(), NFTNL_SET_TABLE));
+    const imr::TableId table_id = find(tables_, {family_, table, ""});
+    if (!table_id.valid()) return unreadable("set");
+    imr::Set set = describe_set(source.get(), table_id);
+    const Name name{family_, table, set.name};
+    sets_[name] = ruleset_.add(std::move(set));
+    return {};
+  }
+
+  Status elements(const nlmsghdr* message) {
+    const NlSet source(nftnl_set_alloc());
+    if (!source || nftnl_set_elems_nlmsg_parse(message, source.get()) < 0) {
+      return unreadable("set element");
+    }
+    const std::string table = text_or_empty(nftnl_set_get_str(source.get(), NFTNL_SET_TABLE));
+    const std::string name = text_or_empty(nftnl_set_get_str(source.get(), NFTNL_SET_NAME));
+    const imr::SetId id = find(sets_, {family_, table, name});
+    if (!id.valid()) return unreadable("set element");
+    read_elements(source.get(), chain_finder(table), ruleset_[id], raw_elements_[id]);
+    return {};
+  }
+
+  void join_all_elements() {
+    for (auto& [id, raw] : raw_elements_) {
+      imr::Set& set = ruleset_[id];
+      if (!set.native_reason.empty()) continue;
+      set.elements = join_elements(std::move(raw), set.interval, set.key_size);
+    }
+    elements_joined_ = true;
+  }
+
+  Status rule(const nlmsghdr* message) {
+    if (!elements_joined_) join_all_elements();
+    const NlRule source(nftnl_rule_alloc());
+    if (!source || nftnl_rule_nlmsg_parse(message, source.get()) < 0) return unreadable("rule");
+    const std::string table = text_or_empty(nftnl_rule_get_str(source.get(), NFTNL_RULE_TABLE));
+    const std::string chain = text_or_empty(nftnl_rule_get_str(source.get(), NFTNL_RULE_CHAIN));
+    const imr::ChainId chain_id = find(chains_, {family_, table, chain});
+    if (!chain_id.valid()) return unreadable("rule");
+
+    imr::Rule rule;
+    rule.chain = chain_id;
+    rule.origin.handle = nftnl_rule_get_u64(source.get(), NFTNL_RULE_HANDLE);
+    rule.origin.text = find(texts_, {family_, table, rule.origin.handle});
+    rule.origin.comment = comment_of(source.get());
+    rule.origin.location = place_of({family_, table, chain}, ruleset_[chain_id].rules.size());
+
+    RuleScope scope;
+    scope.ruleset = &ruleset_;
+    scope.find_chain = chain_finder(table);
+    scope.find_set = [this, &table](const std::string& name) {
+      return find(sets_, {family_, table, name});
+    };
+    scope.native_reason = reason_of(chain_id);
+    translate_expressions(source.get(), scope, imr::RuleId(ruleset_.rules.size()), rule);
+    ruleset_.add(std::move(rule));
+    return {};
+  }
+
+  [[nodiscard]] FindChain chain_finder(const std::string& table) const {
+    return [this, family = family_, table](const std::string& name) {
+      return find(chains_, {family, table, name});
+    };
+  }
+
+  // Why no rule of the chain is translated.
+  [[nodiscard]] std::string reason_of(imr::ChainId id) const {
+    if (!is_translated(family_)) {
+      return "family " + std::string(to_string(family_)) + " is not translated yet";
+    }
+    const std::optional<imr::BaseChain>& base = ruleset_[id].base;
+    if (base && base->type != "filter") return base->type + " chains stay with the kernel";
+    return {};
+  }
+
+  // Of the rule that is number `index` in its chain.
+  [[nodiscard]] SourceLocation place_of(const ChainKey& chain, std::size_t index) const {
+    const auto found = lines_.find(chain);
+    if (found == lines_.end() || index >= found->second.size()) return {file_, 0, 0};
+    return found->second[index];
+  }
+
+  // The scan of the script is right about a chain only if it saw as many rules as there are.
+  void forget_doubtful_lines() {
+    for (const auto& [name, id] : chains_) {
+      const auto& [family, table, chain] = name;
+      const auto found = lines_.find({family, table, chain});
+      const std::vector<imr::RuleId>& rules = ruleset_[id].rules;
+      if (found != lines_.end() && found->second.size() == rules.size()) continue;
+      for (const imr::RuleId rule : rules) ruleset_[rule].origin.location = {file_, 0, 0};
+    }
+  }
+
+  // `lo` is there without being made, so it is found by its index in what was translated.
+  [[nodiscard]] bool uses_loopback() const {
+    const Bytes index = native_bytes(loopback, 4);
+    const auto is_interface_index = [this](imr::ExprId id) {
+      const auto* meta = std::get_if<imr::Meta>(&ruleset_[id]);
+      return meta != nullptr && (meta->key == imr::MetaKey::iif || meta->key == imr::MetaKey::oif);
+    };
+    for (const imr::Rule& rule : ruleset_.rules) {
+      for (const imr::Statement& statement : rule.statements) {
+        const auto* match = std::get_if<imr::Match>(&statement);
+        if (match != nullptr && match->rhs == index && is_interface_index(match->lhs)) return true;
+      }
+    }
+    return std::ranges::any_of(ruleset_.sets, [&index](const imr::Set& set) {
+      return set.key_type == "iface_index" &&
+             std::ranges::any_of(set.elements, [&index](const imr::Element& element) {
+               return element.key == index;
+             });
+    });
+  }
+
+  std::map<RuleKey, std::string> texts_;
+  std::string file_;
+  std::map<ChainKey, std::vector<SourceLocation>> lines_;
+  Family family_ = Family::ip;  // of the message at hand
+  imr::Ruleset ruleset_;
+  std::map<Name, imr::TableId> tables_;
+  std::map<Name, imr::ChainId> chains_;
+  std::map<Name, imr::SetId> sets_;
+  std::map<imr::SetId, std::vector<RawElement>> raw_elements_;
+  bool elements_joined_ = false;
+};
+
+}  // namespace
+
+Result<imr::Ruleset> translate(ByteView dump, std::string_view listing, const ScriptText& script,
+                               const std::vector<imr::Interface>& links) {
+  Builder builder(listing, script);
+  int size = static_cast<int>(dump.size());
+  const auto* message = reinterpret_cast<const nlmsghdr*>(dump.data());
+  for (; mnl_nlmsg_ok(message, size); message = mnl_nlmsg_next(message, &size)) {
+    if (mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) {
+      return system_error("cannot read a message of the kernel's ruleset");
+    }
+    WEIR_CHECK(builder.message(message));
+  }
+  if (size > 0) return system_error("the kernel's ruleset ends within a message");
+  return builder.finish(links);
+}
+
+}  // namespace weir::frontend::nft

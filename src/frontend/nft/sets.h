@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// nf_tables sets and verdict maps to imr::Set.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "frontend/nft/netlink.h"
+#include "imr/imr.h"
+
+namespace weir::frontend::nft {
+
+// Finds a chain of the set's table by name.
+using FindChain = std::function<imr::ChainId(const std::string&)>;
+
+// The set without its elements; native_reason is filled in where its kind is not translated yet.
+[[nodiscard]] imr::Set describe_set(const nftnl_set* set, imr::TableId table);
+
+// An element as the kernel lists it: of an interval, each end is one.
+struct RawElement {
+  Bytes key;
+  bool interval_end = false;  // the first key behind an interval
+  std::optional<imr::Verdict> verdict;
+};
+
+// Reads the elements of one message into `raw` and set.catch_all; what cannot be translated becomes
+// set.native_reason.
+void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& set,
+                   std::vector<RawElement>& raw);
+
+// Orders `raw` and joins the ends of intervals.
+[[nodiscard]] std::vector<imr::Element> join_elements(std::vector<RawElement> raw, bool interval,
+                                                      std::size_t key_size);
+
+// The verdict of an nf_tables verdict code (enum nft_verdicts, NF_DROP, NF_ACCEPT, NF_QUEUE); no
+// value for codes that rules cannot hold.
+[[nodiscard]] std::optional<imr::Verdict> to_verdict(std::uint32_t code, const char* chain,
+                                                     const FindChain& find_chain);
+
+}  // namespace weir::frontend::nft

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What the process in the scratch namespace and its parent say to each other: one request, one
+// answer, each a frame on a stream socket. Both ends are the same binary, so integers are native.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "imr/imr.h"
+
+namespace weir::frontend::nft {
+
+struct Request {
+  std::string script;
+  bool json = false;
+  std::vector<imr::Interface> links;  // to be made before the script is loaded
+};
+
+struct Answer {
+  enum class Outcome : std::uint8_t {
+    loaded,   // listing and dump are filled in
+    refused,  // nft did not take the script: `text` has its messages
+    failed,   // the system did not let us: `text` says why
+  };
+  Outcome outcome = Outcome::failed;
+  std::string text;
+  std::string listing;  // "nft -a list ruleset"
+  Bytes dump;           // netlink messages, one after another
+};
+
+// The name that nft gives to the script in its messages.
+inline constexpr std::string_view script_name = "/proc/self/fd/";
+
+[[nodiscard]] Bytes encode(const Request& request);
+[[nodiscard]] Bytes encode(const Answer& answer);
+[[nodiscard]] Request decode_request(ByteView frame);
+[[nodiscard]] Answer decode_answer(ByteView frame);
+
+// Whole frames over a socket. False when the other end is gone.
+[[nodiscard]] bool send_frame(int socket, ByteView frame);
+[[nodiscard]] bool receive_frame(int socket, Bytes& frame);
+
+}  // namespace weir::frontend::nft
