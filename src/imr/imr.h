@@ -52,9 +52,10 @@ struct Payload {
 };
 
 // A header field by name, "tcp dport": a row of the table in packet/fields.def, of any layer but
-// that of the IPv6 extension headers. Its value are the whole bytes that hold the field; it has none
-// where the packet does not carry the field's protocol, nor, of a transport protocol, in a fragment
-// other than the first. The pass resolve_fields turns it into a Payload and the guards it needs.
+// that of the IPv6 extension headers. Its value are the whole bytes that hold the field; it has
+// none where the packet does not carry the field's protocol, nor, of a transport protocol, in a
+// fragment other than the first. The pass resolve_fields turns it into a Payload and the guards it
+// needs.
 struct HeaderField {
   std::string name;
   friend bool operator==(const HeaderField&, const HeaderField&) = default;
@@ -118,7 +119,8 @@ struct ByteSwap {
 
 using Expr = std::variant<Immediate, Payload, HeaderField, Meta, Ct, MaskXor, Shift, ByteSwap>;
 
-// ---- Statements ----------------------------------------------------------------------------------
+// ---- Statements
+// ----------------------------------------------------------------------------------
 
 enum class Relop : std::uint8_t { eq, ne, lt, le, gt, ge };
 
@@ -149,13 +151,13 @@ struct MatchSet {
 
 struct Verdict {
   enum class Kind : std::uint8_t {
-    accept,    // ends this base chain: the packet passes it
-    drop,      // ends the packet
-    continue_, // no effect
-    return_,   // to the rule behind the jump that led here, or to the policy
-    jump,      // to `chain`, and back
-    go_to,     // to `chain`, and back to where this chain would return to
-    queue,     // to userspace: no program can do it, native
+    accept,     // ends this base chain: the packet passes it
+    drop,       // ends the packet
+    continue_,  // no effect
+    return_,    // to the rule behind the jump that led here, or to the policy
+    jump,       // to `chain`, and back
+    go_to,      // to `chain`, and back to where this chain would return to
+    queue,      // to userspace: no program can do it, native
   };
   Kind kind = Kind::accept;
   ChainId chain;  // of jump and go_to
@@ -186,10 +188,11 @@ struct Native {
   friend bool operator==(const Native&, const Native&) = default;
 };
 
-using Statement = std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter,
-                               Native>;
+using Statement =
+    std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter, Native>;
 
-// ---- Rulesets ------------------------------------------------------------------------------------
+// ---- Rulesets
+// ------------------------------------------------------------------------------------
 
 // Where a rule came from. Copies of a rule share it, and it never gets lost.
 struct Origin {
@@ -233,8 +236,8 @@ struct Chain {
 };
 
 struct Element {
-  Bytes key;   // lower end of an interval
-  Bytes last;  // upper end, inclusive; equal to key for a single value
+  Bytes key;                       // lower end of an interval
+  Bytes last;                      // upper end, inclusive; equal to key for a single value
   std::optional<Verdict> verdict;  // of verdict maps
   friend bool operator==(const Element&, const Element&) = default;
 };
@@ -246,10 +249,10 @@ struct Set {
   bool interval = false;
   bool is_verdict_map = false;
   bool anonymous = false;
-  std::string key_type;                // nft's name of it, for people: "ipv4_addr"
-  std::vector<Element> elements;       // ascending by key, never overlapping
-  std::optional<Element> catch_all;    // "*"; its key and last are empty
-  std::string native_reason;           // not empty: nothing that uses the set can be translated
+  std::string key_type;              // nft's name of it, for people: "ipv4_addr"
+  std::vector<Element> elements;     // ascending by key, never overlapping
+  std::optional<Element> catch_all;  // "*"; its key and last are empty
+  std::string native_reason;         // not empty: nothing that uses the set can be translated
 };
 
 struct CounterState {
@@ -302,7 +305,8 @@ struct Unit {
   Hook hook;
 };
 
-// ---- Questions about it --------------------------------------------------------------------------
+// ---- Questions about it
+// --------------------------------------------------------------------------
 
 // Bytes of the value of an expression. HeaderFields count as the bytes that hold the field.
 [[nodiscard]] std::size_t value_size(const Ruleset& ruleset, ExprId expr);
@@ -317,6 +321,9 @@ enum class Translation : std::uint8_t { full, partial, native };
 
 // "inet filter forward"
 [[nodiscard]] std::string qualified_name(const Ruleset& ruleset, ChainId chain);
+// The chains that the rules of `chain` jump or go to, verdict maps included, in order of
+// appearance, repeats included.
+[[nodiscard]] std::vector<ChainId> targets(const Ruleset& ruleset, ChainId chain);
 // The chain and those that its jumps, gotos and verdict maps reach, each once, `root` first.
 [[nodiscard]] std::vector<ChainId> reachable_chains(const Ruleset& ruleset, ChainId root);
 

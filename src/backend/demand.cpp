@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Demand analysis: which words of the packet and of the context a rule needs.
+#include <variant>
+
+#include "backend/values.h"
+
+namespace weir::backend {
+namespace {
+
+Leaf::Kind kind_of(imr::HeaderBase base) {
+  switch (base) {
+    case imr::HeaderBase::link:
+      return Leaf::Kind::link;
+    case imr::HeaderBase::network:
+      return Leaf::Kind::network;
+    case imr::HeaderBase::transport:
+      return Leaf::Kind::transport;
+  }
+  throw InvariantError("header base out of range");
+}
+
+struct Collector {
+  const imr::Ruleset& ruleset;
+  Demand& demand;
+
+  void expr(imr::ExprId id) { std::visit(*this, ruleset[id]); }
+
+  void operator()(const imr::Immediate&) {}
+  void operator()(const imr::HeaderField&) {
+    throw InvariantError("demand: a named field is left; resolve_fields has not run");
+  }
+  void operator()(const imr::Payload& payload) {
+    std::uint16_t offset = payload.offset;
+    for (const std::uint8_t size : cut_sizes(payload.length)) {
+      ++demand[{kind_of(payload.base), offset, size}];
+      offset = static_cast<std::uint16_t>(offset + size);
+    }
+  }
+  void operator()(const imr::Meta& meta) {
+    if (meta.key == imr::MetaKey::l4proto) {
+      ++demand[{.kind = Leaf::Kind::l4proto}];
+      return;
+    }
+    const std::size_t halves = imr::value_size(meta.key) > 8 ? 2 : 1;
+    for (std::size_t half = 0; half < halves; ++half) {
+      ++demand[{Leaf::Kind::meta, static_cast<std::uint16_t>(meta.key),
+                static_cast<std::uint8_t>(half)}];
+    }
+  }
+  void operator()(const imr::Ct& ct) {
+    ++demand[{Leaf::Kind::ct, static_cast<std::uint16_t>(ct.key), 0}];
+  }
+  void operator()(const imr::MaskXor& op) { expr(op.source); }
+  void operator()(const imr::Shift& op) { expr(op.source); }
+  void operator()(const imr::ByteSwap& op) { expr(op.source); }
+
+  void operator()(const imr::Match& match) { expr(match.lhs); }
+  void operator()(const imr::MatchRange& match) { expr(match.lhs); }
+  void operator()(const imr::MatchSet& match) { expr(match.key); }
+  void operator()(const imr::VerdictMap& map) { expr(map.key); }
+  void operator()(const imr::VerdictStatement&) {}
+  void operator()(const imr::Counter&) {
+    ++demand[{Leaf::Kind::meta, static_cast<std::uint16_t>(imr::MetaKey::length), 0}];
+  }
+  void operator()(const imr::Native&) {
+    throw InvariantError("demand: a native statement is left");
+  }
+};
+
+}  // namespace
+
+void add_demand(const imr::Ruleset& ruleset, const imr::Rule& rule, Demand& demand) {
+  Collector collector{ruleset, demand};
+  for (const imr::Statement& statement : rule.statements) std::visit(collector, statement);
+}
+
+}  // namespace weir::backend

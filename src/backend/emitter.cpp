@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "backend/emitter.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "isa/helpers.h"
+
+namespace weir::backend {
+
+using flow::Condition;
+using flow::Instruction;
+using flow::Op;
+using flow::Reg;
+using flow::Terminator;
+using isa::Opcode;
+
+namespace {
+
+constexpr std::uint8_t r0 = 0;
+constexpr std::uint8_t r1 = 1;
+constexpr std::uint8_t r2 = 2;
+constexpr std::uint8_t frame_pointer = 10;
+constexpr std::int16_t context_slot = -8;
+constexpr std::int16_t stack_size = 512;
+constexpr std::uint32_t unbound = 0xffffffff;
+constexpr std::uint64_t max32 = 0xffffffff;
+// Entries that fit a trace; its layout is told at driver::trace_capacity.
+constexpr std::int32_t trace_capacity = 4096;
+
+bool fits_signed32(std::uint64_t value) {
+  const auto number = static_cast<std::int64_t>(value);
+  return number >= std::numeric_limits<std::int32_t>::min() &&
+         number <= std::numeric_limits<std::int32_t>::max();
+}
+
+Opcode alu(Op op) {
+  switch (op) {
+    case Op::add:
+      return Opcode::add64_imm;
+    case Op::sub:
+      return Opcode::sub64_imm;
+    case Op::and_:
+      return Opcode::and64_imm;
+    case Op::or_:
+      return Opcode::or64_imm;
+    case Op::xor_:
+      return Opcode::xor64_imm;
+    case Op::shl:
+      return Opcode::lsh64_imm;
+    case Op::shr:
+      return Opcode::rsh64_imm;
+    default:
+      throw InvariantError("emission: not an arithmetic operation");
+  }
+}
+
+bool commutes(Op op) {
+  return op != Op::sub && op != Op::shl && op != Op::shr;
+}
+
+Opcode comparison(Condition condition) {
+  switch (condition) {
+    case Condition::eq:
+      return Opcode::jeq64_imm;
+    case Condition::ne:
+      return Opcode::jne64_imm;
+    case Condition::lt:
+      return Opcode::jlt64_imm;
+    case Condition::le:
+      return Opcode::jle64_imm;
+    case Condition::gt:
+      return Opcode::jgt64_imm;
+    case Condition::ge:
+      return Opcode::jge64_imm;
+    case Condition::set:
+      return Opcode::jset64_imm;
+  }
+  throw InvariantError("condition out of range");
+}
+
+// `set` has no opposite instruction.
+std::optional<Condition> opposite(Condition condition) {
+  switch (condition) {
+    case Condition::eq:
+      return Condition::ne;
+    case Condition::ne:
+      return Condition::eq;
+    case Condition::lt:
+      return Condition::ge;
+    case Condition::le:
+      return Condition::gt;
+    case Condition::gt:
+      return Condition::le;
+    case Condition::ge:
+      return Condition::lt;
+    case Condition::set:
+      return std::nullopt;
+  }
+  throw InvariantError("condition out of range");
+}
+
+Opcode load_of(std::uint8_t size) {
+  switch (size) {
+    case 1:
+      return Opcode::ldx8;
+    case 2:
+      return Opcode::ldx16;
+    case 4:
+      return Opcode::ldx32;
+    case 8:
+      return Opcode::ldx64;
+    default:
+      throw InvariantError("emission: load of an odd size");
+  }
+}
+
+std::uint8_t context_width(flow::ContextKey key) {
+  switch (key) {
+    case flow::ContextKey::mark:
+    case flow::ContextKey::iif:
+    case flow::ContextKey::oif:
+    case flow::ContextKey::length:
+    case flow::ContextKey::linear_length:
+      return 32;
+    case flow::ContextKey::pkttype:
+      return 8;
+    case flow::ContextKey::protocol:
+      return 16;
+    case flow::ContextKey::iifname0:
+    case flow::ContextKey::iifname1:
+    case flow::ContextKey::oifname0:
+    case flow::ContextKey::oifname1:
+    case flow::ContextKey::ct_info:
+      return 64;
+  }
+  throw InvariantError("context key out of range");
+}
+
+}  // namespace
+
+isa::Program emit(const flow::Function& function, const Profile& profile) {
+  return Emitter(function, profile).run();
+}
+
+Emitter::Emitter(const flow::Function& function, const Profile& profile)
+    : function_(function), profile_(profile), label_at_(function.blocks.size(), unbound) {}
+
+isa::Program Emitter::run() {
+  frame();
+  widths();
+  op(Opcode::stx64, frame_pointer, r1, context_slot);
+  for (std::size_t i = 0; i < allocation_.order.size(); ++i) block(i);
+  rule_ = -1;
+  for (std::size_t i = 0; i < deferred_.size(); ++i) {
+    const std::function<void(Emitter&)> code = deferred_[i];
+    code(*this);
+  }
+  relax();
+  return link();
+}
+
+// The stack from the top: context pointer, key of a lookup, what windows need, slots.
+void Emitter::frame() {
+  std::size_t key = 0;
+  std::uint64_t window = 0;
+  for (const flow::Block& block : function_.blocks) {
+    for (const Instruction& instruction : block.instructions) {
+      if (instruction.op == Op::lookup) key = std::max(key, 8 * instruction.args.size());
+      if (instruction.op == Op::count) key = std::max<std::size_t>(key, 8);
+    }
+    if (block.end.kind == Terminator::Kind::window) window = std::max(window, block.end.imm2);
+  }
+  key_ = static_cast<std::int16_t>(context_slot - static_cast<int>(key));
+  std::int16_t lowest = key_;
+  allocation_ = allocate(function_, 0);
+  if (!profile_.starts_at_link && window != 0) {
+    dynptr_ = static_cast<std::int16_t>(lowest - 16);
+    saved_ = static_cast<std::int16_t>(dynptr_ - 8);
+    buffer_size_ = static_cast<std::int16_t>((window + 7) / 8 * 8);
+    buffers_ = static_cast<std::int16_t>(saved_ - allocation_.buffer_count * buffer_size_);
+    lowest = buffers_;
+  }
+  for (Location& location : allocation_.locations) {
+    if (!location.in_register) location.slot = static_cast<std::int16_t>(location.slot + lowest);
+  }
+  invariant(lowest + allocation_.lowest >= -stack_size,
+            "emission: the stack of the program is full");
+}
+
+void Emitter::widths() {
+  const auto bits = [](std::uint64_t value) {
+    return static_cast<std::uint8_t>(std::bit_width(value));
+  };
+  width_.assign(function_.registers, 0);
+  // Values grow round by round only in loops, where they soon count as unknown.
+  constexpr unsigned rounds = 4;
+  bool changed = true;
+  for (unsigned round = 0; changed; ++round) {
+    changed = false;
+    const auto put = [&](Reg reg, unsigned width) {
+      std::uint8_t& old = width_[reg.index()];
+      const auto now = static_cast<std::uint8_t>(std::min(width, 64U));
+      if (now <= old) return;
+      old = round < rounds ? now : 64;
+      changed = true;
+    };
+    for (const flow::BlockId id : allocation_.order) {
+      for (const Instruction& i : function_[id].instructions) {
+        const unsigned a = i.a.valid() ? width_[i.a.index()] : 0;
+        const unsigned b = i.b.valid() ? width_[i.b.index()] : bits(i.imm);
+        switch (i.op) {
+          case Op::constant:
+            put(i.dst, bits(i.imm));
+            break;
+          case Op::copy:
+            put(i.dst, a);
+            break;
+          case Op::and_:
+            put(i.dst, std::min(a, b));
+            break;
+          case Op::or_:
+          case Op::xor_:
+            put(i.dst, std::max(a, b));
+            break;
+          case Op::shl:
+            put(i.dst, i.b.valid() ? 64 : a + static_cast<unsigned>(i.imm));
+            break;
+          case Op::shr:
+            put(i.dst, i.b.valid() ? a : a - std::min<unsigned>(a, static_cast<unsigned>(i.imm)));
+            break;
+          case Op::swap16:
+            put(i.dst, 16);
+            break;
+          case Op::swap32:
+            put(i.dst, 32);
+            break;
+          case Op::load:
+            put(i.dst, 8U * i.size);
+            break;
+          case Op::context:
+            put(i.dst, context_width(static_cast<flow::ContextKey>(i.imm)));
+            break;
+          case Op::add:
+          case Op::sub:
+          case Op::swap64:
+          case Op::opaque_zero:
+          case Op::lookup:
+          case Op::map_value:
+            put(i.dst, 64);
+            break;
+          case Op::count:
+          case Op::trace:
+            break;
+        }
+      }
+      if (function_[id].end.kind == Terminator::Kind::window) put(function_[id].end.dst, 64);
+    }
+  }
+}
+
+// ---- Operands -----------------------------------------------------------------------------------
+
+const Location& Emitter::where(Reg reg) const {
+  return allocation_.locations.at(reg.index());
+}
+
+std::uint8_t Emitter::in_register(Reg reg, std::uint8_t scratch) {
+  const Location& location = where(reg);
+  if (location.in_register) return location.reg;
+  op(Opcode::ldx64, scratch, frame_pointer, location.slot);
+  return scratch;
+}
+
+std::uint8_t Emitter::target_of(Reg dst) const {
+  const Location& location = where(dst);
+  return location.in_register ? location.reg : r0;
+}
+
+void Emitter::store(Reg dst, std::uint8_t from) {
+  const Location& location = where(dst);
+  if (!location.in_register) {
+    op(Opcode::stx64, frame_pointer, from, location.slot);
+  } else if (location.reg != from) {
+    op(Opcode::mov64_reg, location.reg, from);
+  }
+}
+
+// ---- Instructions -------------------------------------------------------------------------------
+
+void Emitter::block(std::size_t position) {
+  const flow::BlockId id = allocation_.order[position];
+  const flow::Block& block = function_[id];
+  std::optional<flow::BlockId> next;
+  if (position + 1 < allocation_.order.size()) next = allocation_.order[position + 1];
+  rule_ = block.rule;
+  bind(label(id));
+  for (const Instruction& one : block.instructions) instruction(one);
+  switch (block.end.kind) {
+    case Terminator::Kind::none:
+      throw InvariantError("emission: a block without an end");
+    case Terminator::Kind::jump:
+      if (block.end.yes != next) jump(label(block.end.yes));
+      return;
+    case Terminator::Kind::branch:
+      branch(block.end, next);
+      return;
+    case Terminator::Kind::window:
+      window(block.end);
+      if (block.end.yes != next) jump(label(block.end.yes));
+      return;
+    case Terminator::Kind::ret:
+      op(Opcode::mov64_imm, r0, 0, 0, block.end.imm != 0 ? profile_.accept : profile_.drop);
+      op(Opcode::exit);
+      return;
+  }
+}
+
+void Emitter::instruction(const Instruction& instruction) {
+  switch (instruction.op) {
+    case Op::constant: {
+      const std::uint8_t dst = target_of(instruction.dst);
+      constant(dst, instruction.imm);
+      store(instruction.dst, dst);
+      return;
+    }
+    case Op::copy:
+      store(instruction.dst, in_register(instruction.a, r0));
+      return;
+    case Op::add:
+    case Op::sub:
+    case Op::and_:
+    case Op::or_:
+    case Op::xor_:
+    case Op::shl:
+    case Op::shr:
+      binary(instruction);
+      return;
+    case Op::swap16:
+    case Op::swap32:
+    case Op::swap64:
+      swap(instruction);
+      return;
+    case Op::load:
+      load(instruction);
+      return;
+    case Op::context:
+      profile_.emit_context(*this, static_cast<flow::ContextKey>(instruction.imm));
+      store(instruction.dst, r0);
+      return;
+    case Op::opaque_zero: {
+      map_value(r0, instruction.map);
+      const std::uint8_t dst = target_of(instruction.dst);
+      op(Opcode::ldx64, dst, r0, 0);
+      store(instruction.dst, dst);
+      return;
+    }
+    case Op::lookup:
+      lookup(instruction);
+      return;
+    case Op::map_value: {
+      const std::uint8_t dst = target_of(instruction.dst);
+      map_value(dst, instruction.map);
+      store(instruction.dst, dst);
+      return;
+    }
+    case Op::count:
+      count(instruction);
+      return;
+    case Op::trace:
+      trace(instruction);
+      return;
+  }
+  throw InvariantError("operation out of range");
+}
+
+void Emitter::binary(const Instruction& instruction) {
+  Reg a = instruction.a;
+  Reg b = instruction.b;
+  std::uint8_t dst = target_of(instruction.dst);
+  const auto lives_in_dst = [&](Reg reg) {
+    return where(reg).in_register && where(reg).reg == dst;
+  };
+  if (b.valid() && lives_in_dst(b) && !lives_in_dst(a)) {
+    if (commutes(instruction.op)) {
+      std::swap(a, b);
+    } else {
+      dst = r0;
+    }
+  }
+  const auto bits = [&](Reg reg) { return width_[reg.index()]; };
+  const bool small_b = b.valid() ? bits(b) <= 32 : instruction.imm <= max32;
+  const bool arithmetic = instruction.op == Op::add || instruction.op == Op::sub ||
+                          instruction.op == Op::shl || (instruction.op == Op::shr && b.valid());
+  // 32-bit forms clear the upper half, which is zero anyway, and take any 32-bit constant.
+  const bool narrow = !arithmetic && small_b && (bits(a) <= 32 || instruction.op == Op::and_);
+  const auto form = [&](Opcode imm_form) { return narrow ? isa::narrow(imm_form) : imm_form; };
+
+  if (!lives_in_dst(a)) {
+    const Location& from = where(a);
+    if (from.in_register) {
+      op(Opcode::mov64_reg, dst, from.reg);
+    } else {
+      op(Opcode::ldx64, dst, frame_pointer, from.slot);
+    }
+  }
+  const Opcode code = alu(instruction.op);
+  if (b.valid()) {
+    const std::uint8_t right = in_register(b, r1);
+    op(form(isa::reg_form(code)), dst, right);
+  } else if (narrow || fits_signed32(instruction.imm)) {
+    op(form(code), dst, 0, 0, static_cast<std::int32_t>(instruction.imm));
+  } else {
+    constant(r1, instruction.imm);
+    op(isa::reg_form(code), dst, r1);
+  }
+  store(instruction.dst, dst);
+}
+
+void Emitter::swap(const Instruction& instruction) {
+  const std::uint8_t dst = target_of(instruction.dst);
+  const Location& from = where(instruction.a);
+  if (!from.in_register) {
+    op(Opcode::ldx64, dst, frame_pointer, from.slot);
+  } else if (from.reg != dst) {
+    op(Opcode::mov64_reg, dst, from.reg);
+  }
+  op(instruction.op == Op::swap16   ? Opcode::be16
+     : instruction.op == Op::swap32 ? Opcode::be32
+                                    : Opcode::be64,
+     dst);
+  store(instruction.dst, dst);
+}
+
+void Emitter::load(const Instruction& instruction) {
+  const std::uint8_t base = in_register(instruction.a, r1);
+  const std::uint8_t dst = target_of(instruction.dst);
+  op(load_of(instruction.size), dst, base, static_cast<std::int16_t>(instruction.imm));
+  store(instruction.dst, dst);
+}
+
+void Emitter::lookup(const Instruction& instruction) {
+  std::int16_t at = key_;
+  for (const Reg chunk : instruction.args) {
+    op(Opcode::stx64, frame_pointer, in_register(chunk, r0), at);
+    at = static_cast<std::int16_t>(at + 8);
+  }
+  op(Opcode::mov64_reg, r2, frame_pointer);
+  op(Opcode::add64_imm, r2, 0, 0, key_);
+  map_pointer(r1, instruction.map);
+  call_helper(static_cast<std::int32_t>(isa::Helper::map_lookup_elem));
+  store(instruction.dst, r0);
+}
+
+void Emitter::count(const Instruction& instruction) {
+  const Label skip = label();
+  op(Opcode::st32, frame_pointer, 0, key_, static_cast<std::int32_t>(instruction.imm));
+  op(Opcode::mov64_reg, r2, frame_pointer);
+  op(Opcode::add64_imm, r2, 0, 0, key_);
+  map_pointer(r1, instruction.map);
+  call_helper(static_cast<std::int32_t>(isa::Helper::map_lookup_elem));
+  jump_imm(Opcode::jeq64_imm, r0, 0, skip);
+  op(Opcode::ldx64, r1, r0, 0);
+  op(Opcode::add64_imm, r1, 0, 0, 1);
+  op(Opcode::stx64, r0, r1, 0);
+  op(Opcode::ldx64, r1, r0, 8);
+  op(Opcode::add64_reg, r1, in_register(instruction.a, r2));
+  op(Opcode::stx64, r0, r1, 8);
+  bind(skip);
+}
+
+void Emitter::trace(const Instruction& instruction) {
+  const Label full = label();
+  map_value(r1, instruction.map);
+  op(Opcode::ldx32, r0, r1, 0);
+  jump_imm(Opcode::jge64_imm, r0, trace_capacity, full);
+  op(Opcode::mov64_reg, r2, r0);
+  op(Opcode::lsh64_imm, r2, 0, 0, 2);
+  op(Opcode::add64_reg, r2, r1);
+  op(Opcode::st32, r2, 0, 4, static_cast<std::int32_t>(instruction.imm));
+  op(Opcode::add64_imm, r0, 0, 0, 1);
+  op(Opcode::stx32, r1, r0, 0);
+  bind(full);
+}
+
+void Emitter::branch(const Terminator& end, std::optional<flow::BlockId> next) {
+  Condition condition = end.condition;
+  flow::BlockId yes = end.yes;
+  flow::BlockId no = end.no;
+  if (yes == next && opposite(condition)) {
+    condition = *opposite(condition);
+    std::swap(yes, no);
+  }
+  const Opcode code = comparison(condition);
+  const std::uint8_t a = in_register(end.a, r0);
+  if (end.b.valid()) {
+    jump_reg(isa::reg_form(code), a, in_register(end.b, r1), label(yes));
+  } else if (width_[end.a.index()] <= 32 && end.imm <= max32) {
+    jump_imm(isa::narrow(code), a, static_cast<std::int32_t>(end.imm), label(yes));
+  } else if (fits_signed32(end.imm)) {
+    jump_imm(code, a, static_cast<std::int32_t>(end.imm), label(yes));
+  } else {
+    constant(r1, end.imm);
+    jump_reg(isa::reg_form(code), a, r1, label(yes));
+  }
+  if (no != next) jump(label(no));
+}
+
+void Emitter::window(const Terminator& end) {
+  invariant(end.imm <= 0x7fffffff && end.imm2 > 0 && end.imm2 <= 64, "emission: window too large");
+  buffer_ =
+      static_cast<std::int16_t>(buffers_ + allocation_.buffers[end.dst.index()] * buffer_size_);
+  if (end.a.valid()) {
+    const std::uint8_t base = in_register(end.a, r1);
+    if (base != r1) op(Opcode::mov64_reg, r1, base);
+    if (end.imm != 0) op(Opcode::add64_imm, r1, 0, 0, static_cast<std::int32_t>(end.imm));
+  } else {
+    op(Opcode::mov64_imm, r1, 0, 0, static_cast<std::int32_t>(end.imm));
+  }
+  profile_.emit_window(*this, static_cast<std::uint32_t>(end.imm2), end.no);
+  store(end.dst, r0);
+}
+
+}  // namespace weir::backend

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Emission: flow to eBPF. The Emitter is also what hook profiles write their code with.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/allocate.h"
+#include "backend/profile.h"
+#include "flow/flow.h"
+#include "isa/isa.h"
+#include "isa/program.h"
+
+namespace weir::backend {
+
+// One program from one verified function. What does not fit the stack or the reach of jumps breaks
+// an invariant: lowering keeps within both.
+[[nodiscard]] isa::Program emit(const flow::Function& function, const Profile& profile);
+
+using Label = Id<struct LabelTag>;
+
+class Emitter {
+ public:
+  Emitter(const flow::Function& function, const Profile& profile);
+  isa::Program run();
+
+  // ---- For profiles ----
+  void op(isa::Opcode opcode, std::uint8_t dst = 0, std::uint8_t src = 0, std::int16_t off = 0,
+          std::int32_t imm = 0);
+  // dst = *(src + offset of structure.member)
+  void load_field(isa::Opcode load, std::uint8_t dst, std::uint8_t src,
+                  const std::string& structure, const std::string& member);
+  // dst += offset of structure.member
+  void add_field_offset(std::uint8_t dst, const std::string& structure, const std::string& member);
+  void constant(std::uint8_t dst, std::uint64_t value);
+  void call_kfunc(const std::string& name);
+  void call_helper(std::int32_t helper);
+  void load_context_pointer(std::uint8_t dst);
+  // Stack room of the profile: offsets from r10 of a dynptr (16 bytes), of a saved value (8 bytes)
+  // and of the buffer for the window that is being emitted.
+  [[nodiscard]] std::int16_t dynptr() const { return dynptr_; }
+  [[nodiscard]] std::int16_t saved() const { return saved_; }
+  [[nodiscard]] std::int16_t buffer() const { return buffer_; }
+  void use_buffer(std::int16_t buffer) { buffer_ = buffer; }  // for deferred code
+
+  [[nodiscard]] Label label();
+  [[nodiscard]] Label label(flow::BlockId block) const { return Label(block.index()); }
+  void bind(Label label);
+  void jump(Label target);
+  void jump_imm(isa::Opcode condition, std::uint8_t dst, std::int32_t imm, Label target);
+  void jump_reg(isa::Opcode condition, std::uint8_t dst, std::uint8_t src, Label target);
+  // Code that is seldom reached: emitted behind all blocks.
+  void defer(std::function<void(Emitter&)> code);
+
+ private:
+  struct Item {
+    isa::Insn insn;
+    Label target;  // of jumps
+    std::optional<decltype(isa::Relocation::what)> relocation;
+    std::int32_t rule = -1;
+    bool far = false;  // takes the long form
+  };
+
+  void frame();
+  void widths();
+  void block(std::size_t position);
+  void instruction(const flow::Instruction& instruction);
+  void binary(const flow::Instruction& instruction);
+  void swap(const flow::Instruction& instruction);
+  void load(const flow::Instruction& instruction);
+  void lookup(const flow::Instruction& instruction);
+  void count(const flow::Instruction& instruction);
+  void trace(const flow::Instruction& instruction);
+  void branch(const flow::Terminator& end, std::optional<flow::BlockId> next);
+  void window(const flow::Terminator& end);
+  void map_pointer(std::uint8_t dst, isa::MapIndex map);
+  void map_value(std::uint8_t dst, isa::MapIndex map);
+  void wide(isa::Opcode opcode, std::uint8_t dst, std::uint64_t value,
+            std::optional<decltype(isa::Relocation::what)> relocation);
+
+  [[nodiscard]] const Location& where(flow::Reg reg) const;
+  // The register that holds it, after a load into `scratch` if it is on the stack.
+  [[nodiscard]] std::uint8_t in_register(flow::Reg reg, std::uint8_t scratch);
+  // Where to compute `dst`: its register, or r0, from which store() then puts it on the stack.
+  [[nodiscard]] std::uint8_t target_of(flow::Reg dst) const;
+  void store(flow::Reg dst, std::uint8_t from);
+
+  void relax();
+  [[nodiscard]] std::size_t slots(const Item& item) const;
+  [[nodiscard]] isa::Program link();
+
+  const flow::Function& function_;
+  const Profile& profile_;
+  Allocation allocation_;
+  std::vector<std::uint8_t> width_;  // bits of each virtual register that may be set
+  std::vector<Item> items_;
+  std::vector<std::uint32_t> label_at_;  // index into items_
+  std::vector<std::uint32_t> address_;   // slot of each item, and the end
+  std::vector<std::function<void(Emitter&)>> deferred_;
+  std::int32_t rule_ = -1;
+  std::int16_t key_ = 0;
+  std::int16_t dynptr_ = 0;
+  std::int16_t saved_ = 0;
+  std::int16_t buffers_ = 0;
+  std::int16_t buffer_size_ = 0;
+  std::int16_t buffer_ = 0;
+};
+
+}  // namespace weir::backend

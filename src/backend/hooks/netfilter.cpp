@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The netfilter hooks (BPF_PROG_TYPE_NETFILTER, kernel 6.4 and newer). The context is struct
+// bpf_nf_ctx {state, skb}; skb->data is the network header (net/netfilter/nf_bpf_link.c). Packet
+// bytes are read in place: bpf_rdonly_cast() to no type yields memory that any load may read and
+// that faults to zero (6.17). Bytes that are not in the linear part, and all bytes on older
+// kernels, come through dynptr slices.
+#include "backend/emitter.h"
+#include "backend/profile.h"
+
+namespace weir::backend {
+
+using flow::ContextKey;
+using isa::Opcode;
+
+namespace {
+
+constexpr std::uint8_t r0 = 0;
+constexpr std::uint8_t r1 = 1;
+constexpr std::uint8_t r2 = 2;
+constexpr std::uint8_t r3 = 3;
+constexpr std::uint8_t r4 = 4;
+constexpr std::uint8_t frame_pointer = 10;
+
+std::optional<ContextKey> context_key(imr::MetaKey key) {
+  switch (key) {
+    case imr::MetaKey::protocol:
+      return ContextKey::protocol;
+    case imr::MetaKey::mark:
+      return ContextKey::mark;
+    case imr::MetaKey::iif:
+      return ContextKey::iif;
+    case imr::MetaKey::oif:
+      return ContextKey::oif;
+    case imr::MetaKey::iifname:
+      return ContextKey::iifname0;
+    case imr::MetaKey::oifname:
+      return ContextKey::oifname0;
+    case imr::MetaKey::length:
+      return ContextKey::length;
+    case imr::MetaKey::pkttype:
+      return ContextKey::pkttype;
+    case imr::MetaKey::l4proto:
+    case imr::MetaKey::nfproto:
+      return std::nullopt;
+  }
+  throw InvariantError("meta key out of range");
+}
+
+void load_skb(Emitter& out, std::uint8_t dst) {
+  out.load_context_pointer(dst);
+  out.load_field(Opcode::ldx64, dst, dst, "bpf_nf_ctx", "skb");
+}
+
+void skb_field(Emitter& out, Opcode load, const char* member) {
+  load_skb(out, r1);
+  out.load_field(load, r0, r1, "sk_buff", member);
+}
+
+// r1 = ctx->state->in or out
+void load_device(Emitter& out, bool in) {
+  out.load_context_pointer(r1);
+  out.load_field(Opcode::ldx64, r1, r1, "bpf_nf_ctx", "state");
+  out.load_field(Opcode::ldx64, r1, r1, "nf_hook_state", in ? "in" : "out");
+}
+
+void device_index(Emitter& out, bool in) {
+  const Label none = out.label();
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  load_device(out, in);
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  out.load_field(Opcode::ldx32, r0, r1, "net_device", "ifindex");
+  out.bind(none);
+}
+
+// r2 = a mask of the bytes of `word` before its first zero byte, and r3 = 0 if it has none. The
+// borrow of (w - 0x01..) & ~w & 0x80.. is right up to the first zero byte, and the lowest bit
+// tells.
+void mask_before_zero(Emitter& out, std::uint8_t word) {
+  constexpr std::uint64_t ones = 0x0101010101010101;
+  out.constant(r2, ones);
+  out.op(Opcode::mov64_reg, r3, word);
+  out.op(Opcode::sub64_reg, r3, r2);
+  out.op(Opcode::lsh64_imm, r2, 0, 0, 7);
+  out.op(Opcode::and64_reg, r3, r2);
+  out.op(Opcode::mov64_reg, r2, word);
+  out.op(Opcode::xor64_imm, r2, 0, 0, -1);
+  out.op(Opcode::and64_reg, r3, r2);
+  out.op(Opcode::mov64_reg, r2, r3);
+  out.op(Opcode::neg64, r2);
+  out.op(Opcode::and64_reg, r2, r3);
+  out.op(Opcode::rsh64_imm, r2, 0, 0, 7);
+  out.op(Opcode::sub64_imm, r2, 0, 0, 1);
+}
+
+// A word of a device's name. A renamed device may keep bytes of a longer name behind the zero byte,
+// where nft_meta_store_ifname() sees zeros (strscpy_pad).
+void device_name(Emitter& out, bool in, bool second) {
+  const Label none = out.label();
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  load_device(out, in);
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  out.add_field_offset(r1, "net_device", "name");
+  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
+  out.call_kfunc("bpf_rdonly_cast");
+  out.op(Opcode::ldx64, r4, r0, 0);
+  if (second) out.op(Opcode::ldx64, r1, r0, 8);
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  mask_before_zero(out, r4);
+  if (second) {
+    out.jump_imm(Opcode::jne64_imm, r3, 0, none);
+    mask_before_zero(out, r1);
+    out.op(Opcode::mov64_reg, r4, r1);
+  }
+  out.op(Opcode::mov64_reg, r0, r4);
+  out.op(Opcode::and64_reg, r0, r2);
+  out.bind(none);
+}
+
+void emit_context(Emitter& out, ContextKey key) {
+  switch (key) {
+    case ContextKey::mark:
+      return skb_field(out, Opcode::ldx32, "mark");
+    case ContextKey::length:
+      return skb_field(out, Opcode::ldx32, "len");
+    case ContextKey::linear_length:
+      skb_field(out, Opcode::ldx32, "len");
+      out.load_field(Opcode::ldx32, r1, r1, "sk_buff", "data_len");
+      out.op(Opcode::sub64_reg, r0, r1);
+      return;
+    case ContextKey::pkttype:
+      skb_field(out, Opcode::ldx8, "pkt_type");
+      out.op(Opcode::and64_imm, r0, 0, 0, 7);
+      return;
+    case ContextKey::protocol:
+      return skb_field(out, Opcode::ldx16, "protocol");
+    case ContextKey::iif:
+      return device_index(out, true);
+    case ContextKey::oif:
+      return device_index(out, false);
+    case ContextKey::iifname0:
+      return device_name(out, true, false);
+    case ContextKey::iifname1:
+      return device_name(out, true, true);
+    case ContextKey::oifname0:
+      return device_name(out, false, false);
+    case ContextKey::oifname1:
+      return device_name(out, false, true);
+    case ContextKey::ct_info: {
+      // skb->_nfct: the connection's address, with ctinfo in its lowest three bits.
+      const Label none = out.label();
+      skb_field(out, Opcode::ldx64, "_nfct");
+      out.op(Opcode::mov64_reg, r1, r0);
+      out.op(Opcode::and64_imm, r0, 0, 0, 7);
+      out.op(Opcode::rsh64_imm, r1, 0, 0, 3);
+      out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+      out.op(Opcode::or64_imm, r0, 0, 0, 8);
+      out.bind(none);
+      return;
+    }
+  }
+  throw InvariantError("context key out of range");
+}
+
+// r0 = slice of `width` bytes at offset r1, with r1 to r5 lost.
+void slice(Emitter& out, std::uint32_t width, flow::BlockId absent) {
+  const Label gone = out.label(absent);
+  out.op(Opcode::stx64, frame_pointer, r1, out.saved());
+  load_skb(out, r1);
+  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
+  out.op(Opcode::mov64_reg, r3, frame_pointer);
+  out.op(Opcode::add64_imm, r3, 0, 0, out.dynptr());
+  out.call_kfunc("bpf_dynptr_from_skb");
+  out.jump_imm(Opcode::jne64_imm, r0, 0, gone);
+  out.op(Opcode::mov64_reg, r1, frame_pointer);
+  out.op(Opcode::add64_imm, r1, 0, 0, out.dynptr());
+  out.op(Opcode::ldx64, r2, frame_pointer, out.saved());
+  out.op(Opcode::mov64_reg, r3, frame_pointer);
+  out.op(Opcode::add64_imm, r3, 0, 0, out.buffer());
+  out.op(Opcode::mov64_imm, r4, 0, 0, static_cast<std::int32_t>(width));
+  out.call_kfunc("bpf_dynptr_slice");
+  out.jump_imm(Opcode::jeq64_imm, r0, 0, gone);
+}
+
+void window_in_place(Emitter& out, std::uint32_t width, flow::BlockId absent) {
+  const auto bytes = static_cast<std::int32_t>(width);
+  const Label cold = out.label();
+  const Label resume = out.label();
+  load_skb(out, r3);
+  out.load_field(Opcode::ldx32, r2, r3, "sk_buff", "len");
+  out.load_field(Opcode::ldx32, r4, r3, "sk_buff", "data_len");
+  out.op(Opcode::sub64_reg, r2, r4);
+  out.op(Opcode::mov64_reg, r4, r1);
+  out.op(Opcode::add64_imm, r4, 0, 0, bytes);
+  out.jump_reg(Opcode::jgt64_reg, r4, r2, cold);
+  out.load_field(Opcode::ldx64, r4, r3, "sk_buff", "data");
+  out.op(Opcode::add64_reg, r1, r4);
+  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
+  out.call_kfunc("bpf_rdonly_cast");
+  out.bind(resume);
+  out.defer([=, buffer = out.buffer()](Emitter& late) {
+    late.bind(cold);
+    late.use_buffer(buffer);
+    late.load_field(Opcode::ldx32, r2, r3, "sk_buff", "len");
+    late.jump_reg(Opcode::jgt64_reg, r4, r2, late.label(absent));
+    slice(late, width, absent);
+    // A slice or the buffer: as untrusted memory both are of one kind with the bytes in place.
+    late.op(Opcode::mov64_reg, r1, r0);
+    late.op(Opcode::mov64_imm, r2, 0, 0, 0);
+    late.call_kfunc("bpf_rdonly_cast");
+    late.jump(resume);
+  });
+}
+
+constexpr Profile common = {
+    .name = "netfilter",
+    .program_type = isa::ProgramType::netfilter,
+    .accept = 1,
+    .drop = 0,
+    .starts_at_link = false,
+    .nf_tables_quirks = true,
+    .context_key = context_key,
+    .has_conntrack = true,
+    .emit_context = emit_context,
+    .emit_window = window_in_place,
+};
+
+constexpr Profile with_slices() {
+  Profile profile = common;
+  profile.emit_window = slice;
+  return profile;
+}
+
+}  // namespace
+
+const Profile netfilter_profile = common;
+const Profile netfilter_slices_profile = with_slices();
+
+}  // namespace weir::backend

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Lowering: IMR to flow. Reads units that passed imr::verify() and hold no native statement; the
+// result passes flow::verify().
+#pragma once
+
+#include <span>
+
+#include "backend/profile.h"
+#include "base/error.h"
+#include "flow/flow.h"
+#include "imr/imr.h"
+
+namespace weir::backend {
+
+// Maps that programs of one object share, by their index in Function::maps.
+struct SharedMaps {
+  isa::MapIndex counters;  // not valid: nothing is counted
+  isa::MapIndex trace;     // not valid: nothing is traced
+  isa::MapIndex opaque;    // made on demand: an array whose one value is a zero
+};
+
+struct LowerOptions {
+  bool drop_unparsable = true;
+};
+
+// One function of one or two units (an XDP program serves both protocols); all units name the same
+// hook. `function` holds the maps so far and gets its blocks; its maps may grow. A meta or
+// conntrack key that the hook cannot know is an input error that names it and the rule.
+[[nodiscard]] Status lower(std::span<const imr::Unit> units, const Profile& profile,
+                           const LowerOptions& options, SharedMaps& shared,
+                           flow::Function& function);
+
+}  // namespace weir::backend

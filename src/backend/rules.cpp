@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "backend/rules.h"
+
+#include <algorithm>
+#include <functional>
+#include <variant>
+
+#include "backend/sets.h"
+
+namespace weir::backend {
+
+using flow::BlockId;
+using flow::Condition;
+using flow::Op;
+using flow::Reg;
+
+namespace {
+
+// Marks of trace entries; their meaning is told at driver::trace_capacity.
+constexpr std::uint64_t trace_decided = 0x80000000;
+constexpr std::uint64_t trace_policy = 0xffffffff;
+
+bool goes_elsewhere(const imr::Verdict& verdict) {
+  return verdict.kind == imr::Verdict::Kind::jump || verdict.kind == imr::Verdict::Kind::go_to;
+}
+
+// The different verdicts of a map, in order of their first occurrence, the catch-all's included.
+std::vector<imr::Verdict> distinct_verdicts(const imr::Set& map) {
+  std::vector<imr::Verdict> out;
+  const auto add = [&](const imr::Element& element) {
+    invariant(element.verdict.has_value(), "verdict map: an element without a verdict");
+    if (std::ranges::find(out, *element.verdict) == out.end()) out.push_back(*element.verdict);
+  };
+  for (const imr::Element& element : map.elements) add(element);
+  if (map.catch_all) add(*map.catch_all);
+  return out;
+}
+
+// Calls `visit` for each place in a rule from which another chain can be entered.
+void for_each_site(const imr::Ruleset& ruleset, const imr::Rule& rule,
+                   const std::function<void(imr::ChainId)>& visit) {
+  for (const imr::Statement& statement : rule.statements) {
+    if (const auto* verdict = std::get_if<imr::VerdictStatement>(&statement)) {
+      if (goes_elsewhere(verdict->verdict)) visit(verdict->verdict.chain);
+    } else if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+      for (const imr::Verdict& entry : distinct_verdicts(ruleset[map->map])) {
+        if (goes_elsewhere(entry)) visit(entry.chain);
+      }
+    }
+  }
+}
+
+void merge(Demand& into, const Demand& from) {
+  for (const auto& [leaf, times] : from) into[leaf] += times;
+}
+
+// What a root's rules need together, each chain counted once.
+Demand root_demand(const imr::Ruleset& ruleset, imr::ChainId root) {
+  Demand demand;
+  for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) {
+    for (const imr::RuleId rule : ruleset[chain].rules) add_demand(ruleset, ruleset[rule], demand);
+  }
+  return demand;
+}
+
+}  // namespace
+
+RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId root,
+                           const Profile& profile, const SharedMaps& shared, Headers headers,
+                           Reg opaque, BlockId passed)
+    : out_(out),
+      unit_(unit),
+      ruleset_(unit.ruleset),
+      root_(root),
+      profile_(profile),
+      maps_(shared),
+      opaque_(opaque),
+      passed_(passed),
+      demand_(root_demand(unit.ruleset, root)),
+      values_(out, unit, profile, demand_, headers, opaque) {}
+
+void RootLowering::run() {
+  count_sites();
+  collect_needs();
+  out_.set_rule(-1);
+  const BlockId policy = out_.block();
+  chain_rules(root_, policy);
+  shared_chains();
+  out_.set_rule(-1);
+  out_.at(policy);
+  trace(trace_policy);
+  if (ruleset_[root_].base->drop_by_policy) {
+    out_.ret(false);
+  } else {
+    out_.jump(passed_);
+  }
+}
+
+void RootLowering::count_sites() {
+  for (const imr::ChainId chain : imr::reachable_chains(ruleset_, root_)) {
+    for (const imr::RuleId rule : ruleset_[chain].rules) {
+      for_each_site(ruleset_, ruleset_[rule], [&](imr::ChainId target) { ++site_count_[target]; });
+    }
+  }
+  for (const auto& [chain, count] : site_count_) {
+    if (count > 1) {
+      shared_[chain] = {.entry = out_.block(),
+                        .end = out_.block(),
+                        .came_from = out_.function().new_register(),
+                        .sites = {}};
+    }
+  }
+}
+
+void RootLowering::collect_needs() {
+  // Chains form a tree without loops, at most 16 deep; deeper ones first.
+  const std::function<const Demand&(imr::ChainId)> needs =
+      [&](imr::ChainId chain) -> const Demand& {
+    if (const auto found = chain_needs_.find(chain); found != chain_needs_.end()) {
+      return found->second;
+    }
+    Demand demand;
+    for (const imr::RuleId rule : ruleset_[chain].rules) {
+      add_demand(ruleset_, ruleset_[rule], demand);
+      for_each_site(ruleset_, ruleset_[rule],
+                    [&](imr::ChainId target) { merge(demand, needs(target)); });
+    }
+    return chain_needs_.emplace(chain, std::move(demand)).first->second;
+  };
+  (void)needs(root_);
+}
+
+bool RootLowering::reaches_shared(imr::ChainId chain) const {
+  return std::ranges::any_of(imr::reachable_chains(ruleset_, chain),
+                             [&](imr::ChainId reached) { return shared_.contains(reached); });
+}
+
+void RootLowering::chain_rules(imr::ChainId chain, BlockId end) {
+  for (const imr::RuleId id : ruleset_[chain].rules) {
+    if (chain == root_) {
+      // Whatever this rule and the chains behind it share is made here, in the root chain, which
+      // every later rule follows. A shared chain's end can, as the verifier sees it, go on behind
+      // any of its jumps: in front of the first one, everything is made.
+      Demand needed;
+      bool all = false;
+      add_demand(ruleset_, ruleset_[id], needed);
+      for_each_site(ruleset_, ruleset_[id], [&](imr::ChainId target) {
+        merge(needed, chain_needs_.at(target));
+        all = all || reaches_shared(target);
+      });
+      out_.set_rule(-1);
+      values_.gather(all ? demand_ : needed);
+    }
+    rule(id, end);
+  }
+  out_.set_rule(-1);
+  out_.jump(end);
+}
+
+void RootLowering::rule(imr::RuleId id, BlockId end) {
+  const imr::Rule& rule = ruleset_[id];
+  current_rule_ = id;
+  const BlockId start = [&] {
+    out_.set_rule(rule.synthetic ? -1
+                                 : static_cast<std::int32_t>(
+                                       (rule.copy_of.valid() ? rule.copy_of : id).value));
+    return out_.block();
+  }();
+  const std::int32_t label = out_.rule();
+  out_.jump(start);
+  out_.at(start);
+  out_.set_rule(-1);
+  const BlockId next = out_.block();
+  out_.set_rule(label);
+  bool falls_through = true;
+  for (const imr::Statement& statement : rule.statements) {
+    if (const auto* ends = std::get_if<imr::VerdictStatement>(&statement)) {
+      if (ends->verdict.kind == imr::Verdict::Kind::continue_) continue;
+      trace(ends->verdict.kind == imr::Verdict::Kind::accept ||
+            ends->verdict.kind == imr::Verdict::Kind::drop);
+      verdict(ends->verdict, next, end);
+      falls_through = false;
+      break;
+    }
+    if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+      falls_through = verdict_map(*map, next, end);
+      if (!falls_through) break;
+    } else if (const auto* counter = std::get_if<imr::Counter>(&statement)) {
+      out_.append({.op = Op::count,
+                   .a = values_.length(),
+                   .imm = counter->counter.value,
+                   .map = maps_.counters});
+    } else if (const auto* compare = std::get_if<imr::Match>(&statement)) {
+      match(*compare, next);
+    } else if (const auto* range = std::get_if<imr::MatchRange>(&statement)) {
+      match(*range, next);
+    } else if (const auto* set = std::get_if<imr::MatchSet>(&statement)) {
+      match(*set, next);
+    } else {
+      throw InvariantError("lowering: a native statement is left");
+    }
+  }
+  if (falls_through) {
+    trace(false);
+    out_.jump(next);
+  }
+  out_.at(next);
+}
+
+void RootLowering::match(const imr::Match& match, BlockId fail) {
+  Words value = values_.evaluate(match.lhs, fail);
+  if (total_size(value) != match.rhs.size()) {
+    value = recut(out_, value, cut_sizes(match.rhs.size()));
+  }
+  if (match.op == imr::Relop::eq || match.op == imr::Relop::ne) {
+    const Reg different = difference(out_, value, match.rhs);
+    out_.leave_if(match.op == imr::Relop::eq ? Condition::ne : Condition::eq, different, 0, fail);
+    return;
+  }
+  const bool less = match.op == imr::Relop::lt || match.op == imr::Relop::le;
+  const bool or_equal = match.op == imr::Relop::le || match.op == imr::Relop::gt;
+  const BlockId on = out_.block();
+  // a > b is not a <= b, a >= b is not a < b.
+  branch_less(out_, big_endian_chunks(out_, value), big_endian_chunks(match.rhs), or_equal,
+              less ? on : fail, less ? fail : on);
+  out_.at(on);
+}
+
+void RootLowering::match(const imr::MatchRange& match, BlockId fail) {
+  Words value = values_.evaluate(match.lhs, fail);
+  if (total_size(value) != match.from.size()) {
+    value = recut(out_, value, cut_sizes(match.from.size()));
+  }
+  const std::vector<Reg> chunks = big_endian_chunks(out_, value);
+  const std::vector<std::uint64_t> from = big_endian_chunks(match.from);
+  const std::vector<std::uint64_t> to = big_endian_chunks(match.to);
+  if (chunks.size() == 1 && from.front() <= to.front()) {
+    // One comparison: the distance from the lower end wraps around below it.
+    const Reg distance = out_.binary(Op::sub, chunks.front(), from.front());
+    out_.leave_if(match.inverted ? Condition::le : Condition::gt, distance,
+                  to.front() - from.front(), fail);
+    return;
+  }
+  const BlockId on = out_.block();
+  const BlockId outside = match.inverted ? on : fail;
+  const BlockId inside = match.inverted ? fail : on;
+  const BlockId above = out_.block();
+  branch_less(out_, chunks, from, false, outside, above);
+  out_.at(above);
+  branch_less(out_, chunks, to, true, inside, outside);
+  out_.at(on);
+}
+
+void RootLowering::match(const imr::MatchSet& match, BlockId fail) {
+  const imr::Set& set = ruleset_[match.set];
+  Words key = values_.evaluate(match.key, fail);
+  if (total_size(key) != set.key_size) key = recut(out_, key, cut_sizes(set.key_size));
+  const BlockId on = out_.block();
+  const BlockId member = match.inverted ? fail : on;
+  const BlockId stranger = match.inverted ? on : fail;
+  search_set(out_,
+             {.set = set,
+              .classes = std::vector<std::uint32_t>(set.elements.size(), 0),
+              .hits = {member},
+              .miss = set.catch_all ? member : stranger},
+             key, opaque_);
+  out_.at(on);
+}
+
+bool RootLowering::verdict_map(const imr::VerdictMap& statement, BlockId next, BlockId end) {
+  const imr::Set& map = ruleset_[statement.map];
+  Words key = values_.evaluate(statement.key, next);
+  if (total_size(key) != map.key_size) key = recut(out_, key, cut_sizes(map.key_size));
+  const std::vector<imr::Verdict> verdicts = distinct_verdicts(map);
+  const auto class_of = [&](const imr::Element& element) {
+    return static_cast<std::uint32_t>(std::ranges::find(verdicts, *element.verdict) -
+                                      verdicts.begin());
+  };
+  SetSearch search{.set = map, .classes = {}, .hits = {}, .miss = next};
+  for (std::size_t i = 0; i < verdicts.size(); ++i) search.hits.push_back(out_.block());
+  for (const imr::Element& element : map.elements) search.classes.push_back(class_of(element));
+  if (map.catch_all) search.miss = search.hits[class_of(*map.catch_all)];
+  search_set(out_, search, key, opaque_);
+
+  BlockId on;  // behind the statement, for `continue`
+  const imr::RuleId rule = current_rule_;
+  const std::int32_t label = out_.rule();
+  for (std::size_t i = 0; i < verdicts.size(); ++i) {
+    current_rule_ = rule;
+    out_.set_rule(label);
+    out_.at(search.hits[i]);
+    if (verdicts[i].kind == imr::Verdict::Kind::continue_) {
+      on = out_.block();
+      out_.jump(on);
+      continue;
+    }
+    trace(verdicts[i].kind == imr::Verdict::Kind::accept ||
+          verdicts[i].kind == imr::Verdict::Kind::drop);
+    verdict(verdicts[i], next, end);
+  }
+  current_rule_ = rule;
+  out_.set_rule(label);
+  if (!on.valid()) return false;
+  out_.at(on);
+  return true;
+}
+
+void RootLowering::verdict(const imr::Verdict& verdict, BlockId next, BlockId end) {
+  switch (verdict.kind) {
+    case imr::Verdict::Kind::accept:
+      out_.jump(passed_);
+      return;
+    case imr::Verdict::Kind::drop:
+      out_.ret(false);
+      return;
+    case imr::Verdict::Kind::return_:
+      out_.jump(end);
+      return;
+    case imr::Verdict::Kind::jump:
+      call(verdict.chain, next);
+      return;
+    case imr::Verdict::Kind::go_to:
+      call(verdict.chain, end);
+      return;
+    case imr::Verdict::Kind::continue_:
+    case imr::Verdict::Kind::queue:
+      break;
+  }
+  throw InvariantError("lowering: a verdict that ends nothing");
+}
+
+void RootLowering::call(imr::ChainId chain, BlockId back) {
+  const auto found = shared_.find(chain);
+  if (found == shared_.end()) {
+    chain_rules(chain, back);
+    return;
+  }
+  SharedChain& shared = found->second;
+  out_.assign(shared.came_from, Op::add, opaque_, shared.sites.size());
+  shared.sites.push_back(back);
+  out_.jump(shared.entry);
+}
+
+void RootLowering::shared_chains() {
+  // Emitting one may add sites to another, so the ends come when all are out.
+  for (bool more = true; more;) {
+    more = false;
+    for (auto& [chain, shared] : shared_) {
+      if (shared.emitted || shared.sites.empty()) continue;
+      shared.emitted = true;
+      more = true;
+      out_.at(shared.entry);
+      chain_rules(chain, shared.end);
+    }
+  }
+  out_.set_rule(-1);
+  for (auto& [chain, shared] : shared_) {
+    invariant(!shared.sites.empty(), "lowering: a shared chain that nothing enters");
+    out_.at(shared.end);
+    for (std::size_t i = 0; i + 1 < shared.sites.size(); ++i) {
+      out_.leave_if(Condition::eq, shared.came_from, i, shared.sites[i]);
+    }
+    out_.jump(shared.sites.back());
+  }
+}
+
+void RootLowering::trace(bool decided) {
+  const imr::Rule& rule = ruleset_[current_rule_];
+  if (rule.synthetic) return;
+  const imr::RuleId original = rule.copy_of.valid() ? rule.copy_of : current_rule_;
+  trace(original.value | (decided ? trace_decided : 0));
+}
+
+void RootLowering::trace(std::uint64_t entry) {
+  if (maps_.trace.valid()) out_.append({.op = Op::trace, .imm = entry, .map = maps_.trace});
+}
+
+}  // namespace weir::backend

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Lowering of one root: its chain and those that it reaches, rule by rule.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "backend/builder.h"
+#include "backend/lower.h"
+#include "backend/values.h"
+#include "imr/imr.h"
+
+namespace weir::backend {
+
+class RootLowering {
+ public:
+  // `passed` is where a packet goes that this root lets through.
+  RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId root, const Profile& profile,
+               const SharedMaps& shared, Headers headers, flow::Reg opaque, flow::BlockId passed);
+
+  // Emits everything from the cursor on; ends the current block.
+  void run();
+
+ private:
+  // A chain that several rules jump to exists once. A jump there leaves the number of its site in
+  // `came_from`, and the chain's end branches on it.
+  struct SharedChain {
+    flow::BlockId entry;
+    flow::BlockId end;
+    flow::Reg came_from;
+    std::vector<flow::BlockId> sites;  // where each of them goes on
+    bool emitted = false;
+  };
+
+  void count_sites();
+  void collect_needs();
+  [[nodiscard]] bool reaches_shared(imr::ChainId chain) const;
+  void chain_rules(imr::ChainId chain, flow::BlockId end);
+  void rule(imr::RuleId id, flow::BlockId end);
+  void shared_chains();
+
+  void match(const imr::Match& match, flow::BlockId fail);
+  void match(const imr::MatchRange& match, flow::BlockId fail);
+  void match(const imr::MatchSet& match, flow::BlockId fail);
+  // The continue verdicts of the map go on at the cursor; false when there are none.
+  [[nodiscard]] bool verdict_map(const imr::VerdictMap& map, flow::BlockId next, flow::BlockId end);
+  // Ends the block, but for `continue`.
+  void verdict(const imr::Verdict& verdict, flow::BlockId next, flow::BlockId end);
+  void call(imr::ChainId chain, flow::BlockId back);
+  void trace(bool decided);
+  void trace(std::uint64_t entry);
+
+  Builder& out_;
+  const imr::Unit& unit_;
+  const imr::Ruleset& ruleset_;
+  imr::ChainId root_;
+  const Profile& profile_;
+  const SharedMaps& maps_;
+  flow::Reg opaque_;
+  flow::BlockId passed_;
+  imr::RuleId current_rule_;
+  std::map<imr::ChainId, unsigned> site_count_;
+  std::map<imr::ChainId, SharedChain> shared_;
+  std::map<imr::ChainId, Demand> chain_needs_;  // of the chain and all that it reaches
+  Demand demand_;
+  Values values_;
+};
+
+}  // namespace weir::backend

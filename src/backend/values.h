@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What expressions of one unit come to as registers. Loads that several rules need are gathered
+// once, in front of the first rule that needs one of them; others are made where they are used.
+// Where a packet's transport header is, is found out once, and only when some rule needs it.
+#pragma once
+
+#include <compare>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "backend/builder.h"
+#include "backend/lower.h"
+#include "backend/profile.h"
+#include "backend/words.h"
+#include "imr/imr.h"
+
+namespace weir::backend {
+
+// A leaf of expressions, cut to one word.
+struct Leaf {
+  enum class Kind : std::uint8_t { link, network, transport, l4proto, meta, ct };
+  Kind kind = Kind::network;
+  std::uint16_t offset = 0;  // of packet words; the key of meta and ct
+  std::uint8_t size = 0;     // of packet words; which half of a name
+  friend auto operator<=>(const Leaf&, const Leaf&) = default;
+};
+
+// How often each leaf occurs.
+using Demand = std::map<Leaf, unsigned>;
+
+// Adds the leaves that the statements of a rule need.
+void add_demand(const imr::Ruleset& ruleset, const imr::Rule& rule, Demand& demand);
+
+// What parsing finds out about a packet's headers; registers are not valid until parsed.
+struct Headers {
+  flow::Reg network;        // offset of the network header; not valid: 0
+  flow::Reg l4proto;        // above 255: there is none
+  flow::Reg transport;      // offset of the transport header
+  flow::Reg available;      // bytes from there on, 0 when there is none or in later fragments
+  flow::Reg available_any;  // the same for loads that are there in later fragments, too
+  flow::Reg length;         // of the packet, from the hook's first header on
+};
+
+class Values {
+ public:
+  // `demand` holds what all rules of the unit and root need together. `opaque` is a register that
+  // is zero, which the verifier does not know.
+  Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
+         Headers headers, flow::Reg opaque);
+
+  // Makes everything of `needed` that is worth sharing, at the cursor, which must dominate all
+  // uses.
+  void gather(const Demand& needed);
+
+  // The value of an expression; leaves to `absent` when the packet has none.
+  [[nodiscard]] Words evaluate(imr::ExprId expr, flow::BlockId absent);
+  // Length of the packet in bytes.
+  [[nodiscard]] flow::Reg length();
+
+ private:
+  [[nodiscard]] bool shared(const Leaf& leaf) const;
+  void gather_packet(Leaf::Kind kind);
+  void parse_transport();
+  void parse_ipv4();
+  void parse_ipv6();
+  void finish_transport(flow::Reg fragment_offset);
+  [[nodiscard]] Words packet_value(const imr::Payload& payload, flow::BlockId absent);
+  [[nodiscard]] flow::Reg meta_word(imr::MetaKey key, unsigned half);
+  [[nodiscard]] flow::Reg make_meta(imr::MetaKey key, unsigned half);
+  [[nodiscard]] flow::Reg make_pkttype();
+  [[nodiscard]] flow::Reg make_ct_state();
+  [[nodiscard]] Words shifted(const imr::Shift& shift, flow::BlockId absent);
+  // A word at base + offset; `otherwise` where the packet ends before.
+  void load_or(flow::Reg dst, flow::Reg base, std::uint64_t offset, std::uint8_t size,
+               std::uint64_t otherwise);
+
+  Builder& out_;
+  const imr::Unit& unit_;
+  const imr::Ruleset& ruleset_;
+  const Profile& profile_;
+  const Demand& demand_;
+  Headers headers_;
+  flow::Reg opaque_;
+  std::map<Leaf, flow::Reg> gathered_;
+  std::set<Leaf> chosen_;  // leaves worth sharing
+};
+
+// Emits the walk to the transport header of an IPv6 packet, exactly as ipv6_find_hdr() makes it in
+// nft_set_pktinfo_ipv6(): see the .cpp. Sets l4proto (0x100: none), transport and fragment offset.
+struct Ipv6Walk {
+  flow::Reg l4proto;
+  flow::Reg transport;
+  flow::Reg fragment_offset;
+};
+[[nodiscard]] Ipv6Walk walk_ipv6(Builder& out, const Profile& profile, flow::Reg network,
+                                 flow::Reg opaque);
+
+// An offset at which no packet has a byte.
+constexpr std::uint64_t nowhere = 0x7fffffff;
+constexpr std::uint64_t no_protocol = 0x100;
+
+}  // namespace weir::backend
