@@ -46,27 +46,6 @@ const MetaRow& meta_row(MetaKey key) {
   throw InvariantError("meta key out of range");
 }
 
-void append_targets(const Ruleset& ruleset, ChainId chain, std::vector<ChainId>& out) {
-  const auto follow = [&](const Verdict& verdict) {
-    if (verdict.kind == Verdict::Kind::jump || verdict.kind == Verdict::Kind::go_to) {
-      out.push_back(verdict.chain);
-    }
-  };
-  for (const RuleId id : ruleset[chain].rules) {
-    for (const Statement& statement : ruleset[id].statements) {
-      if (const auto* verdict = std::get_if<VerdictStatement>(&statement)) {
-        follow(verdict->verdict);
-      } else if (const auto* lookup = std::get_if<VerdictMap>(&statement)) {
-        const Set& map = ruleset[lookup->map];
-        for (const Element& element : map.elements) {
-          if (element.verdict) follow(*element.verdict);
-        }
-        if (map.catch_all && map.catch_all->verdict) follow(*map.catch_all->verdict);
-      }
-    }
-  }
-}
-
 }  // namespace
 
 TableId Ruleset::add(Table table) {
@@ -169,6 +148,29 @@ std::string qualified_name(const Ruleset& ruleset, ChainId chain) {
   return std::string(to_string(table.family)) + " " + table.name + " " + c.name;
 }
 
+std::vector<ChainId> targets(const Ruleset& ruleset, ChainId chain) {
+  std::vector<ChainId> out;
+  const auto follow = [&](const Verdict& verdict) {
+    if (verdict.kind == Verdict::Kind::jump || verdict.kind == Verdict::Kind::go_to) {
+      out.push_back(verdict.chain);
+    }
+  };
+  for (const RuleId id : ruleset[chain].rules) {
+    for (const Statement& statement : ruleset[id].statements) {
+      if (const auto* verdict = std::get_if<VerdictStatement>(&statement)) {
+        follow(verdict->verdict);
+      } else if (const auto* lookup = std::get_if<VerdictMap>(&statement)) {
+        const Set& map = ruleset[lookup->map];
+        for (const Element& element : map.elements) {
+          if (element.verdict) follow(*element.verdict);
+        }
+        if (map.catch_all && map.catch_all->verdict) follow(*map.catch_all->verdict);
+      }
+    }
+  }
+  return out;
+}
+
 std::vector<ChainId> reachable_chains(const Ruleset& ruleset, ChainId root) {
   std::vector<ChainId> found;
   std::vector<bool> seen(ruleset.chains.size());
@@ -179,10 +181,9 @@ std::vector<ChainId> reachable_chains(const Ruleset& ruleset, ChainId root) {
     if (seen.at(chain.index())) continue;
     seen[chain.index()] = true;
     found.push_back(chain);
-    std::vector<ChainId> targets;
-    append_targets(ruleset, chain, targets);
     // The last one pushed is visited first: reversed, the order is that of the rules.
-    pending.insert(pending.end(), targets.rbegin(), targets.rend());
+    const std::vector<ChainId> next = targets(ruleset, chain);
+    pending.insert(pending.end(), next.rbegin(), next.rend());
   }
   return found;
 }

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "imr/annotate.h"
+
+#include <algorithm>
+
+#include "imr/visit.h"
+#include "packet/fields.h"
+
+namespace weir::imr {
+namespace {
+
+HeaderBase base_of(packet::Layer layer) {
+  switch (layer) {
+    case packet::Layer::link:
+      return HeaderBase::link;
+    case packet::Layer::network:
+      return HeaderBase::network;
+    case packet::Layer::transport:
+      return HeaderBase::transport;
+    case packet::Layer::extension:
+      break;
+  }
+  throw InvariantError("extension headers have no base");
+}
+
+// The bits of a field within the bytes that hold it.
+Bytes mask_of(const packet::Field& field) {
+  Bytes mask(field.byte_length());
+  const std::size_t first = field.bit_offset % 8;
+  for (std::size_t bit = first; bit < first + field.bit_length; ++bit) {
+    mask[bit / 8] = static_cast<std::uint8_t>(mask[bit / 8] | 0x80 >> bit % 8);
+  }
+  return mask;
+}
+
+bool is_all_ones(const Bytes& bytes) {
+  return std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == 0xff; });
+}
+
+}  // namespace
+
+// The one field at the place. A mask that selects a part of the field's bytes must be that of the
+// field, or the field must be whole bytes (a prefix of an address is still the address).
+std::string Annotator::field_at(const Payload& place, const Bytes* mask) const {
+  const packet::Field* found = nullptr;
+  for (const packet::Field& field : packet::fields()) {
+    const packet::Protocol& protocol = *field.protocol;
+    if (protocol.layer == packet::Layer::extension || base_of(protocol.layer) != place.base ||
+        protocol.layer_offset + field.byte_offset() != place.offset ||
+        field.byte_length() != place.length) {
+      continue;
+    }
+    if (protocol.layer == packet::Layer::network &&
+        (!nfproto_ || protocol.ethertype != (*nfproto_ == Nfproto::ipv4 ? 0x0800 : 0x86dd))) {
+      continue;
+    }
+    if (protocol.layer == packet::Layer::transport &&
+        (!l4proto_ || protocol.ip_protocol != *l4proto_)) {
+      continue;
+    }
+    const Bytes bits = mask_of(field);
+    if (mask != nullptr && *mask == bits) return std::string(field.name);
+    if (!is_all_ones(bits)) continue;
+    if (found != nullptr) return {};
+    found = &field;
+  }
+  return found == nullptr ? std::string() : std::string(found->name);
+}
+
+std::string Annotator::name_of(const Ruleset& ruleset, ExprId expr) const {
+  return match_on(
+      ruleset[expr], [](const Immediate&) { return std::string(); },
+      [&](const Payload& e) { return field_at(e, nullptr); },
+      [](const HeaderField&) { return std::string(); }, [](const Meta&) { return std::string(); },
+      [](const Ct&) { return std::string(); },
+      [&](const MaskXor& e) {
+        const auto* place = std::get_if<Payload>(&ruleset[e.source]);
+        return place != nullptr ? field_at(*place, &e.mask) : name_of(ruleset, e.source);
+      },
+      [&](const Shift& e) { return name_of(ruleset, e.source); },
+      [&](const ByteSwap& e) { return name_of(ruleset, e.source); });
+}
+
+std::string Annotator::learn(MetaKey key, const Bytes& value) {
+  if (key == MetaKey::nfproto && value.size() == 1) {
+    if (value[0] == static_cast<std::uint8_t>(Nfproto::ipv4)) nfproto_ = Nfproto::ipv4;
+    if (value[0] == static_cast<std::uint8_t>(Nfproto::ipv6)) nfproto_ = Nfproto::ipv6;
+    return nfproto_ ? std::string(to_string(*nfproto_)) : std::string();
+  }
+  if (key == MetaKey::l4proto && value.size() == 1) {
+    l4proto_ = value[0];
+    for (const packet::Protocol& protocol : packet::protocols()) {
+      if (protocol.layer == packet::Layer::transport && protocol.ip_protocol == value[0]) {
+        return std::string(protocol.name);
+      }
+    }
+  }
+  return {};
+}
+
+std::string Annotator::annotate(const Ruleset& ruleset, const Statement& statement) {
+  return match_on(
+      statement,
+      [&](const Match& s) {
+        const auto* meta = std::get_if<Meta>(&ruleset[s.lhs]);
+        if (meta != nullptr && s.op == Relop::eq) return learn(meta->key, s.rhs);
+        std::string name = name_of(ruleset, s.lhs);
+        // "ip protocol 6" says as much as "meta l4proto 6" does.
+        if (s.op == Relop::eq && s.rhs.size() == 1 &&
+            (name == "ip protocol" || name == "ip6 nexthdr")) {
+          l4proto_ = s.rhs[0];
+        }
+        return name;
+      },
+      [&](const MatchRange& s) { return name_of(ruleset, s.lhs); },
+      [&](const MatchSet& s) { return name_of(ruleset, s.key); },
+      [&](const VerdictMap& s) { return name_of(ruleset, s.key); },
+      [](const VerdictStatement&) { return std::string(); },
+      [](const Counter&) { return std::string(); }, [](const Native&) { return std::string(); });
+}
+
+}  // namespace weir::imr

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// parse_ruleset() and parse_unit(): a recursive descent over the tokens. Names may be used before
+// what they name, and rules and counters may carry numbers or not, so ids are provisional while the
+// text is read; resolve.h makes them final.
+#include "imr/parse.h"
+
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include "imr/lexer.h"
+#include "imr/resolve.h"
+#include "imr/verify.h"
+
+namespace weir::imr {
+namespace {
+
+constexpr int max_nesting = 64;  // of parentheses
+constexpr std::array<std::uint8_t, 3> swap_units = {2, 4, 8};
+
+class Parser {
+ public:
+  Parser(std::string_view text, const std::string& file) : lexer_(text, file) {}
+
+  void ruleset();
+  void unit_header(Unit& unit);
+  Ruleset finish(std::vector<ChainId>& roots) { return draft_.finish(roots); }
+
+ private:
+  using Kind = Token::Kind;
+
+  [[noreturn]] void fail(const Token& found, const std::string& expected) const {
+    throw TextError{
+        input_error("found " + found.named() + ", expected " + expected, found.location).error()};
+  }
+  bool at_word(std::string_view word) const {
+    return lexer_.peek().kind == Kind::word && lexer_.peek().text == word;
+  }
+  bool at_symbol(std::string_view symbol) const {
+    return lexer_.peek().kind == Kind::symbol && lexer_.peek().text == symbol;
+  }
+  bool take_word(std::string_view word) {
+    const bool found = at_word(word);
+    if (found) lexer_.next();
+    return found;
+  }
+  bool take_symbol(std::string_view symbol) {
+    const bool found = at_symbol(symbol);
+    if (found) lexer_.next();
+    return found;
+  }
+  void expect_word(std::string_view word) {
+    if (!take_word(word)) fail(lexer_.peek(), "'" + std::string(word) + "'");
+  }
+  void expect_symbol(std::string_view symbol) {
+    if (!take_symbol(symbol)) fail(lexer_.peek(), "'" + std::string(symbol) + "'");
+  }
+  template <typename T>
+  T number(const std::string& what, T max = std::numeric_limits<T>::max());
+  Bytes bytes();
+  std::string name(const std::string& what);
+  std::string string(const std::string& what);
+
+  TableId table_reference();
+  void table();
+  void interface();
+  void set(bool is_map);
+  Element element(TableId table, bool is_map);
+  void chain();
+  void base_chain(BaseChain& base);
+  void rule(ChainId chain);
+  void origin(Origin& origin);
+  bool statement(RuleDraft& rule);
+  Statement match(TableId table);
+  CounterId counter(std::optional<std::size_t> rule);
+  std::optional<Verdict> verdict(TableId table);
+  ExprId expr(int nesting = 0);
+  Expr parenthesis(int nesting);
+
+  Lexer lexer_;
+  Draft draft_;
+};
+
+template <typename T>
+T Parser::number(const std::string& what, T max) {
+  const Token token = lexer_.next();
+  T value{};
+  const char* end = token.text.data() + token.text.size();
+  const auto [stop, error] = std::from_chars(token.text.data(), end, value);
+  if (token.kind != Kind::number || error != std::errc() || stop != end || value > max) {
+    fail(token, what + ", a number from 0 to " + std::to_string(max));
+  }
+  return value;
+}
+
+Bytes Parser::bytes() {
+  const Token token = lexer_.next();
+  if (token.kind == Kind::hex) {
+    if (auto value = from_hex(token.text)) return *value;
+  }
+  fail(token, "bytes like 0x0a00, two hex digits each");
+}
+
+std::string Parser::name(const std::string& what) {
+  Token token = lexer_.next();
+  if (token.kind != Kind::word && token.kind != Kind::string) fail(token, what);
+  return std::move(token.text);
+}
+
+std::string Parser::string(const std::string& what) {
+  Token token = lexer_.next();
+  if (token.kind != Kind::string) fail(token, what + " in quotes");
+  return std::move(token.text);
+}
+
+void Parser::ruleset() {
+  while (lexer_.peek().kind != Kind::end) {
+    if (take_word("table")) {
+      table();
+    } else if (take_word("interface")) {
+      interface();
+    } else if (take_word("set")) {
+      set(false);
+    } else if (take_word("map")) {
+      set(true);
+    } else if (take_word("chain")) {
+      chain();
+    } else if (take_word("counter")) {
+      counter(std::nullopt);
+    } else {
+      fail(lexer_.peek(), "table, interface, set, map, chain or counter");
+    }
+  }
+}
+
+void Parser::unit_header(Unit& unit) {
+  expect_word("unit");
+  const Token at = lexer_.peek();
+  std::string hook = name("a hook");
+  if (take_symbol(":")) hook += ":" + name("a netfilter hook");
+  if (take_symbol("@")) hook += "@" + name("a device");
+  const auto parsed = parse_hook(hook);
+  if (!parsed) throw TextError{input_error(parsed.error().message, at.location).error()};
+  unit.hook = *parsed;
+  if (take_word("ipv6")) {
+    unit.nfproto = Nfproto::ipv6;
+  } else if (!take_word("ipv4")) {
+    fail(lexer_.peek(), "ipv4 or ipv6");
+  }
+  if (!take_word("roots")) return;
+  do {
+    const Token place = lexer_.peek();
+    const auto family = parse_family(name("a family"));
+    if (!family) throw TextError{input_error(family.error().message, place.location).error()};
+    std::string table = name("a table");
+    draft_.root(*family, std::move(table), name("a chain"), place.location, unit.roots);
+  } while (take_symbol(","));
+}
+
+TableId Parser::table_reference() {
+  const Token at = lexer_.peek();
+  const auto family = parse_family(name("a family"));
+  if (!family) throw TextError{input_error(family.error().message, at.location).error()};
+  const std::string table = name("a table");
+  for (std::size_t i = 0; i < draft_.ruleset.tables.size(); ++i) {
+    const Table& known = draft_.ruleset.tables[i];
+    if (known.family == *family && known.name == table) return TableId(i);
+  }
+  throw TextError{
+      input_error("unknown table '" + table + "', expected one declared above", at.location)
+          .error()};
+}
+
+void Parser::table() {
+  const Token at = lexer_.peek();
+  const auto family = parse_family(name("a family"));
+  if (!family) throw TextError{input_error(family.error().message, at.location).error()};
+  Table table{.family = *family, .name = name("a table name"), .dormant = false};
+  table.dormant = take_word("dormant");
+  draft_.ruleset.add(std::move(table));
+}
+
+void Parser::interface() {
+  Interface interface{.name = name("an interface name"), .index = 0};
+  expect_symbol("=");
+  interface.index = number<std::uint32_t>("an interface index");
+  draft_.ruleset.interfaces.push_back(std::move(interface));
+}
+
+void Parser::set(bool is_map) {
+  Set set;
+  set.table = table_reference();
+  set.name = name("a set name");
+  set.key_type = name("a key type");
+  set.key_size = number<std::uint16_t>("a key size", max_value_size);
+  set.is_verdict_map = is_map;
+  set.interval = take_word("interval");
+  set.anonymous = take_word("anonymous");
+  if (take_word("native")) set.native_reason = string("a reason");
+  expect_symbol("{");
+  while (!take_symbol("}")) {
+    if (!set.elements.empty() || set.catch_all) expect_symbol(",");
+    const Token at = lexer_.peek();
+    const bool catches_all = take_symbol("*");
+    Element item = element(set.table, is_map);
+    if (!catches_all) {
+      set.elements.push_back(std::move(item));
+    } else if (set.catch_all) {
+      fail(at, "one catch-all element at most");
+    } else {
+      set.catch_all = std::move(item);
+    }
+  }
+  draft_.ruleset.add(std::move(set));
+}
+
+// Behind the "*" of a catch-all element, the rest of it.
+Element Parser::element(TableId table, bool is_map) {
+  Element element;
+  if (lexer_.peek().kind == Kind::hex) {
+    element.key = bytes();
+    element.last = take_symbol("-") ? bytes() : element.key;
+  } else if (!at_symbol(":") && !at_symbol(",") && !at_symbol("}")) {
+    fail(lexer_.peek(), "an element, bytes or '*'");
+  }
+  if (is_map) {
+    expect_symbol(":");
+    element.verdict = verdict(table);
+    if (!element.verdict) fail(lexer_.peek(), "a verdict");
+  }
+  return element;
+}
+
+void Parser::chain() {
+  Chain chain;
+  chain.table = table_reference();
+  chain.name = name("a chain name");
+  if (at_word("type") || at_word("hook")) base_chain(chain.base.emplace());
+  const ChainId id = draft_.ruleset.add(std::move(chain));
+  while (take_word("rule")) rule(id);
+}
+
+void Parser::base_chain(BaseChain& base) {
+  if (take_word("type")) base.type = name("a chain type");
+  expect_word("hook");
+  const Token at = lexer_.next();
+  bool known = false;
+  for (int i = 0; i <= static_cast<int>(NfHook::ingress); ++i) {
+    if (at.kind == Kind::word && at.text == to_string(static_cast<NfHook>(i))) {
+      base.hook = static_cast<NfHook>(i);
+      known = true;
+    }
+  }
+  if (!known) fail(at, "prerouting, input, forward, output, postrouting or ingress");
+  expect_word("priority");
+  const bool negative = take_symbol("-");
+  const auto magnitude = number<std::int64_t>("a priority", negative ? 0x80000000 : 0x7fffffff);
+  base.priority = static_cast<std::int32_t>(negative ? -magnitude : magnitude);
+  expect_word("policy");
+  base.drop_by_policy = take_word("drop");
+  if (!base.drop_by_policy) expect_word("accept");
+  if (!take_word("devices")) return;
+  do {
+    base.devices.push_back(name("a device"));
+  } while (take_symbol(","));
+}
+
+void Parser::rule(ChainId chain) {
+  RuleDraft& draft = draft_.add_rule(chain, lexer_.peek().location);
+  Rule& rule = draft.rule;
+  if (take_symbol("#")) draft.number = number<std::uint32_t>("a rule number", 0xfffffffe);
+  draft.removed = take_word("removed");
+  rule.synthetic = take_word("synthetic");
+  const TableId table = draft_.ruleset[chain].table;
+  if (take_word("written")) {
+    expect_word("in");
+    const Token at = lexer_.peek();
+    draft.written_in = draft_.chain_named(table, name("a chain"), at.location);
+  }
+  if (take_word("copy")) {
+    expect_word("of");
+    expect_symbol("#");
+    draft.copy_of = number<std::uint32_t>("a rule number", 0xfffffffe);
+  }
+  origin(rule.origin);
+  std::optional<std::uint32_t> total;
+  if (take_word("statements")) total = number<std::uint32_t>("a number of statements");
+  while (statement(draft)) {
+  }
+  rule.total_statements = total.value_or(static_cast<std::uint32_t>(rule.statements.size()));
+}
+
+void Parser::origin(Origin& origin) {
+  if (take_word("handle")) origin.handle = number<std::uint64_t>("a handle");
+  if (lexer_.peek().kind == Kind::string) origin.text = string("the rule's text");
+  if (take_word("at")) {
+    origin.location.file = name("a file name");
+    if (take_symbol(":")) origin.location.line = number<std::uint32_t>("a line");
+    if (take_symbol(":")) origin.location.column = number<std::uint32_t>("a column");
+  }
+  if (take_word("comment")) origin.comment = string("a comment");
+}
+
+// Reads one statement into the rule; false where none begins.
+bool Parser::statement(RuleDraft& draft) {
+  const TableId table = draft_.ruleset[draft.listed_in].table;
+  std::vector<Statement>& out = draft.rule.statements;
+  if (take_word("match")) {
+    out.push_back(match(table));
+  } else if (take_word("vmap")) {
+    const ExprId key = expr();
+    expect_symbol("@");
+    const Token at = lexer_.peek();
+    out.push_back(VerdictMap{key, draft_.set_named(table, name("a map"), at.location)});
+  } else if (take_word("counter")) {
+    out.push_back(Counter{counter(draft.index)});
+  } else if (take_word("native")) {
+    Native native{.text = string("the text of the statement"), .reason = {}};
+    expect_word("because");
+    native.reason = string("a reason");
+    out.push_back(std::move(native));
+  } else if (const auto found = verdict(table)) {
+    out.push_back(VerdictStatement{*found});
+  } else if (lexer_.peek().kind == Kind::end || at_word("rule") || at_word("table") ||
+             at_word("interface") || at_word("set") || at_word("map") || at_word("chain")) {
+    return false;
+  } else {
+    fail(lexer_.peek(), "a statement: match, vmap, counter, native or a verdict");
+  }
+  return true;
+}
+
+Statement Parser::match(TableId table) {
+  const ExprId lhs = expr();
+  for (const Relop op : {Relop::eq, Relop::ne, Relop::lt, Relop::le, Relop::gt, Relop::ge}) {
+    if (take_symbol(to_string(op))) return Match{lhs, op, bytes()};
+  }
+  const bool inverted = take_word("not");
+  if (!take_word("in")) fail(lexer_.peek(), "==, !=, <, <=, >, >=, in or not in");
+  if (take_symbol("[")) {
+    MatchRange range{.lhs = lhs, .inverted = inverted, .from = bytes(), .to = {}};
+    expect_symbol(",");
+    range.to = bytes();
+    expect_symbol("]");
+    return range;
+  }
+  if (!take_symbol("@")) fail(lexer_.peek(), "'[' of a range or '@' of a set");
+  const Token at = lexer_.peek();
+  return MatchSet{lhs, draft_.set_named(table, name("a set"), at.location), inverted};
+}
+
+CounterId Parser::counter(std::optional<std::size_t> rule) {
+  CounterDraft counter{.location = lexer_.peek().location, .rule = rule};
+  if (take_symbol("#")) counter.number = number<std::uint32_t>("a counter number", 0xfffffffe);
+  if (take_word("packets")) {
+    counter.packets = number<std::uint64_t>("a number of packets");
+    expect_word("bytes");
+    counter.bytes = number<std::uint64_t>("a number of bytes");
+  }
+  if (take_word("of")) {
+    expect_symbol("#");
+    counter.owner = number<std::uint32_t>("a rule number", 0xfffffffe);
+  } else if (!rule) {
+    fail(lexer_.peek(), "'of', since this counter stands in no rule");
+  }
+  return draft_.add_counter(std::move(counter));
+}
+
+std::optional<Verdict> Parser::verdict(TableId table) {
+  using Kinds = Verdict::Kind;
+  if (take_word("accept")) return Verdict{.kind = Kinds::accept, .chain = {}};
+  if (take_word("drop")) return Verdict{.kind = Kinds::drop, .chain = {}};
+  if (take_word("continue")) return Verdict{.kind = Kinds::continue_, .chain = {}};
+  if (take_word("return")) return Verdict{.kind = Kinds::return_, .chain = {}};
+  if (take_word("queue")) return Verdict{.kind = Kinds::queue, .chain = {}};
+  const bool jumps = take_word("jump");
+  if (!jumps && !take_word("goto")) return std::nullopt;
+  const Token at = lexer_.peek();
+  return Verdict{.kind = jumps ? Kinds::jump : Kinds::go_to,
+                 .chain = draft_.chain_named(table, name("a chain"), at.location)};
+}
+
+ExprId Parser::expr(int nesting) {
+  if (nesting > max_nesting) fail(lexer_.peek(), "at most 64 expressions inside one another");
+  if (lexer_.peek().kind == Kind::hex) return draft_.ruleset.add(Immediate{bytes()});
+  if (take_symbol("(")) return draft_.ruleset.add(parenthesis(nesting));
+  if (take_word("payload")) {
+    Payload payload;
+    const Token base = lexer_.next();
+    bool known = false;
+    for (const auto b : {HeaderBase::link, HeaderBase::network, HeaderBase::transport}) {
+      if (base.kind == Kind::word && base.text == to_string(b)) {
+        payload.base = b;
+        known = true;
+      }
+    }
+    if (!known) fail(base, "link, network or transport");
+    payload.offset = number<std::uint16_t>("an offset");
+    payload.length = number<std::uint16_t>("a length", max_value_size);
+    payload.in_later_fragments = take_word("later-fragments");
+    return draft_.ruleset.add(payload);
+  }
+  if (take_word("field")) return draft_.ruleset.add(HeaderField{string("a field name")});
+  if (take_word("ct")) {
+    expect_word("state");
+    return draft_.ruleset.add(Ct{CtKey::state});
+  }
+  if (take_word("meta")) {
+    const Token key = lexer_.next();
+    for (int i = 0; i <= static_cast<int>(MetaKey::pkttype); ++i) {
+      const auto meta = static_cast<MetaKey>(i);
+      if (key.kind == Kind::word && key.text == to_string(meta)) {
+        return draft_.ruleset.add(Meta{meta});
+      }
+    }
+    fail(key,
+         "a meta key: l4proto, nfproto, protocol, mark, iif, oif, iifname, oifname, length "
+         "or pkttype");
+  }
+  for (const std::uint8_t unit : swap_units) {
+    if (!take_word("swap" + std::to_string(unit))) continue;
+    expect_symbol("(");
+    const ExprId source = expr(nesting + 1);
+    expect_symbol(")");
+    return draft_.ruleset.add(ByteSwap{source, unit});
+  }
+  fail(lexer_.peek(), "an expression: payload, field, meta, ct, swap2, swap4, swap8, bytes or '('");
+}
+
+// Behind its "(": a shift, or a mask, a flip or both.
+Expr Parser::parenthesis(int nesting) {
+  const ExprId source = expr(nesting + 1);
+  for (const auto direction : {Shift::Direction::left, Shift::Direction::right}) {
+    if (!take_symbol(direction == Shift::Direction::left ? "<<" : ">>")) continue;
+    const Shift shift{source, direction, number<std::uint8_t>("a number of bits", 31)};
+    expect_symbol(")");
+    return shift;
+  }
+  MaskXor masked{.source = source, .mask = {}, .flip = {}};
+  if (take_symbol("&")) masked.mask = bytes();
+  if (take_symbol("^")) masked.flip = bytes();
+  if (masked.mask.empty()) masked.mask.assign(masked.flip.size(), 0xff);
+  if (masked.flip.empty()) masked.flip.assign(masked.mask.size(), 0x00);
+  if (masked.mask.empty()) fail(lexer_.peek(), "'&', '^', '<<' or '>>' and what follows it");
+  expect_symbol(")");
+  return masked;
+}
+
+template <typename T>
+Result<T> checked(T value, const std::string& file) {
+  if (auto violation = find_violation(value)) {
+    return input_error(*violation, {.file = file, .line = 0, .column = 0});
+  }
+  return value;
+}
+
+}  // namespace
+
+Result<Ruleset> parse_ruleset(std::string_view text, const std::string& file) {
+  try {
+    Parser parser(text, file);
+    parser.ruleset();
+    std::vector<ChainId> no_roots;
+    return checked(parser.finish(no_roots), file);
+  } catch (TextError& error) {
+    return std::unexpected(std::move(error.diagnostic));
+  }
+}
+
+Result<Unit> parse_unit(std::string_view text, const std::string& file) {
+  try {
+    Parser parser(text, file);
+    Unit unit;
+    parser.unit_header(unit);
+    parser.ruleset();
+    unit.ruleset = parser.finish(unit.roots);
+    return checked(std::move(unit), file);
+  } catch (TextError& error) {
+    return std::unexpected(std::move(error.diagnostic));
+  }
+}
+
+}  // namespace weir::imr

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "imr/verify.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <tuple>
+
+#include "imr/visit.h"
+#include "packet/fields.h"
+
+namespace weir::imr {
+namespace {
+
+// Chains below one another, the base chain included: nft_chain_validate() in
+// net/netfilter/nf_tables_api.c refuses more, and the evaluator's stack of jumps is as deep.
+constexpr std::size_t max_depth = 16;
+constexpr std::size_t max_link_name = 15;
+
+// Inside this file only: thrown at the first broken rule, caught by find_violation().
+struct Violation {
+  std::string text;
+};
+
+class Verifier {
+ public:
+  explicit Verifier(const Ruleset& ruleset) : ruleset_(ruleset) {}
+
+  void run() {
+    check_names();
+    for (std::size_t i = 0; i < ruleset_.exprs.size(); ++i) check_expr(ExprId(i));
+    for (const Set& set : ruleset_.sets) check_set(set);
+    check_counters();
+    listed_.assign(ruleset_.rules.size(), false);
+    for (std::size_t i = 0; i < ruleset_.chains.size(); ++i) check_chain(ChainId(i));
+    check_removed_rules();
+    depths_.assign(ruleset_.chains.size(), 0);
+    for (std::size_t i = 0; i < ruleset_.chains.size(); ++i) check_depth(ChainId(i));
+  }
+
+ private:
+  void check_names();
+  void check_expr(ExprId id);
+  void check_set(const Set& set);
+  void check_interval(const Set& set, const Element& element);
+  void check_counters();
+  void check_chain(ChainId id);
+  void check_removed_rules();
+  void check_rule(RuleId id, TableId table);
+  void check_statement(const Statement& statement, TableId table);
+  void check_lookup(ExprId key, SetId id, TableId table, bool verdicts);
+  void check_verdict(const Verdict& verdict, TableId table);
+  std::size_t check_depth(ChainId chain);
+
+  void require(bool holds, const std::string& rule) const {
+    if (!holds) throw Violation{where_ + rule};
+  }
+  template <typename IdType, typename T>
+  void require_in(IdType id, const std::vector<T>& arena, const char* what) const {
+    require(id.index() < arena.size(), std::string(what) + " id out of range");
+  }
+  std::size_t size_of(ExprId expr) const {
+    require_in(expr, ruleset_.exprs, "expression");
+    return value_size(ruleset_, expr);
+  }
+
+  const Ruleset& ruleset_;
+  std::string where_;  // "inet filter forward rule #4: "
+  std::vector<bool> listed_;
+  // Of each chain: 0 not known, 1 on the way, n + 1 once it is known that n chains stand below one
+  // another from it on.
+  std::vector<std::size_t> depths_;
+};
+
+void Verifier::check_names() {
+  std::set<std::tuple<std::size_t, std::string>> chains;
+  std::set<std::tuple<std::size_t, std::string>> sets;
+  std::set<std::tuple<Family, std::string>> tables;
+  for (const Table& table : ruleset_.tables) {
+    require(tables.emplace(table.family, table.name).second, "two tables named " + table.name);
+  }
+  for (const Chain& chain : ruleset_.chains) {
+    require_in(chain.table, ruleset_.tables, "table");
+    require(chains.emplace(chain.table.index(), chain.name).second,
+            "two chains of one table named " + chain.name);
+  }
+  for (const Set& set : ruleset_.sets) {
+    require_in(set.table, ruleset_.tables, "table");
+    require(sets.emplace(set.table.index(), set.name).second,
+            "two sets of one table named " + set.name);
+  }
+  for (const Interface& interface : ruleset_.interfaces) {
+    require(!interface.name.empty() && interface.name.size() <= max_link_name,
+            "interface name of other than 1 to 15 bytes: " + interface.name);
+  }
+}
+
+void Verifier::check_expr(ExprId id) {
+  const std::string name = "expression " + std::to_string(id.value);
+  // A source is older than what is made of it, so that no expression contains itself.
+  const auto source_size = [&](ExprId source) {
+    require(source.index() < id.index(), name + ": source is not older than the expression");
+    return value_size(ruleset_, source);
+  };
+  match_on(
+      ruleset_[id],
+      [&](const Immediate& e) {
+        require(!e.value.empty() && e.value.size() <= max_value_size,
+                name + ": immediate of other than 1 to 64 bytes");
+      },
+      [&](const Payload& e) {
+        require(e.length >= 1 && e.length <= max_value_size,
+                name + ": payload of other than 1 to 64 bytes");
+      },
+      [&](const HeaderField& e) {
+        const packet::Field* field = packet::find_field(e.name);
+        require(field != nullptr, name + ": unknown header field '" + e.name + "'");
+        require(field->protocol->layer != packet::Layer::extension,
+                name + ": header field without a fixed place '" + e.name + "'");
+      },
+      [](const Meta&) {}, [](const Ct&) {},
+      [&](const MaskXor& e) {
+        const std::size_t size = source_size(e.source);
+        require(e.mask.size() == size && e.flip.size() == size,
+                name + ": mask, flip and source differ in size");
+      },
+      [&](const Shift& e) {
+        const std::size_t size = source_size(e.source);
+        require(size < 4 || size % 4 == 0, name + ": shift of other than whole words");
+        require(e.bits >= 1 && e.bits <= 31, name + ": shift by other than 1 to 31 bits");
+      },
+      [&](const ByteSwap& e) {
+        const std::size_t size = source_size(e.source);
+        require(e.unit == 2 || e.unit == 4 || e.unit == 8, name + ": swap of other than 2, 4 or 8");
+        require(size % e.unit == 0, name + ": swap of broken units");
+      });
+}
+
+void Verifier::check_interval(const Set& set, const Element& element) {
+  require(element.key.size() == set.key_size && element.last.size() == set.key_size,
+          "element whose key has not the key size");
+  const int order = std::memcmp(element.key.data(), element.last.data(), set.key_size);
+  require(order <= 0, "interval that ends before it begins");
+  require(order == 0 || set.interval, "interval in a set without intervals");
+}
+
+void Verifier::check_set(const Set& set) {
+  const Table& table = ruleset_[set.table];
+  where_ = std::string(to_string(table.family)) + " " + table.name + " @" + set.name + ": ";
+  require(set.key_size >= 1 && set.key_size <= max_value_size, "key of other than 1 to 64 bytes");
+  const auto check_value = [&](const Element& element) {
+    require(element.verdict.has_value() == set.is_verdict_map,
+            "a verdict stands in the elements of verdict maps, and there only");
+    if (element.verdict) check_verdict(*element.verdict, set.table);
+  };
+  const Element* previous = nullptr;
+  for (const Element& element : set.elements) {
+    check_interval(set, element);
+    check_value(element);
+    require(previous == nullptr ||
+                std::memcmp(previous->last.data(), element.key.data(), set.key_size) < 0,
+            "elements out of order or overlapping");
+    previous = &element;
+  }
+  if (set.catch_all) {
+    require(set.catch_all->key.empty() && set.catch_all->last.empty(), "catch-all with a key");
+    check_value(*set.catch_all);
+  }
+  where_.clear();
+}
+
+void Verifier::check_counters() {
+  for (const CounterState& counter : ruleset_.counters) {
+    require_in(counter.rule, ruleset_.rules, "counter's rule");
+  }
+}
+
+void Verifier::check_chain(ChainId id) {
+  const Chain& chain = ruleset_[id];
+  for (const RuleId rule : chain.rules) {
+    where_ = qualified_name(ruleset_, id) + ": ";
+    require_in(rule, ruleset_.rules, "rule");
+    require(!listed_[rule.index()], "rule #" + std::to_string(rule.value) + " is listed twice");
+    listed_[rule.index()] = true;
+    check_rule(rule, chain.table);
+  }
+  where_.clear();
+}
+
+// Rules that no chain lists any more still carry names and counters.
+void Verifier::check_removed_rules() {
+  for (std::size_t i = 0; i < ruleset_.rules.size(); ++i) {
+    if (listed_[i]) continue;
+    const RuleId id(i);
+    require_in(ruleset_[id].chain, ruleset_.chains, "chain");
+    check_rule(id, ruleset_[ruleset_[id].chain].table);
+  }
+}
+
+void Verifier::check_rule(RuleId id, TableId table) {
+  const Rule& rule = ruleset_[id];
+  require_in(rule.chain, ruleset_.chains, "chain");
+  where_ = qualified_name(ruleset_, rule.chain) + " rule #" + std::to_string(id.value) + ": ";
+  require(ruleset_[rule.chain].table == table, "rule of another table");
+  if (rule.copy_of.valid()) {
+    require_in(rule.copy_of, ruleset_.rules, "copied rule");
+    require(!ruleset_[rule.copy_of].copy_of.valid(), "copy of a copy");
+  }
+  for (std::size_t i = 0; i < rule.statements.size(); ++i) {
+    require(!std::holds_alternative<Native>(rule.statements[i]) || i + 1 == rule.statements.size(),
+            "native statement before the last");
+    check_statement(rule.statements[i], table);
+  }
+  where_.clear();
+}
+
+void Verifier::check_statement(const Statement& statement, TableId table) {
+  match_on(
+      statement,
+      [&](const Match& s) {
+        require(!s.rhs.empty() && s.rhs.size() <= size_of(s.lhs),
+                "comparison with no bytes, or more than the value has");
+      },
+      [&](const MatchRange& s) {
+        require(!s.from.empty() && s.from.size() <= size_of(s.lhs),
+                "range of no bytes, or more than the value has");
+        require(s.from.size() == s.to.size(), "ends of a range differ in size");
+      },
+      [&](const MatchSet& s) { check_lookup(s.key, s.set, table, false); },
+      [&](const VerdictMap& s) { check_lookup(s.key, s.map, table, true); },
+      [&](const VerdictStatement& s) { check_verdict(s.verdict, table); },
+      [&](const Counter& s) { require_in(s.counter, ruleset_.counters, "counter"); },
+      [](const Native&) {});
+}
+
+void Verifier::check_lookup(ExprId key, SetId id, TableId table, bool verdicts) {
+  require_in(id, ruleset_.sets, "set");
+  const Set& set = ruleset_[id];
+  require(set.table == table, "set of another table");
+  require(set.key_size <= size_of(key), "set key longer than the value");
+  require(set.is_verdict_map == verdicts, "vmap wants a verdict map, in a set without verdicts");
+  require(set.native_reason.empty(), "translated use of a set that stays with the kernel");
+}
+
+void Verifier::check_verdict(const Verdict& verdict, TableId table) {
+  if (verdict.kind != Verdict::Kind::jump && verdict.kind != Verdict::Kind::go_to) return;
+  require_in(verdict.chain, ruleset_.chains, "target chain");
+  const Chain& target = ruleset_[verdict.chain];
+  require(target.table == table, "jump to another table");
+  require(!target.base, "jump to a base chain");
+}
+
+std::size_t Verifier::check_depth(ChainId chain) {
+  std::size_t& known = depths_[chain.index()];
+  if (known > 1) return known - 1;
+  require(known == 0, qualified_name(ruleset_, chain) + ": jumps in a circle");
+  known = 1;
+  std::size_t below = 0;
+  for (const ChainId target : targets(ruleset_, chain)) {
+    below = std::max(below, check_depth(target));
+  }
+  require(below < max_depth, qualified_name(ruleset_, chain) + ": jumps more than 16 chains deep");
+  depths_[chain.index()] = below + 2;
+  return below + 1;
+}
+
+void check_unit(const Unit& unit) {
+  Verifier(unit.ruleset).run();
+  const Ruleset& ruleset = unit.ruleset;
+  for (const ChainId root : unit.roots) {
+    if (root.index() >= ruleset.chains.size()) throw Violation{"root id out of range"};
+    const std::string name = qualified_name(ruleset, root);
+    if (!ruleset[root].base) throw Violation{name + ": root is not a base chain"};
+    if (!sees(ruleset[ruleset[root].table].family, unit.nfproto) &&
+        unit.hook.kind == Hook::Kind::netfilter) {
+      throw Violation{name + ": root of a family that never sees the unit's packets"};
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> find_violation(const Ruleset& ruleset) {
+  try {
+    Verifier(ruleset).run();
+  } catch (const Violation& violation) {
+    return violation.text;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> find_violation(const Unit& unit) {
+  try {
+    check_unit(unit);
+  } catch (const Violation& violation) {
+    return violation.text;
+  }
+  return std::nullopt;
+}
+
+void verify(const Ruleset& ruleset) {
+  if (const auto violation = find_violation(ruleset)) throw InvariantError(*violation);
+}
+
+void verify(const Unit& unit) {
+  if (const auto violation = find_violation(unit)) throw InvariantError(*violation);
+}
+
+}  // namespace weir::imr
