@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "passes/flow_common_loads.h"
+
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "passes/flow_graph.h"
+
+namespace weir::passes {
+
+using flow::Block;
+using flow::BlockId;
+using flow::Function;
+using flow::Instruction;
+using flow::Op;
+using flow::Reg;
+
+namespace {
+
+// Values that this pass may keep from one block to another, beside those that lowering keeps.
+constexpr std::size_t max_kept_values = 8;
+
+using Key = std::tuple<Op, Reg, Reg, std::uint64_t, std::uint8_t>;
+
+class CommonLoads {
+ public:
+  explicit CommonLoads(Function& function)
+      : function_(function), counts_(function), window_(function.registers, false) {
+    for (std::size_t r = 0; r < function.registers; ++r) same_as_.emplace_back(r);
+    for (const Block& block : function.blocks) {
+      if (block.end.dst.valid()) window_[block.end.dst.index()] = true;
+    }
+  }
+
+  void run() {
+    const DominatorTree tree(function_);
+    walk(
+        tree, [&](BlockId id) { enter(id); },
+        [&](BlockId) {
+          for (const Key& key : scopes_.back()) known_.erase(key);
+          scopes_.pop_back();
+        });
+  }
+
+ private:
+  struct Known {
+    Reg value;
+    BlockId block;
+  };
+
+  void enter(BlockId id) {
+    scopes_.emplace_back();
+    Block& block = function_[id];
+    std::vector<Instruction> kept;
+    for (Instruction& i : block.instructions) {
+      rename(i.a);
+      rename(i.b);
+      for (Reg& r : i.args) rename(r);
+      if (!replace(i, id)) kept.push_back(std::move(i));
+    }
+    block.instructions = std::move(kept);
+    rename(block.end.a);
+    rename(block.end.b);
+  }
+
+  // Whether the instruction is not needed any more. May turn it into a copy.
+  bool replace(Instruction& i, BlockId id) {
+    if (!is_candidate(i)) return false;
+    const Key key{i.op, i.a, i.b, i.imm, i.op == Op::load ? i.size : std::uint8_t{0}};
+    const auto found = known_.find(key);
+    if (found == known_.end()) {
+      if (counts_.assigned_once(i.dst)) {
+        known_.emplace(key, Known{i.dst, id});
+        scopes_.back().push_back(key);
+      }
+      return false;
+    }
+    const Known& known = found->second;
+    if (known.block != id && !keep(i, known.value)) return false;
+    if (!counts_.assigned_once(i.dst)) {
+      i = {.op = Op::copy, .dst = i.dst, .a = known.value};
+      return false;
+    }
+    same_as_[i.dst.index()] = known.value;
+    return true;
+  }
+
+  [[nodiscard]] bool is_candidate(const Instruction& i) const {
+    for (const Reg r : uses(i)) {
+      if (!counts_.assigned_once(r)) return false;
+    }
+    switch (i.op) {
+      case Op::load:
+        return window_[i.a.index()];
+      case Op::add:
+      case Op::sub:
+      case Op::and_:
+      case Op::or_:
+      case Op::xor_:
+      case Op::shl:
+      case Op::shr:
+      case Op::swap16:
+      case Op::swap32:
+      case Op::swap64:
+      case Op::context:
+        return true;
+      case Op::constant:     // cheaper to make than to keep
+      case Op::copy:         // flow_fold's business
+      case Op::opaque_zero:  // the kernel's verifier must not know that two are equal
+      case Op::lookup:       // user space may write the map meanwhile
+      case Op::map_value:    // cheaper to make than to keep
+      case Op::count:
+      case Op::trace:
+        return false;
+    }
+    throw InvariantError("no such operation");
+  }
+
+  // Whether the value may live on into another block to stand for `i` there.
+  bool keep(const Instruction& i, Reg value) {
+    if (i.op == Op::xor_ && !i.b.valid()) return false;
+    if (kept_values_.contains(value)) return true;
+    if (kept_values_.size() >= max_kept_values) return false;
+    kept_values_.insert(value);
+    return true;
+  }
+
+  void rename(Reg& r) const {
+    if (r.valid()) r = same_as_[r.index()];
+  }
+
+  Function& function_;
+  RegisterCounts counts_;
+  std::vector<bool> window_;              // registers that are handles of windows
+  std::vector<Reg> same_as_;              // by register: the one to read in its place
+  std::map<Key, Known> known_;            // at the point reached
+  std::vector<std::vector<Key>> scopes_;  // keys of known_, by block on the way from the root
+  std::set<Reg> kept_values_;
+};
+
+}  // namespace
+
+void flow_common_loads(Function& function) {
+  // Registers assigned in blocks that nothing reaches would count as assigned twice.
+  remove_unreachable(function);
+  CommonLoads(function).run();
+}
+
+}  // namespace weir::passes
