@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The userspace engine: loads an Object as the kernel would (every program is checked first), keeps
-// its maps, and runs its programs on packets without root. Knows isa and base only, so that it stays
-// an independent judge of what the compiler made.
+// its maps, and runs its programs on packets without root. Knows isa and base only, so that it
+// stays an independent judge of what the compiler made.
 #pragma once
 
 #include <cstdint>
@@ -37,16 +37,16 @@ enum class Backend : std::uint8_t { interpreter };  // the JIT compiler gets its
 
 class Engine {
  public:
-  // Creates the maps, fills them, and checks every program. A program that the checker refuses is an
-  // input error: the instruction, what was found there, what was expected.
+  // Creates the maps, fills them, and checks every program. A program that the checker refuses is
+  // an input error: the instruction, what was found there, what was expected.
   [[nodiscard]] static Result<Engine> load(const isa::Object& object,
                                            Backend backend = Backend::interpreter);
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
   ~Engine();
 
-  // Runs program `index` of the object; its r0. A fault of the program (which the checker should have
-  // refused) throws InvariantError.
+  // Runs program `index` of the object; its r0. A fault of the program (which the checker should
+  // have refused) throws InvariantError.
   [[nodiscard]] std::uint64_t run(std::size_t index, const Input& input);
   [[nodiscard]] Map& map(isa::MapIndex index);
   // Instructions executed by run() since load.

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The exploration of paths. Where paths meet, the state is compared with those that came by before:
+//   one that is explored to the end and covers it ends the path;
+//   one that is still being explored and is the same means a loop in which nothing changes.
+#include "engine/checker.h"
+
+#include <algorithm>
+#include <deque>
+
+#include "engine/engine.h"
+#include "engine/liveness.h"
+#include "engine/map.h"
+#include "engine/transfer.h"
+
+namespace weir::engine {
+namespace {
+
+class Exploration {
+ public:
+  explicit Exploration(Code& code)
+      : code_(code),
+        transfer_(code),
+        live_(compute_liveness(code)),
+        meets_(code.operations.size()),
+        seen_(code.operations.size()) {}
+
+  Result<CheckStatistics> run() {
+    find_meeting_points();
+    path_ = {.state = transfer_.start()};
+    for (;;) {
+      WEIR_TRY(ended, advance());
+      if (!ended) continue;
+      release(path_.origin);
+      if (pending_.empty()) return statistics_;
+      path_ = std::move(pending_.back());
+      pending_.pop_back();
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t none = 0xffffffff;
+
+  // A state that was kept for comparison.
+  struct Checkpoint {
+    State state;
+    std::uint32_t origin = none;   // the checkpoint that the path passed before
+    std::uint32_t unfinished = 1;  // paths and checkpoints right behind it that are not done
+    std::uint32_t misses = 0;
+    std::uint32_t hits = 0;
+  };
+
+  struct Path {
+    State state;
+    std::uint32_t at = 0;
+    std::uint32_t origin = none;
+  };
+
+  void find_meeting_points() {
+    std::vector<std::uint32_t> arrivals(code_.operations.size());
+    for (std::uint32_t at = 0; at < code_.operations.size(); ++at) {
+      const Operation& operation = code_.operations[at];
+      if (falls_through(operation)) ++arrivals[at + 1];
+      if (!isa::is_jump(operation.opcode)) continue;
+      ++arrivals[operation.target];
+      // A loop back to where nothing else arrives would never be noticed.
+      if (operation.target <= at) meets_[operation.target] = true;
+    }
+    for (std::size_t at = 0; at < arrivals.size(); ++at) {
+      if (arrivals[at] > 1) meets_[at] = true;
+    }
+  }
+
+  // Whether the path ended with this operation.
+  Result<bool> advance() {
+    Operation& operation = code_.operations[path_.at];
+    if (meets_[path_.at]) {
+      WEIR_TRY(known, compare(operation));
+      if (known) return true;
+    }
+    if (++statistics_.processed > processed_limit) {
+      return refuse(code_, operation,
+                    "is the " + std::to_string(statistics_.processed) +
+                        "th processed over all paths, expected at most " +
+                        std::to_string(processed_limit));
+    }
+    switch (form(operation)) {
+      case isa::Form::exit:
+        WEIR_CHECK(transfer_.exit(path_.state, operation));
+        return true;
+      case isa::Form::jump:
+      case isa::Form::jump_long:
+        path_.at = operation.target;
+        return false;
+      case isa::Form::jump_imm:
+      case isa::Form::jump_reg:
+        return fork(operation);
+      default:
+        WEIR_CHECK(transfer_.step(path_.state, operation));
+        ++path_.at;
+        return false;
+    }
+  }
+
+  Result<bool> fork(const Operation& operation) {
+    WEIR_TRY(branches, transfer_.branch(path_.state, operation));
+    if (!branches.taken && !branches.not_taken) return true;
+    if (!branches.not_taken) {
+      path_.state = std::move(*branches.taken);
+      path_.at = operation.target;
+      return false;
+    }
+    if (branches.taken) {
+      if (path_.origin != none) ++checkpoints_[path_.origin].unfinished;
+      pending_.push_back({std::move(*branches.taken), operation.target, path_.origin});
+    }
+    path_.state = std::move(*branches.not_taken);
+    ++path_.at;
+    return false;
+  }
+
+  // Whether an earlier path has done this one's work.
+  Result<bool> compare(const Operation& operation) {
+    forget_dead(path_.state, live_[path_.at]);
+    std::vector<std::uint32_t>& seen = seen_[path_.at];
+    for (std::size_t i = seen.size(); i-- > 0;) {
+      Checkpoint& earlier = checkpoints_[seen[i]];
+      if (earlier.unfinished == 0) {
+        if (covers(earlier.state, path_.state)) {
+          ++earlier.hits;
+          return true;
+        }
+        // One that never helps costs time at each arrival.
+        if (++earlier.misses > earlier.hits * 3 + 16) {
+          earlier.state = {};
+          seen.erase(seen.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+      } else if (same(earlier.state, path_.state)) {
+        return refuse(code_, operation,
+                      "is reached again with nothing changed, expected a loop that ends");
+      }
+    }
+    seen.push_back(static_cast<std::uint32_t>(checkpoints_.size()));
+    checkpoints_.push_back({.state = path_.state, .origin = path_.origin});
+    path_.origin = static_cast<std::uint32_t>(checkpoints_.size() - 1);
+    ++statistics_.states;
+    return false;
+  }
+
+  // A path, or all paths behind a checkpoint, came to an end.
+  void release(std::uint32_t checkpoint) {
+    while (checkpoint != none && --checkpoints_[checkpoint].unfinished == 0) {
+      checkpoint = checkpoints_[checkpoint].origin;
+    }
+  }
+
+  Code& code_;
+  Transfer transfer_;
+  std::vector<Live> live_;
+  std::vector<bool> meets_;                       // by operation: paths meet before it
+  std::vector<std::vector<std::uint32_t>> seen_;  // by operation: checkpoints
+  std::deque<Checkpoint> checkpoints_;
+  std::vector<Path> pending_;
+  Path path_;
+  CheckStatistics statistics_;
+};
+
+}  // namespace
+
+Result<CheckStatistics> check_paths(Code& code) {
+  if (!context_of(code.program->type)) {
+    return input_error("program " + code.program->name + " is of type " +
+                       std::to_string(static_cast<unsigned>(code.program->type)) +
+                       ", expected XDP or netfilter");
+  }
+  return Exploration(code).run();
+}
+
+Status check(const isa::Object& object, std::size_t index) {
+  for (const isa::MapSpec& map : object.maps) WEIR_CHECK(check_spec(map));
+  WEIR_TRY(code, decode(object, index));
+  WEIR_CHECK(check_paths(code));
+  return {};
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "engine/functions.h"
+
+#include <algorithm>
+
+namespace weir::engine {
+namespace {
+
+using enum Argument;
+using Id = FunctionId;
+using enum ReturnKind;
+
+// Prototypes: kernel/bpf/{helpers,core}.c, kernel/trace/bpf_trace.c, net/core/filter.c.
+constexpr std::array functions = {
+    Function{Id::map_lookup_elem, "map_lookup_elem", 1, {map, map_key}, map_value_or_null},
+    Function{
+        Id::map_update_elem, "map_update_elem", 2, {map, map_key, map_value, number}},
+    Function{Id::map_delete_elem, "map_delete_elem", 3, {map, map_key}},
+    Function{Id::ktime_get_ns, "ktime_get_ns", 5},
+    Function{Id::get_prandom_u32, "get_prandom_u32", 7},
+    Function{Id::get_smp_processor_id, "get_smp_processor_id", 8},
+    Function{Id::probe_read_kernel, "probe_read_kernel", 113, {output, output_size, anything}},
+    Function{Id::dynptr_from_skb, "bpf_dynptr_from_skb", 0, {skb, number, new_dynptr}},
+    Function{Id::dynptr_slice,
+             "bpf_dynptr_slice",
+             0,
+             {dynptr, number, buffer_or_null, buffer_size},
+             read_only_or_null},
+    Function{Id::dynptr_size, "bpf_dynptr_size", 0, {dynptr}},
+    Function{Id::rdonly_cast, "bpf_rdonly_cast", 0, {anything, zero}, untrusted},
+};
+
+template <typename Predicate>
+const Function* find(Predicate predicate) {
+  const auto at = std::ranges::find_if(functions, predicate);
+  return at == functions.end() ? nullptr : &*at;
+}
+
+}  // namespace
+
+const Function* find_helper(std::int64_t number) {
+  return find([&](const Function& row) { return row.helper != 0 && row.helper == number; });
+}
+
+const Function* find_kfunc(std::string_view name) {
+  return find([&](const Function& row) { return row.helper == 0 && row.name == name; });
+}
+
+}  // namespace weir::engine

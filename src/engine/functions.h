@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The helpers and kernel functions that programs may call, as data: what each argument must be and
+// what comes back. The checker judges calls by these rows; engine/calls.h runs them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace weir::engine {
+
+enum class FunctionId : std::uint8_t {
+  map_lookup_elem,
+  map_update_elem,
+  map_delete_elem,
+  ktime_get_ns,
+  get_prandom_u32,
+  get_smp_processor_id,
+  probe_read_kernel,
+  dynptr_from_skb,
+  dynptr_slice,
+  dynptr_size,
+  rdonly_cast,
+};
+
+enum class Argument : std::uint8_t {
+  none,            // not looked at
+  number,          // any number
+  zero,            // the number 0, known
+  anything,        // any register that was written
+  map,             // a map
+  map_key,         // memory with a key of the map before it
+  map_value,       // memory with a value of the map before it
+  output,          // writable memory of as many bytes as the next argument says
+  output_size,     // a known number
+  skb,             // a struct sk_buff from the context
+  new_dynptr,      // 16 aligned bytes of the stack, which become a dynptr
+  dynptr,          // a dynptr on the stack
+  buffer_or_null,  // writable memory of as many bytes as the next argument says, or 0
+  buffer_size,     // a known number: the size of what comes back
+};
+
+enum class ReturnKind : std::uint8_t {
+  scalar,
+  map_value_or_null,  // of the first argument's map
+  read_only_or_null,  // memory of buffer_size bytes
+  untrusted,          // memory that may be read anywhere
+};
+
+struct Function {
+  FunctionId id = FunctionId::map_lookup_elem;
+  std::string_view name;
+  std::int32_t helper = 0;  // number of enum bpf_func_id; 0: a kernel function, called by name
+  std::array<Argument, 5> arguments = {};
+  ReturnKind result = ReturnKind::scalar;
+};
+
+// nullptr when there is none.
+[[nodiscard]] const Function* find_helper(std::int64_t number);
+[[nodiscard]] const Function* find_kfunc(std::string_view name);
+
+}  // namespace weir::engine

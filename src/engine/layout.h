@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The kernel structures that programs see, as data: which members there are, how large, and what a
+// load of one yields. Offsets are the engine's own; programs get them through relocations. The only
+// exceptions are the contexts, whose offsets are part of the kernel's interface.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "isa/program.h"
+
+namespace weir::engine {
+
+enum class StructureId : std::uint8_t { xdp_md, bpf_nf_ctx, nf_hook_state, sk_buff, net_device };
+
+enum class MemberKind : std::uint8_t {
+  scalar,
+  bytes,           // an array, read at any size within it
+  pointer,         // to `target`, never null
+  probed_pointer,  // to `target` or null; loads through it are probed, as in the kernel
+  packet,          // the address of the packet's first byte
+  packet_end,      // the address behind its last byte
+};
+
+struct Member {
+  std::string_view name;
+  MemberKind kind = MemberKind::scalar;
+  std::uint32_t offset = 0;  // as programs use it
+  std::uint32_t size = 0;    // as programs load it
+  StructureId target = StructureId::xdp_md;
+  // Where it really stands, when that differs: 32-bit fields that hold addresses.
+  std::uint32_t real_offset = 0;
+  std::uint32_t real_size = 0;
+};
+
+struct Structure {
+  std::string_view name;
+  std::span<const Member> members;
+};
+
+[[nodiscard]] const Structure& structure(StructureId id);
+// The member that holds bytes [offset, offset + size), or nullptr.
+[[nodiscard]] const Member* member_at(StructureId id, std::int64_t offset, std::uint32_t size);
+// What a relocation of type FieldOffset is filled with; nothing for an unknown name.
+[[nodiscard]] std::optional<std::int64_t> field_offset(const isa::FieldOffset& field);
+// The type of r1 of a program; nothing for types that the engine does not run.
+[[nodiscard]] std::optional<StructureId> context_of(isa::ProgramType type);
+
+// The engine's own structures. Member names follow the kernel's (include/linux/{skbuff,netdevice,
+// netfilter}.h); bit 0 to 2 of pkt_type_bits are the bit field skb->pkt_type.
+namespace kernel_structs {
+
+struct NetDevice {
+  char name[16] = {};
+  std::int32_t ifindex = 0;
+};
+
+struct HookState {
+  std::uint8_t hook = 0;
+  std::uint8_t pf = 0;
+  const NetDevice* in = nullptr;
+  const NetDevice* out = nullptr;
+};
+
+struct SkBuff {
+  std::uint32_t len = 0;
+  std::uint32_t data_len = 0;
+  std::uint64_t nfct = 0;
+  std::uint8_t pkt_type_bits = 0;
+  std::uint16_t protocol = 0;
+  std::uint16_t network_header = 0;
+  std::uint16_t mac_header = 0;
+  std::uint32_t mark = 0;
+  const std::uint8_t* head = nullptr;
+  const std::uint8_t* data = nullptr;
+};
+
+struct NetfilterContext {
+  const HookState* state = nullptr;
+  const SkBuff* skb = nullptr;
+};
+
+struct XdpContext {
+  const std::uint8_t* data = nullptr;
+  const std::uint8_t* data_end = nullptr;
+  std::uint32_t data_meta = 0;
+  std::uint32_t ingress_ifindex = 0;
+  std::uint32_t rx_queue_index = 0;
+};
+
+}  // namespace kernel_structs
+
+}  // namespace weir::engine

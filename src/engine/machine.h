@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What one program runs on: the kernel structures of the current packet, the stack, the maps, and
+// the memory that is alive. Every way of running programs (engine/executable.h) works on a Machine.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "engine/code.h"
+#include "engine/engine.h"
+#include "engine/layout.h"
+#include "engine/map.h"
+#include "engine/memory.h"
+
+namespace weir::engine {
+
+class Machine {
+ public:
+  Machine(isa::ProgramType type, std::vector<Map*> maps);
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  // Puts a packet before the program and clears the stack.
+  void prepare(const Input& input);
+
+  // What r1 and r10 hold at the start.
+  [[nodiscard]] std::uint64_t context() const;
+  [[nodiscard]] std::uint64_t frame() const { return address_of(stack_.data()) + stack_size; }
+
+  [[nodiscard]] Map& map(isa::MapIndex index) const { return *maps_[index.index()]; }
+  // The map that a register names.
+  [[nodiscard]] Map& map_at(std::uint64_t address) const;
+  // All bytes of the packet, those of the nonlinear part included.
+  [[nodiscard]] ByteView packet() const { return packet_; }
+  [[nodiscard]] const kernel_structs::SkBuff& skb() const { return skb_; }
+  [[nodiscard]] Memory& memory() { return memory_; }
+  // Throws InvariantError unless the bytes are alive (and may be written).
+  void require(std::uint64_t address, std::uint64_t size, bool writable) const;
+
+  std::uint64_t random();
+  std::uint64_t executed = 0;  // instructions, since the machine was made
+
+ private:
+  void prepare_xdp(const Input& input);
+  void prepare_netfilter(const Input& input);
+
+  isa::ProgramType type_;
+  std::vector<Map*> maps_;
+  Memory memory_;
+  std::size_t lasting_regions_ = 0;  // those that do not depend on the packet
+  ByteView packet_;
+  Bytes linear_;  // headroom, then the linear part
+  kernel_structs::XdpContext xdp_;
+  kernel_structs::NetfilterContext netfilter_;
+  kernel_structs::HookState state_;
+  kernel_structs::SkBuff skb_;
+  kernel_structs::NetDevice in_;
+  kernel_structs::NetDevice out_;
+  alignas(16) std::array<std::uint8_t, stack_size> stack_ = {};
+  alignas(
+      16) std::array<std::uint8_t, 16> connection_ = {};  // what skb->_nfct points to; unreadable
+  std::uint64_t random_state_ = 0;
+};
+
+}  // namespace weir::engine

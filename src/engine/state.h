@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What the checker knows at one point of one path: the contents of the registers and of the stack.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/code.h"
+#include "engine/layout.h"
+#include "engine/scalar.h"
+
+namespace weir::engine {
+
+enum class Type : std::uint8_t {
+  uninitialised,
+  scalar,
+  structure,   // a kernel structure, or the context
+  packet,      // into the packet
+  packet_end,  // behind its last byte
+  stack,       // offset counts from r10
+  map,
+  map_value,
+  memory,     // of a known size, read-only
+  untrusted,  // read-only, and reads are probed
+};
+
+// The content of a register, or of a stack slot that a register was spilled to.
+struct Value {
+  Type type = Type::uninitialised;
+  bool maybe_null = false;  // of map_value and memory
+  bool probed = false;      // of structures: loads through it are probed, null included
+  bool context = false;     // of structures: it is what r1 held at the start
+  // Values of one type that share an id other than 0 hold the same number (scalars), are null
+  // together (maybe_null), or have the same variable part (packet).
+  std::uint32_t id = 0;
+  std::uint32_t object = 0;  // the StructureId, the map's index, or the size of the memory
+  std::int64_t range = 0;   // of packet: bytes from the variable part on that the packet surely has
+  std::int64_t offset = 0;  // of pointers: the constant part
+  Scalar number = Scalar::constant(0);  // the number itself; of pointers the variable part
+
+  [[nodiscard]] static Value scalar(const Scalar& number);
+  [[nodiscard]] static Value structure(StructureId id);
+  [[nodiscard]] bool is_scalar() const { return type == Type::scalar; }
+  [[nodiscard]] bool is_pointer() const {
+    return type != Type::scalar && type != Type::uninitialised;
+  }
+  // Whether the address is known not to be zero.
+  [[nodiscard]] bool never_null() const {
+    return is_pointer() && !maybe_null && !probed && type != Type::untrusted;
+  }
+  [[nodiscard]] StructureId structure_id() const { return static_cast<StructureId>(object); }
+
+  friend bool operator==(const Value&, const Value&) = default;
+};
+
+// 8 aligned bytes of the stack.
+struct Slot {
+  enum class Kind : std::uint8_t { bytes, spill, dynptr };
+  Kind kind = Kind::bytes;
+  std::uint8_t written = 0;  // of bytes: bit n for byte n
+  bool second_half = false;  // of dynptr
+  Value value;               // of spill
+
+  [[nodiscard]] static Slot with(std::uint8_t written) { return {.written = written}; }
+};
+
+constexpr std::uint32_t slot_size = 8;
+constexpr std::uint32_t slot_count = stack_size / slot_size;
+
+struct State {
+  std::array<Value, register_count> registers;
+  // Slot n holds the bytes from r10 - 8 * (n + 1) on; slots that are not there were never written.
+  std::vector<Slot> stack;
+  std::uint32_t last_id = 0;
+
+  [[nodiscard]] std::uint32_t new_id() { return ++last_id; }
+  [[nodiscard]] const Slot& slot(std::size_t index) const;
+  Slot& writable_slot(std::size_t index);
+  // Calls `visit` with every value in a register or spilled.
+  template <typename Visitor>
+  void each_value(Visitor visit) {
+    for (Value& value : registers) visit(value);
+    for (Slot& one : stack) {
+      if (one.kind == Slot::Kind::spill) visit(one.value);
+    }
+  }
+};
+
+// Which registers (bit n) and stack slots (bit n) may still be read.
+struct Live {
+  std::uint16_t registers = 0;
+  std::uint64_t slots = 0;
+  friend bool operator==(const Live&, const Live&) = default;
+};
+
+// Forgets what is not live, and ids that only one value has: they relate it to nothing.
+void forget_dead(State& state, const Live& live);
+// Whether everything that can happen after `next` can happen after `old`. Both without dead parts.
+[[nodiscard]] bool covers(const State& old, const State& next);
+// Whether both are the same, but for the names of ids.
+[[nodiscard]] bool same(const State& old, const State& next);
+
+// "a pointer to the packet + 14", for messages.
+[[nodiscard]] std::string describe(const Value& value, const isa::Object& object);
+
+}  // namespace weir::engine

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What one operation does to a State, and whether it may. Shared by the files transfer_*.cpp; the
+// exploration of paths in checker.cpp is the only user.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/code.h"
+#include "engine/state.h"
+
+namespace weir::engine {
+
+class Transfer {
+ public:
+  explicit Transfer(Code& code) : code_(code) {}
+
+  [[nodiscard]] State start() const;
+  // Any operation but jumps and exit.
+  [[nodiscard]] Status step(State& state, Operation& operation);
+  // A conditional jump: the state where it is taken, and where it is not; nothing where that cannot
+  // happen.
+  struct Branches {
+    std::optional<State> taken;
+    std::optional<State> not_taken;
+  };
+  [[nodiscard]] Result<Branches> branch(const State& state, const Operation& operation) const;
+  [[nodiscard]] Status exit(const State& state, const Operation& operation) const;
+
+ private:
+  struct Bytes {
+    std::int64_t offset = 0;  // beside what the pointer itself holds
+    std::int64_t size = 0;
+    bool write = false;
+  };
+
+  // transfer_alu.cpp
+  Status arithmetic(State& state, const Operation& operation) const;
+  Status pointer_arithmetic(State& state, const Operation& operation, const Value& left,
+                            const Value& right, isa::Opcode wide) const;
+  Status move(State& state, const Operation& operation) const;
+  Status unary(State& state, const Operation& operation) const;
+
+  // transfer_memory.cpp
+  Status load(State& state, Operation& operation) const;
+  Status load_member(State& state, Operation& operation, const Value& base) const;
+  Status store(State& state, Operation& operation) const;
+  Status atomic(State& state, Operation& operation) const;
+  // Whether the bytes lie within what `base` points to; not for structures.
+  Status bounds(const Operation& operation, const Value& base, Bytes bytes) const;
+  Status stack_bounds(const Operation& operation, const Value& base, Bytes bytes) const;
+  Status stack_readable(const State& state, const Operation& operation, std::int64_t begin,
+                        std::int64_t size) const;
+  Result<Value> read_stack(const State& state, const Operation& operation,
+                           std::int64_t begin) const;
+  void write_stack(State& state, std::int64_t begin, std::int64_t size) const;
+  // The bytes keep whether they were written, but no longer what they hold.
+  void clobber_stack(State& state, std::int64_t begin, std::int64_t size) const;
+  Status set_access(Operation& operation, Access access) const;
+
+  // transfer_call.cpp
+  Status call(State& state, const Operation& operation) const;
+  Status argument(State& state, const Operation& operation, std::size_t index) const;
+  Status dynptr_argument(State& state, const Operation& operation, std::uint8_t reg,
+                         bool fresh) const;
+  Status memory_argument(State& state, const Operation& operation, std::uint8_t reg,
+                         Argument kind) const;
+  Status returned(State& state, const Operation& operation) const;
+
+  // transfer_branch.cpp
+  std::optional<Branches> packet_branch(const State& state, const Operation& operation,
+                                        const Value& left, const Value& right) const;
+  std::optional<Branches> null_branch(const State& state, const Operation& operation,
+                                      const Value& left, const Value& right) const;
+
+  // transfer.cpp
+  Result<Value> read(const State& state, const Operation& operation, std::uint8_t reg) const;
+  // The register, or the constant, that is the right side of an arithmetic operation or comparison.
+  Result<Value> right_side(const State& state, const Operation& operation) const;
+  [[nodiscard]] std::unexpected<Diagnostic> refuse(const Operation& operation,
+                                                   const std::string& what) const {
+    return engine::refuse(code_, operation, what);
+  }
+  [[nodiscard]] std::string describe(const Value& value) const {
+    return engine::describe(value, *code_.object);
+  }
+  [[nodiscard]] const isa::MapSpec& map_of(const Value& value) const {
+    return code_.object->maps[value.object];
+  }
+
+  Code& code_;
+};
+
+}  // namespace weir::engine

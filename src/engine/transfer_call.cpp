@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Calls: every argument as the function's row (engine/functions.h) wants it, and what comes back.
+#include "engine/transfer.h"
+
+namespace weir::engine {
+namespace {
+
+constexpr std::uint8_t last_argument = 5;
+constexpr std::int64_t dynptr_size = 16;
+constexpr std::uint64_t largest_size = 1U << 29;
+
+std::string name_of(std::uint8_t reg) {
+  return "r" + std::to_string(reg);
+}
+
+// The dynptr at `offset` begins in this slot.
+std::size_t first_slot(std::int64_t offset) {
+  return static_cast<std::size_t>((-offset - 1) / slot_size);
+}
+
+}  // namespace
+
+Status Transfer::call(State& state, const Operation& operation) const {
+  for (std::size_t index = 0; index < last_argument; ++index) {
+    WEIR_CHECK(argument(state, operation, index));
+  }
+  return returned(state, operation);
+}
+
+Status Transfer::argument(State& state, const Operation& operation, std::size_t index) const {
+  const Argument kind = operation.function->arguments[index];
+  if (kind == Argument::none) return {};
+  const auto reg = static_cast<std::uint8_t>(index + 1);
+  WEIR_TRY(value, read(state, operation, reg));
+  const auto expected = [&](const std::string& what) {
+    return refuse(operation,
+                  "gets " + describe(value) + " in " + name_of(reg) + ", expected " + what);
+  };
+  const bool known = value.is_scalar() && value.number.is_constant();
+  switch (kind) {
+    case Argument::none:
+    case Argument::anything:
+      return {};
+    case Argument::number:
+      if (!value.is_scalar()) return expected("a number");
+      return {};
+    case Argument::zero:
+      if (!known || value.number.umin() != 0) return expected("0");
+      return {};
+    case Argument::map:
+      if (value.type != Type::map) return expected("a map");
+      return {};
+    case Argument::output_size:
+    case Argument::buffer_size:
+      if (!known || value.number.umin() > largest_size) return expected("a known size");
+      return {};
+    case Argument::skb:
+      if (value != Value::structure(StructureId::sk_buff)) {
+        return expected("the context's struct sk_buff");
+      }
+      return {};
+    case Argument::new_dynptr:
+    case Argument::dynptr:
+      return dynptr_argument(state, operation, reg, kind == Argument::new_dynptr);
+    case Argument::map_key:
+    case Argument::map_value:
+    case Argument::output:
+    case Argument::buffer_or_null:
+      return memory_argument(state, operation, reg, kind);
+  }
+  throw InvariantError("checker: an argument that cannot be checked");
+}
+
+Status Transfer::dynptr_argument(State& state, const Operation& operation, std::uint8_t reg,
+                                 bool fresh) const {
+  const Value value = state.registers[reg];
+  if (value.type != Type::stack || value.offset % slot_size != 0) {
+    return refuse(operation, "gets " + describe(value) + " in " + name_of(reg) +
+                                 ", expected 16 aligned bytes of the stack");
+  }
+  WEIR_CHECK(bounds(operation, value, {.size = dynptr_size, .write = fresh}));
+  const std::size_t first = first_slot(value.offset);
+  if (fresh) {
+    clobber_stack(state, value.offset, dynptr_size);
+    state.writable_slot(first) = {.kind = Slot::Kind::dynptr};
+    state.writable_slot(first - 1) = {.kind = Slot::Kind::dynptr, .second_half = true};
+    return {};
+  }
+  const Slot& slot = state.slot(first);
+  if (slot.kind == Slot::Kind::dynptr && !slot.second_half) return {};
+  return refuse(operation,
+                "gets " + describe(value) + " in " + name_of(reg) + ", where no dynptr stands");
+}
+
+Status Transfer::memory_argument(State& state, const Operation& operation, std::uint8_t reg,
+                                 Argument kind) const {
+  const Value value = state.registers[reg];
+  const bool writes = kind == Argument::output || kind == Argument::buffer_or_null;
+  std::int64_t size = 0;
+  if (writes) {
+    const auto size_reg = static_cast<std::uint8_t>(reg + 1);
+    WEIR_TRY(bytes, read(state, operation, size_reg));
+    if (!bytes.is_scalar() || !bytes.number.is_constant() || bytes.number.umin() > largest_size) {
+      return refuse(operation, "gets " + describe(bytes) + " in " + name_of(size_reg) +
+                                   ", expected a known size");
+    }
+    size = static_cast<std::int64_t>(bytes.number.umin());
+    const bool null = value.is_scalar() && value.number == Scalar::constant(0);
+    if (null && (kind == Argument::buffer_or_null || size == 0)) return {};
+  } else {
+    const isa::MapSpec& spec = map_of(state.registers[1]);
+    size = kind == Argument::map_key ? spec.key_size : spec.value_size;
+  }
+  if (value.type == Type::untrusted || !value.is_pointer()) {
+    return refuse(operation, "gets " + describe(value) + " in " + name_of(reg) +
+                                 ", expected a pointer to " + std::to_string(size) + " bytes");
+  }
+  WEIR_CHECK(bounds(operation, value, {.size = size, .write = writes}));
+  if (value.type != Type::stack) return {};
+  if (kind == Argument::output) {
+    write_stack(state, value.offset, size);
+  } else if (kind == Argument::buffer_or_null) {
+    clobber_stack(state, value.offset, size);
+  } else {
+    return stack_readable(state, operation, value.offset, size);
+  }
+  return {};
+}
+
+Status Transfer::returned(State& state, const Operation& operation) const {
+  const Function& function = *operation.function;
+  Value result;
+  switch (function.result) {
+    case ReturnKind::scalar:
+      result = Value::scalar({});
+      break;
+    case ReturnKind::map_value_or_null:
+      result.type = Type::map_value;
+      result.object = state.registers[1].object;
+      break;
+    case ReturnKind::read_only_or_null: {
+      result.type = Type::memory;
+      for (std::size_t i = 0; i < last_argument; ++i) {
+        if (function.arguments[i] != Argument::buffer_size) continue;
+        result.object = static_cast<std::uint32_t>(state.registers[i + 1].number.umin());
+      }
+      break;
+    }
+    case ReturnKind::untrusted:
+      result.type = Type::untrusted;
+      break;
+  }
+  if (function.result == ReturnKind::map_value_or_null ||
+      function.result == ReturnKind::read_only_or_null) {
+    result.maybe_null = true;
+    result.id = state.new_id();
+  }
+  for (std::uint8_t reg = 1; reg <= last_argument; ++reg) state.registers[reg] = {};
+  state.registers[0] = result;
+  return {};
+}
+
+}  // namespace weir::engine
