@@ -3,25 +3,12 @@
 
 #include <algorithm>
 
+#include "imr/field_place.h"
 #include "imr/visit.h"
 #include "packet/fields.h"
 
 namespace weir::imr {
 namespace {
-
-HeaderBase base_of(packet::Layer layer) {
-  switch (layer) {
-    case packet::Layer::link:
-      return HeaderBase::link;
-    case packet::Layer::network:
-      return HeaderBase::network;
-    case packet::Layer::transport:
-      return HeaderBase::transport;
-    case packet::Layer::extension:
-      break;
-  }
-  throw InvariantError("extension headers have no base");
-}
 
 // The bits of a field within the bytes that hold it.
 Bytes mask_of(const packet::Field& field) {
@@ -45,9 +32,9 @@ std::string Annotator::field_at(const Payload& place, const Bytes* mask) const {
   const packet::Field* found = nullptr;
   for (const packet::Field& field : packet::fields()) {
     const packet::Protocol& protocol = *field.protocol;
-    if (protocol.layer == packet::Layer::extension || base_of(protocol.layer) != place.base ||
-        protocol.layer_offset + field.byte_offset() != place.offset ||
-        field.byte_length() != place.length) {
+    const auto candidate = place_of(field);
+    if (!candidate || candidate->base != place.base || candidate->offset != place.offset ||
+        candidate->length != place.length) {
       continue;
     }
     if (protocol.layer == packet::Layer::network &&

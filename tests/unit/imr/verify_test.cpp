@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Every rule of the verifier, broken once.
+#include "imr/verify.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+#include "imr/parse.h"
+
+namespace weir::imr {
+namespace {
+
+constexpr const char* good = R"(unit netfilter:forward ipv4 roots ip t base
+table ip t
+table ip u
+set ip t s x 2 interval { 0x0001-0x0009, 0x0020 }
+map ip t m x 2 { 0x0016 : jump sub, * : drop }
+chain ip t base hook forward priority 0 policy drop
+  rule #0
+    match (payload network 12 4 & 0xff000000) == 0x0a000000
+    counter #0
+    jump sub
+  rule #1
+    match payload transport 2 2 in @s
+    vmap payload transport 2 2 @m
+chain ip t sub
+  rule #2
+    match (payload network 12 4 << 3) in [0x0a, 0x0b]
+    match swap2(meta protocol) == 0x0008
+    native "log" because "no"
+chain ip u other
+)";
+
+Unit good_unit() {
+  auto unit = parse_unit(good, "good");
+  if (!unit) throw InvariantError(unit.error().text());
+  return *unit;
+}
+
+TEST(ImrVerify, AcceptsWhatIsRight) {
+  EXPECT_EQ(find_violation(good_unit()), std::nullopt);
+  EXPECT_NO_THROW(verify(good_unit()));
+  EXPECT_NO_THROW(verify(good_unit().ruleset));
+}
+
+TEST(ImrVerify, ThrowsTheBrokenRule) {
+  Unit unit = good_unit();
+  unit.ruleset.chains[0].name = "sub";
+  try {
+    verify(unit);
+    FAIL() << "expected an InvariantError";
+  } catch (const InvariantError& error) {
+    EXPECT_STREQ(error.what(), "two chains of one table named sub");
+  }
+}
+
+struct Break {
+  const char* violation;
+  std::function<void(Unit&)> change;
+};
+void PrintTo(const Break& b, std::ostream* out) {
+  *out << b.violation;
+}
+
+template <typename T>
+T& statement(Unit& unit, std::size_t rule, std::size_t index) {
+  return std::get<T>(unit.ruleset.rules.at(rule).statements.at(index));
+}
+
+template <typename T>
+T& first_expr(Unit& unit) {
+  for (Expr& expr : unit.ruleset.exprs) {
+    if (auto* found = std::get_if<T>(&expr)) return *found;
+  }
+  throw InvariantError("the good unit has no such expression");
+}
+
+class ImrVerifyBroken : public testing::TestWithParam<Break> {};
+
+TEST_P(ImrVerifyBroken, IsNamed) {
+  Unit unit = good_unit();
+  GetParam().change(unit);
+  const auto violation = find_violation(unit);
+  ASSERT_TRUE(violation) << "expected: " << GetParam().violation;
+  EXPECT_EQ(*violation, GetParam().violation);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rulesets, ImrVerifyBroken,
+    testing::Values(
+        Break{"two tables named t", [](Unit& u) { u.ruleset.tables[1].name = "t"; }},
+        Break{"table id out of range", [](Unit& u) { u.ruleset.chains[0].table = TableId(9); }},
+        Break{"two sets of one table named s", [](Unit& u) { u.ruleset.sets[1].name = "s"; }},
+        Break{"interface name of other than 1 to 15 bytes: sixteencharacter",
+              [](Unit& u) { u.ruleset.interfaces.push_back({"sixteencharacter", 1}); }},
+        Break{"expression 0: payload of other than 1 to 64 bytes",
+              [](Unit& u) { first_expr<Payload>(u).length = 65; }},
+        Break{"expression 0: payload of other than 1 to 64 bytes",
+              [](Unit& u) { first_expr<Payload>(u).length = 0; }},
+        Break{"expression 1: source is not older than the expression",
+              [](Unit& u) { first_expr<MaskXor>(u).source = ExprId(1); }},
+        Break{"expression 1: mask, flip and source differ in size",
+              [](Unit& u) { first_expr<MaskXor>(u).mask.push_back(0); }},
+        Break{"expression 1: mask, flip and source differ in size",
+              [](Unit& u) { first_expr<MaskXor>(u).flip.pop_back(); }},
+        Break{"expression 5: shift by other than 1 to 31 bits",
+              [](Unit& u) { first_expr<Shift>(u).bits = 32; }},
+        Break{"expression 5: shift of other than whole words",
+              [](Unit& u) { std::get<Payload>(u.ruleset.exprs[4]).length = 6; }},
+        Break{"expression 7: swap of other than 2, 4 or 8",
+              [](Unit& u) { first_expr<ByteSwap>(u).unit = 3; }},
+        Break{"expression 7: swap of broken units",
+              [](Unit& u) { first_expr<ByteSwap>(u).unit = 4; }},
+        Break{"expression 8: unknown header field 'no such'",
+              [](Unit& u) { u.ruleset.add(HeaderField{"no such"}); }},
+        Break{"expression 8: immediate of other than 1 to 64 bytes",
+              [](Unit& u) { u.ruleset.add(Immediate{Bytes(65)}); }}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Sets, ImrVerifyBroken,
+    testing::Values(
+        Break{"ip t @s: key of other than 1 to 64 bytes",
+              [](Unit& u) { u.ruleset.sets[0].key_size = 0; }},
+        Break{"ip t @s: element whose key has not the key size",
+              [](Unit& u) { u.ruleset.sets[0].elements[0].last.pop_back(); }},
+        Break{"ip t @s: interval that ends before it begins",
+              [](Unit& u) { u.ruleset.sets[0].elements[0].last = Bytes{0, 0}; }},
+        Break{"ip t @s: interval in a set without intervals",
+              [](Unit& u) { u.ruleset.sets[0].interval = false; }},
+        Break{"ip t @s: elements out of order or overlapping",
+              [](Unit& u) { u.ruleset.sets[0].elements[1].key = Bytes{0, 9}; }},
+        Break{"ip t @s: a verdict stands in the elements of verdict maps, and there only",
+              [](Unit& u) { u.ruleset.sets[0].elements[1].verdict = Verdict{}; }},
+        Break{"ip t @m: a verdict stands in the elements of verdict maps, and there only",
+              [](Unit& u) { u.ruleset.sets[1].elements[0].verdict.reset(); }},
+        Break{"ip t @m: catch-all with a key",
+              [](Unit& u) { u.ruleset.sets[1].catch_all->key = Bytes{0, 0}; }},
+        Break{"ip t @m: jump to a base chain",
+              [](Unit& u) { u.ruleset.sets[1].elements[0].verdict->chain = ChainId(0); }}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Rules, ImrVerifyBroken,
+    testing::Values(
+        Break{"counter's rule id out of range",
+              [](Unit& u) { u.ruleset.counters[0].rule = RuleId(9); }},
+        Break{"ip t base: rule id out of range",
+              [](Unit& u) { u.ruleset.chains[0].rules.push_back(RuleId(9)); }},
+        Break{"ip t sub: rule #0 is listed twice",
+              [](Unit& u) { u.ruleset.chains[1].rules.push_back(RuleId(0)); }},
+        Break{"ip u other rule #0: rule of another table",
+              [](Unit& u) { u.ruleset.rules[0].chain = ChainId(2); }},
+        Break{"ip t base rule #1: copied rule id out of range",
+              [](Unit& u) { u.ruleset.rules[1].copy_of = RuleId(9); }},
+        Break{"ip t base rule #1: copy of a copy",
+              [](Unit& u) {
+                u.ruleset.rules[1].copy_of = RuleId(0);
+                u.ruleset.rules[0].copy_of = RuleId(2);
+                std::swap(u.ruleset.chains[0].rules[0], u.ruleset.chains[0].rules[1]);
+              }},
+        Break{"ip t sub rule #2: native statement before the last",
+              [](Unit& u) { u.ruleset.rules[2].statements.push_back(VerdictStatement{}); }},
+        Break{"ip t base rule #0: expression id out of range",
+              [](Unit& u) { statement<Match>(u, 0, 0).lhs = ExprId(99); }},
+        Break{"ip t base rule #0: comparison with no bytes, or more than the value has",
+              [](Unit& u) { statement<Match>(u, 0, 0).rhs = Bytes(5); }},
+        Break{"ip t base rule #0: comparison with no bytes, or more than the value has",
+              [](Unit& u) { statement<Match>(u, 0, 0).rhs.clear(); }},
+        Break{"ip t sub rule #2: ends of a range differ in size",
+              [](Unit& u) { statement<MatchRange>(u, 2, 0).to = Bytes(2); }},
+        Break{"ip t sub rule #2: range of no bytes, or more than the value has",
+              [](Unit& u) { statement<MatchRange>(u, 2, 0).from = Bytes(5); }},
+        Break{"ip t base rule #0: counter id out of range",
+              [](Unit& u) { statement<Counter>(u, 0, 1).counter = CounterId(1); }},
+        Break{"ip t base rule #1: set id out of range",
+              [](Unit& u) { statement<MatchSet>(u, 1, 0).set = SetId(7); }},
+        Break{"ip t base rule #1: set of another table",
+              [](Unit& u) { u.ruleset.sets[0].table = TableId(1); }},
+        Break{"ip t base rule #1: set key longer than the value",
+              [](Unit& u) { statement<MatchSet>(u, 1, 0).key = u.ruleset.add(Immediate{{1}}); }},
+        Break{"ip t base rule #1: vmap wants a verdict map, in a set without verdicts",
+              [](Unit& u) { statement<VerdictMap>(u, 1, 1).map = SetId(0); }},
+        Break{"ip t base rule #1: vmap wants a verdict map, in a set without verdicts",
+              [](Unit& u) { statement<MatchSet>(u, 1, 0).set = SetId(1); }},
+        Break{"ip t base rule #1: translated use of a set that stays with the kernel",
+              [](Unit& u) { u.ruleset.sets[0].native_reason = "dynamic"; }}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Walks, ImrVerifyBroken,
+    testing::Values(
+        Break{"ip t base rule #0: target chain id out of range",
+              [](Unit& u) { statement<VerdictStatement>(u, 0, 2).verdict.chain = ChainId(9); }},
+        Break{"ip t base rule #0: jump to another table",
+              [](Unit& u) { statement<VerdictStatement>(u, 0, 2).verdict.chain = ChainId(2); }},
+        Break{"ip t base rule #0: jump to a base chain",
+              [](Unit& u) { statement<VerdictStatement>(u, 0, 2).verdict.chain = ChainId(0); }},
+        Break{"ip t sub: jumps in a circle",
+              [](Unit& u) {
+                u.ruleset.rules[2].statements = {
+                    VerdictStatement{{.kind = Verdict::Kind::go_to, .chain = ChainId(1)}}};
+              }},
+        Break{"root id out of range", [](Unit& u) { u.roots = {ChainId(9)}; }},
+        Break{"ip t sub: root is not a base chain", [](Unit& u) { u.roots = {ChainId(1)}; }},
+        Break{"ip t base: root of a family that never sees the unit's packets",
+              [](Unit& u) { u.nfproto = Nfproto::ipv6; }}));
+
+// base, c1, c2, ...: each jumps to the next.
+std::string chain_of_jumps(int chains) {
+  std::string text = "table ip t\nchain ip t base hook forward priority 0 policy drop\n";
+  for (int i = 1; i < chains; ++i) {
+    const std::string name = "c" + std::to_string(i);
+    text += "rule jump " + name + "\nchain ip t " + name + "\n";
+  }
+  return text;
+}
+
+TEST(ImrVerify, SixteenChainsBelowOneAnotherAreTheMost) {
+  EXPECT_TRUE(parse_ruleset(chain_of_jumps(16), "f"));
+  const auto deeper = parse_ruleset(chain_of_jumps(17), "f");
+  ASSERT_FALSE(deeper);
+  EXPECT_EQ(deeper.error().text(), "f: ip t base: jumps more than 16 chains deep");
+}
+
+}  // namespace
+}  // namespace weir::imr
