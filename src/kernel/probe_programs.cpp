@@ -103,7 +103,7 @@ Status try_bpf_loop() {
   WEIR_TRY(types, make_types(true));
   std::vector<isa::Insn> insns = {
       isa::make(Opcode::mov64_imm, 1, 0, 0, 4),
-      // The address of the function that begins 7 slots on from the next one.
+      // The address of the function that begins six slots on from the next one.
       isa::Insn{.code = BPF_LD | BPF_IMM | BPF_DW, .dst = 2, .src = BPF_PSEUDO_FUNC, .imm = 6},
       isa::Insn{},
       isa::make(Opcode::mov64_imm, 3),

@@ -5,7 +5,11 @@
 
 #include <utility>
 
+#include "kernel/support/root_only.h"
+
 namespace weir::kernel::test {
+
+WEIR_ROOT_ONLY();
 
 isa::Program returning(ProgramType type, std::int32_t value) {
   return Code().add(Opcode::mov64_imm, 0, 0, 0, value).add(Opcode::exit).program(type);
