@@ -148,6 +148,20 @@ class Match {
     return with_sign;
   }
 
+  // A number that fits a field of type T.
+  template <typename T>
+  std::optional<T> fitting() {
+    const auto value = number(std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
+    if (!value) return std::nullopt;
+    return static_cast<T>(*value);
+  }
+
+  template <typename T>
+  static bool store(std::optional<T> value, T& field) {
+    if (value) field = *value;
+    return value.has_value();
+  }
+
   std::string_view word(std::string_view also = {}) {
     const std::size_t begin = at_;
     while (at_ < text_.size() &&
@@ -169,10 +183,9 @@ class Match {
     }
     FieldOffset result{std::string(name.substr(0, dot)), std::string(name.substr(dot + 1)), 0};
     if (at_ < text_.size() && (text_[at_] == '+' || text_[at_] == '-')) {
-      const auto addend = number(std::numeric_limits<std::int32_t>::min(),
-                                 std::numeric_limits<std::int32_t>::max());
+      const auto addend = fitting<std::int32_t>();
       if (!addend) return std::nullopt;
-      result.addend = static_cast<std::int32_t>(*addend);
+      result.addend = *addend;
     }
     return result;
   }
@@ -222,9 +235,7 @@ class Match {
     if (!literals("map[")) return std::nullopt;
     if (text_.substr(at_).starts_with("fd:")) {
       at_ += 3;
-      const auto fd = number(0, std::numeric_limits<std::int32_t>::max());
-      if (!fd || !literal(']')) return std::nullopt;
-      imm_ = static_cast<std::int32_t>(*fd);
+      if (!store(fitting<std::int32_t>(), imm_) || !literal(']')) return std::nullopt;
       return MapIndex{};
     }
     const std::string_view name = word(".");
@@ -247,10 +258,10 @@ class Match {
   bool map_value() {
     const auto reference = map_reference();
     if (!reference || !literals("[0]+")) return false;
-    const auto offset = number(0, std::numeric_limits<std::uint32_t>::max());
+    const auto offset = fitting<std::uint32_t>();
     if (!offset) return false;
     if (reference->valid()) {
-      relocation_ = MapValueReference{*reference, static_cast<std::uint32_t>(*offset)};
+      relocation_ = MapValueReference{*reference, *offset};
     } else {
       second_imm_ = static_cast<std::int32_t>(*offset);
     }
@@ -259,17 +270,10 @@ class Match {
 
   bool target() {
     if (at_ < text_.size() && (text_[at_] == '+' || text_[at_] == '-')) {
-      const bool is_short = row_.form != Form::jump_long && row_.form != Form::call_local;
-      const auto value = is_short ? number(-32768, 32767)
-                                  : number(std::numeric_limits<std::int32_t>::min(),
-                                           std::numeric_limits<std::int32_t>::max());
-      if (!value) return false;
-      if (is_short) {
-        off_ = static_cast<std::int16_t>(*value);
-      } else {
-        imm_ = static_cast<std::int32_t>(*value);
+      if (row_.form == Form::jump_long || row_.form == Form::call_local) {
+        return store(fitting<std::int32_t>(), imm_);
       }
-      return true;
+      return store(fitting<std::int16_t>(), off_);
     }
     if (at_ == text_.size() || is_digit(text_[at_])) return false;
     label_ = word();
@@ -285,9 +289,7 @@ class Match {
       return known.has_value();
     }
     if (!literal('#')) return false;
-    const auto value = number(0, std::numeric_limits<std::int32_t>::max());
-    if (!value) return false;
-    imm_ = static_cast<std::int32_t>(*value);
+    if (!store(fitting<std::int32_t>(), imm_)) return false;
     if (!name.empty() && name != helper_name(imm_)) {
       problem_ = "helper " + std::to_string(imm_) + " is not '" + std::string(name) + "'";
       return false;
@@ -303,14 +305,8 @@ class Match {
       relocation_ = KfuncReference{std::string(name)};
       return true;
     }
-    const auto id = number(0, std::numeric_limits<std::int32_t>::max());
-    if (!id) return false;
-    imm_ = static_cast<std::int32_t>(*id);
-    if (!literal(':')) return true;
-    const auto module = number(0, std::numeric_limits<std::int16_t>::max());
-    if (!module) return false;
-    off_ = static_cast<std::int16_t>(*module);
-    return true;
+    if (!store(fitting<std::int32_t>(), imm_)) return false;
+    return !literal(':') || store(fitting<std::int16_t>(), off_);
   }
 
   std::string_view text_;

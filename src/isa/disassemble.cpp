@@ -48,7 +48,7 @@ class Printer {
   // The number of slots that the instruction at `index` takes.
   [[nodiscard]] std::size_t width(std::size_t index) const {
     const auto known = opcode(insns_[index]);
-    return known && is_wide(*known) && has_second_half(index) ? 2 : 1;
+    return known && is_wide(*known) && has_second_slot(*known, index) ? 2 : 1;
   }
 
   [[nodiscard]] const std::string* label(std::size_t index) const {
@@ -58,7 +58,7 @@ class Printer {
 
   [[nodiscard]] std::string instruction(std::size_t index) const {
     const auto known = opcode(insns_[index]);
-    if (!known || (is_wide(*known) && !has_second_half(index))) {
+    if (!known || (is_wide(*known) && !has_second_slot(*known, index))) {
       return ".insn " + to_hex(encode(insns_[index]));
     }
     const OpcodeInfo& row = info(*known);
@@ -75,17 +75,19 @@ class Printer {
   }
 
  private:
-  [[nodiscard]] bool has_second_half(std::size_t index) const {
-    return index + 1 < insns_.size() && insns_[index + 1] == Insn{.imm = insns_[index + 1].imm};
+  [[nodiscard]] bool has_second_slot(Opcode opcode, std::size_t index) const {
+    return index + 1 < insns_.size() && is_second_slot(opcode, insns_[index + 1]);
   }
 
   void name_targets() {
+    std::set<std::int64_t> starts;  // a jump between the two slots of a constant gets no label
     std::set<std::int64_t> targets;
     for (std::size_t index = 0; index < insns_.size(); index += width(index)) {
+      starts.insert(static_cast<std::int64_t>(index));
       if (const auto target = jump_target(index)) targets.insert(*target);
     }
     for (const std::int64_t target : targets) {
-      labels_[target] = "L" + std::to_string(labels_.size() + 1);
+      if (starts.contains(target)) labels_[target] = "L" + std::to_string(labels_.size() + 1);
     }
   }
 

@@ -131,28 +131,28 @@ Result<std::vector<Insn>> decode(ByteView bytes) {
   }
   std::vector<Insn> insns;
   insns.reserve(bytes.size() / 8);
-  bool second_half = false;
+  std::optional<Opcode> first_half;
   for (std::size_t at = 0; at < bytes.size(); at += 8) {
     const ByteView slot = bytes.subspan(at, 8);
     const Insn insn = decode_slot(slot);
     const std::string where = "slot " + std::to_string(at / 8) + ": ";
-    if (second_half) {
-      if (insn != Insn{.imm = insn.imm}) {
+    if (first_half) {
+      if (!is_second_slot(*first_half, insn)) {
         return input_error(where + "found " + to_hex(slot) +
                            ", expected the second half of a 64-bit immediate");
       }
-      second_half = false;
+      first_half.reset();
     } else {
       const auto known = opcode(insn);
       if (!known) return input_error(where + to_hex(slot) + " is not an eBPF instruction");
       if (insn.dst > last_register || insn.src > last_register) {
         return input_error(where + to_hex(slot) + " names a register above r10");
       }
-      second_half = is_wide(*known);
+      if (is_wide(*known)) first_half = known;
     }
     insns.push_back(insn);
   }
-  if (second_half) return input_error("eBPF code ends within a 64-bit immediate");
+  if (first_half) return input_error("eBPF code ends within a 64-bit immediate");
   return insns;
 }
 

@@ -119,6 +119,12 @@ inline constexpr std::array opcode_table = {
           Insn{0, 0, 0, 0, static_cast<std::int32_t>(value >> 32)}};
 }
 
+// Whether `second` may stand behind the first slot of a wide instruction: nothing but an immediate,
+// and none behind a map's number (check_ld_imm() and resolve_pseudo_ldimm64() in the kernel).
+[[nodiscard]] constexpr bool is_second_slot(Opcode opcode, const Insn& second) {
+  return second == Insn{0, 0, 0, 0, second.imm} && (opcode != Opcode::ld_map_fd || second.imm == 0);
+}
+
 // The 64 bits of both slots.
 [[nodiscard]] constexpr std::uint64_t wide_value(const Insn& first, const Insn& second) {
   return static_cast<std::uint32_t>(first.imm) |

@@ -25,7 +25,9 @@ std::vector<Insn> example(const OpcodeInfo& row) {
       break;
     }
   }
-  if (is_wide(row.opcode)) cleaned.push_back({.imm = 0x77});
+  if (is_wide(row.opcode)) {
+    cleaned.push_back({.imm = row.opcode == Opcode::ld_map_fd ? 0 : 0x77});
+  }
   return cleaned;
 }
 
@@ -102,6 +104,8 @@ TEST(Isa, WhatIsNoCodeIsRefusedWithItsPlace) {
   EXPECT_EQ(message("0x1801000000000000"), "eBPF code ends within a 64-bit immediate");
   EXPECT_EQ(message("0x18010000000000009500000000000000"),
             "slot 1: found 0x9500000000000000, expected the second half of a 64-bit immediate");
+  EXPECT_EQ(message("0x18110000010000000000000001000000"),
+            "slot 1: found 0x0000000001000000, expected the second half of a 64-bit immediate");
 }
 
 TEST(Isa, HelpersHaveNames) {
