@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The stages in order: units of the ruleset, IMR passes, lowering, flow passes, emission.
+#include "driver/compile.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "backend/emitter.h"
+#include "backend/lower.h"
+#include "backend/profile.h"
+#include "imr/verify.h"
+#include "passes/imr_break.h"
+#include "passes/pipeline.h"
+
+namespace weir::driver {
+namespace {
+
+bool enabled(const Options& options, std::string_view pass) {
+  return std::ranges::find(options.disabled_passes, pass) == options.disabled_passes.end();
+}
+
+Status check_pass_names(const Options& options) {
+  for (const std::string& name : options.disabled_passes) {
+    std::string known;
+    bool found = false;
+    const auto see = [&](std::string_view pass, bool required) {
+      found = found || (pass == name && !required);
+      if (!required && known.find(pass) == std::string::npos) {
+        known += (known.empty() ? "" : ", ") + std::string(pass);
+      }
+    };
+    for (const passes::ImrPass& pass : passes::imr_passes()) see(pass.name, pass.required);
+    for (const passes::FlowPass& pass : passes::flow_passes()) see(pass.name, false);
+    if (!found) {
+      return input_error("no pass '" + name + "' that can be disabled, expected one of " + known);
+    }
+  }
+  return {};
+}
+
+std::string rule_name(const imr::Ruleset& ruleset, const imr::Rule& rule) {
+  return imr::qualified_name(ruleset, rule.chain) + " handle " + std::to_string(rule.origin.handle);
+}
+
+// Nothing carries rules that stay with the kernel, so a chain that holds one is refused.
+Status check_translated(const imr::Ruleset& ruleset, const std::vector<Attachment>& attachments) {
+  Diagnostic diagnostic{.kind = ErrorKind::partial,
+                        .message = "some rules stay with the kernel, and their chains with them"};
+  for (const Attachment& attachment : attachments) {
+    for (const imr::ChainId root : attachment.roots) {
+      for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) {
+        for (const imr::RuleId id : ruleset[chain].rules) {
+          const imr::Rule& rule = ruleset[id];
+          if (imr::translation(rule) == imr::Translation::full) continue;
+          const auto& native = std::get<imr::Native>(rule.statements.back());
+          std::string note =
+              rule_name(ruleset, rule) + " '" + rule.origin.text + "': " + native.reason;
+          const SourceLocation& place = rule.origin.location;
+          if (place.line != 0) {
+            note = place.file + ":" + std::to_string(place.line) + ": " + note;
+          }
+          if (std::ranges::find(diagnostic.notes, note) == diagnostic.notes.end()) {
+            diagnostic.notes.push_back(std::move(note));
+          }
+        }
+      }
+    }
+  }
+  if (diagnostic.notes.empty()) return {};
+  return std::unexpected(std::move(diagnostic));
+}
+
+// One unit for each network protocol that a root of the attachment sees.
+std::vector<imr::Unit> make_units(const imr::Ruleset& ruleset, const Attachment& attachment) {
+  std::vector<imr::Unit> units;
+  for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6}) {
+    if (attachment.hook.kind == Hook::Kind::netfilter && nfproto != attachment.nfproto) continue;
+    imr::Unit unit{.roots = {}, .nfproto = nfproto, .hook = attachment.hook};
+    for (const imr::ChainId root : attachment.roots) {
+      if (sees(ruleset[ruleset[root].table].family, nfproto)) unit.roots.push_back(root);
+    }
+    if (unit.roots.empty()) continue;
+    unit.ruleset = ruleset;
+    units.push_back(std::move(unit));
+  }
+  return units;
+}
+
+void run_imr_passes(imr::Unit& unit, const Options& options) {
+  if (options.break_a_pass) passes::imr_break(unit);
+  for (const passes::ImrPass& pass : passes::imr_passes()) {
+    if (!pass.required && !enabled(options, pass.name)) continue;
+    pass.run(unit);
+#ifndef NDEBUG
+    imr::verify(unit);
+#endif
+  }
+  imr::verify(unit);
+}
+
+void run_flow_passes(flow::Function& function, const Options& options) {
+  for (const passes::FlowPass& pass : passes::flow_passes()) {
+    if (!enabled(options, pass.name)) continue;
+    pass.run(function);
+#ifndef NDEBUG
+    flow::verify(function);
+#endif
+  }
+  flow::verify(function);
+}
+
+bool uses_counters(const std::vector<imr::Unit>& units) {
+  const auto counts = [](const imr::Statement& statement) {
+    return std::holds_alternative<imr::Counter>(statement);
+  };
+  return std::ranges::any_of(units, [&](const imr::Unit& unit) {
+    return std::ranges::any_of(unit.ruleset.rules, [&](const imr::Rule& rule) {
+      return std::ranges::any_of(rule.statements, counts);
+    });
+  });
+}
+
+// The maps that all programs share come first.
+void make_shared_maps(const imr::Ruleset& ruleset, bool counted, const Options& options,
+                      Compilation& result, backend::SharedMaps& shared) {
+  std::vector<isa::MapSpec>& maps = result.object.maps;
+  if (counted) {
+    maps.push_back({.name = "counters",
+                    .type = isa::MapType::percpu_array,
+                    .key_size = 4,
+                    .value_size = 16,
+                    .max_entries = static_cast<std::uint32_t>(ruleset.counters.size()),
+                    .flags = 0,
+                    .entries = {}});
+    result.counters = shared.counters = isa::MapIndex(maps.size() - 1);
+  }
+  if (options.trace) {
+    maps.push_back({.name = "trace",
+                    .type = isa::MapType::array,
+                    .key_size = 4,
+                    .value_size = 4 + 4 * trace_capacity,
+                    .max_entries = 1,
+                    .flags = 0,
+                    .entries = {}});
+    result.trace = shared.trace = isa::MapIndex(maps.size() - 1);
+  }
+}
+
+// At most 15 characters: the first root's name, and the protocol at netfilter hooks.
+std::string program_name(const imr::Ruleset& ruleset, const Attachment& attachment) {
+  std::string name = attachment.hook.kind == Hook::Kind::xdp ? "x_"
+                     : attachment.nfproto == Nfproto::ipv4   ? "n4_"
+                                                             : "n6_";
+  for (const char c : ruleset[attachment.roots.front()].name) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    name += plain ? c : '_';
+  }
+  return name.substr(0, 15);
+}
+
+}  // namespace
+
+Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attachment>& attachments,
+                            const Options& options) {
+  WEIR_CHECK(check_pass_names(options));
+  WEIR_CHECK(check_translated(ruleset, attachments));
+  Compilation result;
+  for (const imr::Rule& rule : ruleset.rules) {
+    result.object.rule_names.push_back(rule_name(ruleset, rule));
+  }
+  bool counted = false;
+  for (const Attachment& attachment : attachments) {
+    CompiledProgram program{.attachment = attachment,
+                            .units = make_units(ruleset, attachment),
+                            .optimized = {},
+                            .function = {}};
+    for (const imr::Unit& unit : program.units) imr::verify(unit);
+    counted = counted || uses_counters(program.units);
+    result.programs.push_back(std::move(program));
+  }
+  backend::SharedMaps shared;
+  make_shared_maps(ruleset, counted, options, result, shared);
+
+  for (CompiledProgram& program : result.programs) {
+    program.optimized = program.units;
+    for (imr::Unit& unit : program.optimized) run_imr_passes(unit, options);
+
+    const backend::Profile& profile = backend::profile_for(
+        program.attachment.hook, {.untrusted_memory = options.untrusted_memory});
+    flow::Function& function = program.function;
+    function.name = program_name(ruleset, program.attachment);
+    function.maps = result.object.maps;
+    function.rule_names = result.object.rule_names;
+    WEIR_CHECK(backend::lower(program.optimized, profile,
+                              {.drop_unparsable = options.drop_unparsable}, shared, function));
+    flow::verify(function);
+    run_flow_passes(function, options);
+
+    isa::Program emitted = backend::emit(function, profile);
+    emitted.name = function.name;
+    result.object.maps = function.maps;
+    result.object.programs.push_back(std::move(emitted));
+  }
+  return result;
+}
+
+}  // namespace weir::driver

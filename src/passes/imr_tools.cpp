@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "passes/imr_tools.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "imr/visit.h"
+
+namespace weir::passes {
+
+using imr::ExprId;
+using imr::Ruleset;
+
+bool same_expr(const Ruleset& ruleset, ExprId a, ExprId b) {
+  if (a == b) return true;
+  const imr::Expr& left = ruleset[a];
+  const imr::Expr& right = ruleset[b];
+  if (left.index() != right.index()) return false;
+  return imr::match_on(
+      left,
+      [&](const imr::MaskXor& one) {
+        const auto& other = std::get<imr::MaskXor>(right);
+        return one.mask == other.mask && one.flip == other.flip &&
+               same_expr(ruleset, one.source, other.source);
+      },
+      [&](const imr::Shift& one) {
+        const auto& other = std::get<imr::Shift>(right);
+        return one.direction == other.direction && one.bits == other.bits &&
+               same_expr(ruleset, one.source, other.source);
+      },
+      [&](const imr::ByteSwap& one) {
+        const auto& other = std::get<imr::ByteSwap>(right);
+        return one.unit == other.unit && same_expr(ruleset, one.source, other.source);
+      },
+      [&](const auto& leaf) { return leaf == std::get<std::decay_t<decltype(leaf)>>(right); });
+}
+
+bool same_match(const Ruleset& ruleset, const imr::Match& a, const imr::Match& b) {
+  return a.op == b.op && a.rhs == b.rhs && same_expr(ruleset, a.lhs, b.lhs);
+}
+
+std::optional<Bytes> constant_value(const imr::Unit& unit, ExprId expr) {
+  using Value = std::optional<Bytes>;
+  return imr::match_on(
+      unit.ruleset[expr], [](const imr::Immediate& e) -> Value { return e.value; },
+      [&](const imr::Meta& e) -> Value {
+        if (e.key != imr::MetaKey::nfproto) return std::nullopt;
+        return Bytes{static_cast<std::uint8_t>(unit.nfproto)};
+      },
+      [&](const imr::MaskXor& e) -> Value {
+        Value value = constant_value(unit, e.source);
+        if (!value) return value;
+        for (std::size_t i = 0; i < value->size(); ++i) {
+          (*value)[i] = static_cast<std::uint8_t>(((*value)[i] & e.mask[i]) ^ e.flip[i]);
+        }
+        return value;
+      },
+      [&](const imr::ByteSwap& e) -> Value {
+        Value value = constant_value(unit, e.source);
+        if (!value) return value;
+        for (auto at = value->begin(); at != value->end(); at += e.unit) {
+          std::reverse(at, at + e.unit);
+        }
+        return value;
+      },
+      [](const imr::Payload&) -> Value { return std::nullopt; },
+      [](const imr::HeaderField&) -> Value { return std::nullopt; },
+      [](const imr::Ct&) -> Value { return std::nullopt; },
+      [](const imr::Shift&) -> Value { return std::nullopt; });
+}
+
+std::vector<imr::ChainId> unit_chains(const imr::Unit& unit) {
+  std::vector<imr::ChainId> chains;
+  for (const imr::ChainId root : unit.roots) {
+    for (const imr::ChainId chain : imr::reachable_chains(unit.ruleset, root)) {
+      if (std::ranges::find(chains, chain) == chains.end()) chains.push_back(chain);
+    }
+  }
+  return chains;
+}
+
+void remove_rules(imr::Chain& chain, const std::function<bool(imr::RuleId)>& dead) {
+  std::erase_if(chain.rules, dead);
+}
+
+bool counts_before(const imr::Rule& rule, std::size_t index) {
+  return std::any_of(rule.statements.begin(),
+                     rule.statements.begin() + static_cast<std::ptrdiff_t>(index),
+                     [](const imr::Statement& statement) {
+                       return std::holds_alternative<imr::Counter>(statement);
+                     });
+}
+
+}  // namespace weir::passes
