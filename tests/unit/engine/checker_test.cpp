@@ -1,0 +1,683 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The checker's rules, each with a program that keeps it and one that does not. For those refused,
+// a part of the message.
+#include <gtest/gtest.h>
+
+#include "unit/engine/programs.h"
+
+namespace weir::engine {
+namespace {
+
+constexpr isa::ProgramType xdp = isa::ProgramType::xdp;
+constexpr isa::ProgramType netfilter = isa::ProgramType::netfilter;
+constexpr std::string_view accepted = "";
+
+struct Case {
+  std::string_view rule;
+  std::string_view text;
+  std::string_view expected = accepted;
+  isa::ProgramType type = xdp;
+};
+
+void PrintTo(const Case& one, std::ostream* out) { *out << one.rule; }
+
+class Rules : public testing::TestWithParam<Case> {};
+
+TEST_P(Rules, AreKept) {
+  const Case& one = GetParam();
+  const Status status = check(object_of(one.type, one.text), 0);
+  if (one.expected == accepted) {
+    EXPECT_TRUE(status) << one.rule << one.text << status.error().text();
+  } else if (status) {
+    ADD_FAILURE() << one.rule << one.text << "was accepted, expected: " << one.expected;
+  } else {
+    EXPECT_NE(status.error().text().find(one.expected), std::string::npos)
+        << one.rule << one.text << status.error().text() << "\nexpected: " << one.expected;
+  }
+}
+
+const Case flow[] = {
+    {"exit", "r0 = 1\n exit\n"},
+    {"falls off the end", "r0 = 1\n", "falls off the end"},
+    {"falls off behind a jump", "r0 = 1\n if r0 == 1 goto +0\n", "falls off the end"},
+    {"jump out of the program", "r0 = 1\n goto +5\n exit\n", "jumps out of the program"},
+    {"jump before the program", "r0 = 1\n goto -3\n exit\n", "jumps out of the program"},
+    {"jump into a wide instruction", "goto +1\n r0 = 5 ll\n exit\n", "middle of an instruction"},
+    {"unreachable instruction", "r0 = 1\n exit\n r0 = 2\n exit\n", "can never be reached"},
+    {"endless loop", "r0 = 1\nloop:\n goto loop\n", "a loop that ends"},
+    {"endless loop on an unknown number", R"(
+      r2 = *(u32 *)(r1 + 12)
+    loop:
+      if r2 != 5 goto loop
+      r0 = 1
+      exit
+    )", "a loop that ends"},
+    {"bounded loop", "r0 = 0\nloop:\n r0 += 1\n if r0 < 190 goto loop\n exit\n"},
+    {"bounded loop from an unknown number", R"(
+      r2 = map[one][0]+0
+      r3 = *(u64 *)(r2 + 0)
+      r0 = 0
+    loop:
+      if r3 >= 190 goto out
+      r3 += 1
+      r4 = *(u64 *)(r2 + 8)
+      if r4 == 7 goto out
+      if r4 == 9 goto more
+      r0 = 1
+    more:
+      goto loop
+    out:
+      exit
+    )"},
+    {"a loop that runs too long", "r0 = 0\nloop:\n r0 += 1\n if r0 < 900000 goto loop\n exit\n",
+     "expected at most 1000000"},
+    {"local call", ".insn 0x8510000000000000\n exit\n", "calls within the program"},
+    {"unknown helper", "call #999\n exit\n", "does not have"},
+    {"unknown kernel function", "call kfunc bpf_nothing\n exit\n", "does not have"},
+    {"unknown field", "r0 = *(u32 *)(r1 + sk_buff.nothing)\n exit\n", "does not have"},
+};
+INSTANTIATE_TEST_SUITE_P(Flow, Rules, testing::ValuesIn(flow));
+
+const Case registers[] = {
+    {"register that was not written", "r0 = r2\n exit\n", "reads r2, which was not written"},
+    {"r0 at exit", "exit\n", "reads r0, which was not written"},
+    {"written on one path only", "if r1 == 0 goto out\n r2 = 1\nout:\n r0 = 0\n exit\n"},
+    {"r0 of one path only", R"(
+      r2 = *(u32 *)(r1 + 12)
+      if r2 == 0 goto out
+      r0 = 1
+    out:
+      exit
+    )", "reads r0, which was not written"},
+    {"calls clobber r1 to r5", "r5 = 1\n call ktime_get_ns\n r0 = r5\n exit\n",
+     "reads r5, which was not written"},
+    {"calls keep r6", "r6 = 1\n call ktime_get_ns\n r0 = r6\n exit\n"},
+    {"r10 is read-only", "r10 = 1\n r0 = 0\n exit\n", "writes r10"},
+    {"r10 += is a write", "r10 += -8\n r0 = 0\n exit\n", "writes r10"},
+    {"division by a constant zero", "r0 = 1\n r0 /= 0\n exit\n", "divides by zero"},
+    {"shift beyond the width", "r0 = 1\n r0 <<= 64\n exit\n", "shifts by more"},
+    {"32-bit shift beyond the width", "w0 = 1\n w0 <<= 32\n exit\n", "shifts by more"},
+    {"a pointer as verdict", "r0 = r1\n exit\n", "expected a number"},
+    {"netfilter verdict 1", "r0 = 1\n exit\n", accepted, netfilter},
+    {"netfilter verdict 2", "r0 = 2\n exit\n", "expected 0 or 1", netfilter},
+    {"netfilter verdict unknown", "call get_prandom_u32\n exit\n", "expected 0 or 1", netfilter},
+    {"netfilter verdict masked", "call get_prandom_u32\n r0 &= 1\n exit\n", accepted, netfilter},
+};
+INSTANTIATE_TEST_SUITE_P(Registers, Rules, testing::ValuesIn(registers));
+
+const Case stack[] = {
+    {"stack", "*(u64 *)(r10 - 512) = 1\n r0 = *(u64 *)(r10 - 512)\n exit\n"},
+    {"below the stack", "*(u64 *)(r10 - 520) = 1\n r0 = 0\n exit\n", "expected bytes from r10"},
+    {"above the stack", "*(u64 *)(r10 - 4) = 1\n r0 = 0\n exit\n", "expected bytes from r10"},
+    {"at r10", "*(u8 *)(r10 + 0) = 1\n r0 = 0\n exit\n", "expected bytes from r10"},
+    {"uninitialised stack", "r0 = *(u64 *)(r10 - 8)\n exit\n", "was not written"},
+    {"partly initialised stack", "*(u32 *)(r10 - 8) = 1\n r0 = *(u64 *)(r10 - 8)\n exit\n",
+     "byte at r10 - 4, which was not written"},
+    {"initialised in parts",
+     "*(u32 *)(r10 - 8) = 1\n *(u32 *)(r10 - 4) = 1\n r0 = *(u64 *)(r10 - 8)\n exit\n"},
+    {"initialised on one path only", R"(
+      r2 = *(u32 *)(r1 + 12)
+      if r2 == 0 goto out
+      *(u64 *)(r10 - 8) = 1
+    out:
+      r0 = *(u64 *)(r10 - 8)
+      exit
+    )", "was not written"},
+    {"a spilled context comes back", R"(
+      *(u64 *)(r10 - 8) = r1
+      r2 = *(u64 *)(r10 - 8)
+      r0 = *(u32 *)(r2 + 12)
+      exit
+    )"},
+    {"a part of a spilled pointer", R"(
+      *(u64 *)(r10 - 8) = r1
+      r0 = *(u32 *)(r10 - 8)
+      exit
+    )", "reads a part of the context"},
+    {"an overwritten pointer is one no more", R"(
+      *(u64 *)(r10 - 8) = r1
+      *(u8 *)(r10 - 8) = 0
+      r2 = *(u64 *)(r10 - 8)
+      r0 = *(u32 *)(r2 + 12)
+      exit
+    )", "as an address"},
+    {"a spilled number keeps its bounds", R"(
+      r2 = *(u32 *)(r1 + 12)
+      r2 &= 7
+      *(u64 *)(r10 - 8) = r2
+      r3 = *(u64 *)(r10 - 8)
+      r4 = map[one][0]+0
+      r4 += r3
+      r0 = *(u8 *)(r4 + 56)
+      exit
+    )"},
+    {"a comparison narrows the spilled copy", R"(
+      r2 = *(u32 *)(r1 + 12)
+      *(u64 *)(r10 - 8) = r2
+      r0 = 0
+      if r2 > 7 goto out
+      r3 = *(u64 *)(r10 - 8)
+      r4 = map[one][0]+0
+      r4 += r3
+      r0 = *(u8 *)(r4 + 56)
+    out:
+      exit
+    )"},
+    {"a pointer stored in part", "*(u32 *)(r10 - 8) = r1\n r0 = 0\n exit\n",
+     "expected 8 aligned bytes"},
+    {"a variable place on the stack", R"(
+      r2 = *(u32 *)(r1 + 12)
+      r2 &= 7
+      r3 = r10
+      r3 += r2
+      *(u8 *)(r3 - 16) = 1
+      r0 = 0
+      exit
+    )", "expected a known number"},
+    {"an uninitialised key", R"(
+      r1 = map[hash]
+      r2 = r10
+      r2 += -4
+      call map_lookup_elem
+      r0 = 0
+      exit
+    )", "byte at r10 - 4, which was not written"},
+    {"a key across the end of the stack", R"(
+      *(u64 *)(r10 - 8) = 0
+      r1 = map[hash]
+      r2 = r10
+      r2 += -2
+      call map_lookup_elem
+      r0 = 0
+      exit
+    )", "expected bytes from r10"},
+};
+INSTANTIATE_TEST_SUITE_P(Stack, Rules, testing::ValuesIn(stack));
+
+const Case context[] = {
+    {"context field", "r0 = *(u32 *)(r1 + 16)\n exit\n"},
+    {"between context fields", "r0 = *(u32 *)(r1 + 2)\n exit\n", "no such member"},
+    {"a context field in part", "r0 = *(u16 *)(r1 + 12)\n exit\n", "no such member"},
+    {"beyond the context", "r0 = *(u32 *)(r1 + 24)\n exit\n", "no such member"},
+    {"writing the context", "*(u32 *)(r1 + 12) = 1\n r0 = 0\n exit\n", "read-only"},
+    {"a moved context", "r1 += 4\n r0 = *(u32 *)(r1 + 8)\n exit\n", "expected the context itself"},
+    {"the context of the other type", "r2 = *(u64 *)(r1 + 8)\n r0 = 0\n exit\n", "no such member"},
+    {"one load from context and stack", R"(
+      r2 = *(u32 *)(r1 + 12)
+      *(u64 *)(r10 - 8) = 0
+      r3 = r10
+      r3 += -20
+      if r2 == 0 goto use
+      r3 = r1
+    use:
+      r0 = *(u32 *)(r3 + 12)
+      exit
+    )", "expected one of them"},
+    {"skb members", R"(
+      r2 = *(u64 *)(r1 + bpf_nf_ctx.skb)
+      r3 = *(u32 *)(r2 + sk_buff.mark)
+      r3 = *(u8 *)(r2 + sk_buff.pkt_type)
+      r0 = 1
+      exit
+    )", accepted, netfilter},
+    {"writing the skb", R"(
+      r2 = *(u64 *)(r1 + 8)
+      *(u32 *)(r2 + 0) = 1
+      r0 = 1
+      exit
+    )", "read-only", netfilter},
+    {"across skb members", R"(
+      r2 = *(u64 *)(r1 + 8)
+      r3 = *(u64 *)(r2 + sk_buff.len)
+      r0 = 1
+      exit
+    )", "no such member", netfilter},
+    {"a device that may be null is probed", R"(
+      r2 = *(u64 *)(r1 + bpf_nf_ctx.state)
+      r2 = *(u64 *)(r2 + nf_hook_state.in)
+      r3 = *(u32 *)(r2 + net_device.ifindex)
+      r0 = 1
+      exit
+    )", accepted, netfilter},
+    {"pointer plus a variable into a structure", R"(
+      r2 = *(u64 *)(r1 + 8)
+      r3 = *(u32 *)(r2 + sk_buff.mark)
+      r2 += r3
+      r0 = 1
+      exit
+    )", "expected a known number", netfilter},
+};
+INSTANTIATE_TEST_SUITE_P(Context, Rules, testing::ValuesIn(context));
+
+const Case packet[] = {
+    {"proven bytes", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r4 = r2
+      r4 += 14
+      r0 = 0
+      if r4 > r3 goto out
+      r0 = *(u16 *)(r2 + 12)
+      r0 = *(u8 *)(r4 - 1)
+    out:
+      exit
+    )"},
+    {"one byte too many", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r4 = r2
+      r4 += 14
+      r0 = 0
+      if r4 > r3 goto out
+      r0 = *(u16 *)(r2 + 13)
+    out:
+      exit
+    )", "comparisons with the end of the packet prove 14 bytes"},
+    {"the wrong side", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r4 = r2
+      r4 += 14
+      r0 = 0
+      if r4 <= r3 goto out
+      r0 = *(u8 *)(r2 + 0)
+    out:
+      exit
+    )", "prove 0 bytes"},
+    {"no comparison", "r2 = *(u32 *)(r1 + 0)\n r0 = *(u8 *)(r2 + 0)\n exit\n", "prove 0 bytes"},
+    {"before the packet", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r4 = r2
+      r4 += 14
+      r0 = 0
+      if r4 > r3 goto out
+      r0 = *(u8 *)(r2 - 1)
+    out:
+      exit
+    )", "at offset -1"},
+    {"the end on the left, equality excluded", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r4 = r2
+      r4 += 13
+      r0 = 0
+      if r3 <= r4 goto out
+      r0 = *(u8 *)(r2 + 13)
+    out:
+      exit
+    )"},
+    {"a variable offset", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r5 = *(u32 *)(r1 + 12)
+      r5 &= 0x7fff
+      r2 += r5
+      r6 = r2
+      r4 = r2
+      r4 += 4
+      r0 = 0
+      if r4 > r3 goto out
+      r0 = *(u32 *)(r6 + 0)
+    out:
+      exit
+    )"},
+    {"another variable offset", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r5 = *(u32 *)(r1 + 12)
+      r5 &= 0x7fff
+      r6 = r2
+      r6 += r5
+      r2 += r5
+      r2 += 4
+      r0 = 0
+      if r2 > r3 goto out
+      r0 = *(u32 *)(r6 + 0)
+    out:
+      exit
+    )", "prove 0 bytes"},
+    {"an offset without bounds", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r5 = *(u32 *)(r1 + 12)
+      r2 += r5
+      r4 = r2
+      r4 += 4
+      r0 = 0
+      if r4 > r3 goto out
+      r0 = *(u32 *)(r2 + 0)
+    out:
+      exit
+    )", "prove 0 bytes"},
+    {"writing the packet at XDP", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r4 = r2
+      r4 += 1
+      r0 = 0
+      if r4 > r3 goto out
+      *(u8 *)(r2 + 0) = 1
+    out:
+      exit
+    )"},
+    {"the end moved", R"(
+      r3 = *(u32 *)(r1 + 4)
+      r3 += 4
+      r0 = 0
+      exit
+    )", "which stays as it is"},
+    {"reading at the end", "r3 = *(u32 *)(r1 + 4)\n r0 = *(u8 *)(r3 - 1)\n exit\n", "as an address"},
+    {"32-bit arithmetic on a pointer",
+     "r2 = *(u32 *)(r1 + 0)\n w2 += 1\n r0 = 0\n exit\n", "expected 64-bit addition"},
+    {"a shifted pointer", "r2 = *(u32 *)(r1 + 0)\n r2 <<= 1\n r0 = 0\n exit\n",
+     "expected 64-bit addition"},
+    {"two pointers added", "r1 += r10\n r0 = 0\n exit\n", "expected a number"},
+};
+INSTANTIATE_TEST_SUITE_P(Packet, Rules, testing::ValuesIn(packet));
+
+#define LOOKUP "*(u32 *)(r10 - 4) = 0\n r1 = map[hash]\n r2 = r10\n r2 += -4\n" \
+               "call map_lookup_elem\n"
+
+const Case maps[] = {
+    {"lookup with a null check",
+     LOOKUP "if r0 == 0 goto out\n r0 = *(u64 *)(r0 + 8)\nout:\n exit\n"},
+    {"lookup without a null check", LOOKUP "r0 = *(u64 *)(r0 + 0)\n exit\n",
+     "expected a comparison with 0 before"},
+    {"null check the wrong way",
+     LOOKUP "if r0 != 0 goto out\n r0 = *(u64 *)(r0 + 0)\nout:\n r0 = 0\n exit\n",
+     "uses 0 as an address"},
+    {"null check of a copy",
+     LOOKUP "r6 = r0\n if r6 == 0 goto out\n r6 = *(u64 *)(r0 + 8)\nout:\n r0 = 0\n exit\n"},
+    {"null check of another lookup", LOOKUP R"(
+      r6 = r0
+      *(u32 *)(r10 - 4) = 1
+      r1 = map[hash]
+      r2 = r10
+      r2 += -4
+      call map_lookup_elem
+      if r0 == 0 goto out
+      r0 = *(u64 *)(r6 + 0)
+    out:
+      r0 = 0
+      exit
+    )", "expected a comparison with 0 before"},
+    {"arithmetic before the null check", LOOKUP "r0 += 8\n r0 = 0\n exit\n",
+     "expected a comparison with 0 before"},
+    {"beyond the value", LOOKUP "if r0 == 0 goto out\n r0 = *(u64 *)(r0 + 9)\nout:\n exit\n",
+     "which has 16 bytes"},
+    {"before the value", LOOKUP "if r0 == 0 goto out\n r0 = *(u64 *)(r0 - 1)\nout:\n exit\n",
+     "which has 16 bytes"},
+    {"storing a value", LOOKUP "if r0 == 0 goto out\n *(u64 *)(r0 + 8) = 1\n r0 = 0\nout:\n exit\n"},
+    {"atomic add to a value",
+     LOOKUP "r1 = 1\n if r0 == 0 goto out\n lock *(u64 *)(r0 + 8) += r1\n r0 = 0\nout:\n exit\n"},
+    {"atomic add to the packet", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = 1
+      lock *(u64 *)(r2 + 0) += r3
+      r0 = 0
+      exit
+    )", "expected the stack or a map's value"},
+    {"a map as memory", "r1 = map[hash]\n r0 = *(u64 *)(r1 + 0)\n exit\n", "as an address"},
+    {"a number as map", LOOKUP "r1 = 5\n r2 = r10\n call map_lookup_elem\n exit\n",
+     "gets 5 in r1, expected a map"},
+    {"a number as key", "r1 = map[hash]\n r2 = 4\n call map_lookup_elem\n exit\n",
+     "gets 4 in r2, expected a pointer"},
+    {"update", "*(u64 *)(r10 - 8) = 0\n *(u64 *)(r10 - 16) = 0\n r1 = map[hash]\n r2 = r10\n"
+               "r2 += -8\n r3 = r10\n r3 += -16\n r4 = 0\n call map_update_elem\n exit\n"},
+    {"update with a short value",
+     "*(u64 *)(r10 - 8) = 0\n r1 = map[hash]\n r2 = r10\n"
+     "r2 += -8\n r3 = r2\n r4 = 0\n call map_update_elem\n exit\n",
+     "expected bytes from r10"},
+    {"direct value", "r1 = map[one][0]+56\n r0 = *(u64 *)(r1 + 0)\n exit\n"},
+    {"beyond the direct value", "r1 = map[one][0]+57\n r0 = *(u64 *)(r1 + 0)\n exit\n",
+     "which has 64 bytes"},
+    {"a direct value beyond its end", "r1 = map[one][0]+64\n r0 = 0\n exit\n",
+     "addresses byte 64 of a value of 64"},
+    {"a direct value of a larger array", "r1 = map[array][0]+0\n r0 = 0\n exit\n",
+     "expected an array of one element"},
+    {"a read-only value", "r1 = map[fixed][0]+0\n r0 = *(u64 *)(r1 + 0)\n exit\n"},
+    {"writing a read-only value", "r1 = map[fixed][0]+0\n *(u64 *)(r1 + 0) = 1\n r0 = 0\n exit\n",
+     "which is read-only"},
+    {"a bounded index into a value", R"(
+      r2 = *(u32 *)(r1 + 12)
+      r0 = 0
+      if r2 > 15 goto out
+      r2 <<= 2
+      r3 = map[one][0]+0
+      r3 += r2
+      r0 = *(u32 *)(r3 + 0)
+    out:
+      exit
+    )"},
+    {"an index one too large", R"(
+      r2 = *(u32 *)(r1 + 12)
+      r0 = 0
+      if r2 > 16 goto out
+      r2 <<= 2
+      r3 = map[one][0]+0
+      r3 += r2
+      r0 = *(u32 *)(r3 + 0)
+    out:
+      exit
+    )", "which has 64 bytes"},
+    {"an index that may be negative", R"(
+      r2 = *(u32 *)(r1 + 12)
+      r0 = 0
+      if r2 > 15 goto out
+      r2 -= 1
+      r3 = map[one][0]+0
+      r3 += r2
+      r0 = *(u8 *)(r3 + 0)
+    out:
+      exit
+    )", "which has 64 bytes"},
+    {"an index without bounds", R"(
+      r2 = *(u64 *)(r10 - 8)
+      r3 = map[one][0]+0
+      r3 += r2
+      r0 = *(u8 *)(r3 + 0)
+      exit
+    )", "was not written"},
+};
+INSTANTIATE_TEST_SUITE_P(Maps, Rules, testing::ValuesIn(maps));
+
+#define DYNPTR "r6 = *(u64 *)(r1 + 8)\n r1 = r6\n r2 = 0\n r3 = r10\n r3 += -16\n" \
+               "call kfunc bpf_dynptr_from_skb\n"
+#define SLICE "r1 = r10\n r1 += -16\n r2 = 4\n r3 = r10\n r3 += -24\n r4 = 8\n" \
+              "call kfunc bpf_dynptr_slice\n"
+
+const Case kernel_functions[] = {
+    {"slice", DYNPTR SLICE "if r0 == 0 goto out\n r2 = *(u64 *)(r0 + 0)\nout:\n r0 = 1\n exit\n",
+     accepted, netfilter},
+    {"slice without a null check", DYNPTR SLICE "r2 = *(u64 *)(r0 + 0)\n r0 = 1\n exit\n",
+     "expected a comparison with 0 before", netfilter},
+    {"beyond the slice",
+     DYNPTR SLICE "if r0 == 0 goto out\n r2 = *(u64 *)(r0 + 1)\nout:\n r0 = 1\n exit\n",
+     "which has 8 bytes", netfilter},
+    {"writing a slice",
+     DYNPTR SLICE "if r0 == 0 goto out\n *(u64 *)(r0 + 0) = 1\nout:\n r0 = 1\n exit\n",
+     "which is read-only", netfilter},
+    {"slice without a dynptr", "*(u64 *)(r10 - 16) = 0\n" SLICE "r0 = 1\n exit\n",
+     "where no dynptr stands", netfilter},
+    {"slice of an overwritten dynptr", DYNPTR "*(u8 *)(r10 - 8) = 0\n" SLICE "r0 = 1\n exit\n",
+     "where no dynptr stands", netfilter},
+    {"reading a dynptr", DYNPTR "r2 = *(u64 *)(r10 - 16)\n r0 = 1\n exit\n", "reads the dynptr",
+     netfilter},
+    {"a dynptr that is not aligned",
+     "r1 = *(u64 *)(r1 + 8)\n r2 = 0\n r3 = r10\n r3 += -20\n call kfunc bpf_dynptr_from_skb\n"
+     "r0 = 1\n exit\n",
+     "16 aligned bytes", netfilter},
+    {"a dynptr of no skb", "r2 = 0\n r3 = r10\n r3 += -16\n call kfunc bpf_dynptr_from_skb\n"
+                           "r0 = 1\n exit\n",
+     "expected the context's struct sk_buff", netfilter},
+    {"slice of an unknown size",
+     DYNPTR "r4 = *(u32 *)(r6 + sk_buff.mark)\n r1 = r10\n r1 += -16\n r2 = 4\n r3 = 0\n"
+            "call kfunc bpf_dynptr_slice\n r0 = 1\n exit\n",
+     "expected a known size", netfilter},
+    {"slice without a buffer",
+     DYNPTR "r1 = r10\n r1 += -16\n r2 = 4\n r3 = 0\n r4 = 8\n call kfunc bpf_dynptr_slice\n"
+            "r0 = 1\n exit\n",
+     accepted, netfilter},
+    {"a buffer that is too short",
+     DYNPTR "r1 = r10\n r1 += -16\n r2 = 4\n r3 = r10\n r3 += -4\n r4 = 8\n"
+            "call kfunc bpf_dynptr_slice\n r0 = 1\n exit\n",
+     "expected bytes from r10", netfilter},
+    {"a buffer over a spilled pointer", "*(u64 *)(r10 - 24) = r1\n" DYNPTR SLICE
+                                        "r1 = *(u64 *)(r10 - 24)\n r2 = *(u64 *)(r1 + 0)\n"
+                                        "r0 = 1\n exit\n",
+     "as an address", netfilter},
+    {"cast of a number", "r1 = 64\n r2 = 0\n call kfunc bpf_rdonly_cast\n r1 = *(u64 *)(r0 + 99)\n"
+                         "r0 = 1\n exit\n",
+     accepted, netfilter},
+    {"cast of a slice, without a null check",
+     DYNPTR SLICE "r1 = r0\n r2 = 0\n call kfunc bpf_rdonly_cast\n r1 = *(u8 *)(r0 + 5000)\n"
+                  "r0 = 1\n exit\n",
+     accepted, netfilter},
+    {"writing through a cast",
+     "r1 = r10\n r2 = 0\n call kfunc bpf_rdonly_cast\n *(u8 *)(r0 - 1) = 1\n r0 = 1\n exit\n",
+     "which is read-only", netfilter},
+    {"cast to a type", "r2 = 1\n call kfunc bpf_rdonly_cast\n r0 = 1\n exit\n", "expected 0",
+     netfilter},
+    {"a cast as key", "r1 = r10\n r2 = 0\n call kfunc bpf_rdonly_cast\n r2 = r0\n r1 = map[hash]\n"
+                      "call map_lookup_elem\n r0 = 1\n exit\n",
+     "expected a pointer to 4 bytes", netfilter},
+    {"probe read", "r1 = r10\n r1 += -8\n r2 = 8\n r3 = 64\n call probe_read_kernel\n"
+                   "r0 = *(u64 *)(r10 - 8)\n exit\n"},
+    {"probe read of an unknown size",
+     "r2 = *(u32 *)(r1 + 12)\n r1 = r10\n r1 += -8\n r3 = 64\n call probe_read_kernel\n exit\n",
+     "expected a known size"},
+    {"probe read past the stack",
+     "r1 = r10\n r1 += -8\n r2 = 9\n r3 = 64\n call probe_read_kernel\n exit\n",
+     "expected bytes from r10"},
+};
+INSTANTIATE_TEST_SUITE_P(KernelFunctions, Rules, testing::ValuesIn(kernel_functions));
+
+// Paths that meet with different knowledge: what one of them knows must not help the other.
+const Case joins[] = {
+    {"the first path knows the bounds", R"(
+      r2 = *(u32 *)(r1 + 12)
+      r3 = *(u32 *)(r1 + 16)
+      if r3 == 0 goto meet
+      r2 &= 7
+    meet:
+      r4 = map[one][0]+0
+      r4 += r2
+      r0 = *(u8 *)(r4 + 0)
+      exit
+    )", "which has 64 bytes"},
+    {"the second path knows the bounds", R"(
+      r2 = *(u32 *)(r1 + 12)
+      r3 = *(u32 *)(r1 + 16)
+      if r3 != 0 goto meet
+      r2 &= 7
+    meet:
+      r4 = map[one][0]+0
+      r4 += r2
+      r0 = *(u8 *)(r4 + 0)
+      exit
+    )", "which has 64 bytes"},
+    {"the paths' pointers have different ranges", R"(
+      r2 = *(u32 *)(r1 + 0)
+      r3 = *(u32 *)(r1 + 4)
+      r4 = r2
+      r4 += 20
+      r0 = 0
+      if r4 <= r3 goto meet
+      r4 = r2
+      r4 += 14
+      if r4 > r3 goto out
+    meet:
+      r0 = *(u8 *)(r2 + 14)
+    out:
+      exit
+    )", "prove 14 bytes"},
+    {"only one path has equal registers", R"(
+      r2 = *(u32 *)(r1 + 12)
+      r3 = *(u32 *)(r1 + 16)
+      r5 = *(u32 *)(r1 + 8)
+      if r5 != 0 goto meet
+      r2 = r3
+    meet:
+      r0 = 0
+      if r2 > 7 goto out
+      r4 = map[one][0]+0
+      r4 += r3
+      r0 = *(u8 *)(r4 + 0)
+    out:
+      exit
+    )", "which has 64 bytes"},
+    {"only one path has one lookup in two registers", LOOKUP R"(
+      r6 = r0
+      r7 = r0
+      call get_prandom_u32
+      if r0 == 0 goto meet
+      *(u32 *)(r10 - 4) = 1
+      r1 = map[hash]
+      r2 = r10
+      r2 += -4
+      call map_lookup_elem
+      r7 = r0
+    meet:
+      if r6 == 0 goto out
+      r0 = *(u64 *)(r7 + 0)
+    out:
+      r0 = 0
+      exit
+    )", "expected a comparison with 0 before"},
+    {"only one path spilled a pointer", R"(
+      *(u64 *)(r10 - 8) = r1
+      r2 = *(u32 *)(r1 + 12)
+      if r2 == 0 goto meet
+      *(u64 *)(r10 - 8) = 0
+    meet:
+      r3 = *(u64 *)(r10 - 8)
+      r0 = *(u32 *)(r3 + 12)
+      exit
+    )", "as an address"},
+};
+INSTANTIATE_TEST_SUITE_P(Joins, Rules, testing::ValuesIn(joins));
+
+TEST(Checker, NamesInstructionAndRule) {
+  isa::Object object = object_of(xdp, "r6 = r1\n r0 = *(u8 *)(r10 - 1)\n exit\n");
+  object.rule_names = {"inet filter input handle 4", "inet filter input handle 5"};
+  object.programs[0].origins = {{0, -1}, {1, 1}, {2, 0}};
+  const Status status = check(object, 0);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().text(),
+            "program test, instruction 1 (r0 = *(u8 *)(r10 - 1)) of rule \"inet filter input "
+            "handle 5\": reads the byte at r10 - 1, which was not written");
+}
+
+TEST(Checker, RefusesProgramTypesThatTheEngineDoesNotRun) {
+  EXPECT_FALSE(check(object_of(isa::ProgramType::socket_filter, "r0 = 0\n exit\n"), 0));
+}
+
+// Rules as the backend emits them: each test leaves for the next rule, the last one counts.
+TEST(Checker, IsLinearInTheNumberOfRules) {
+  std::string text = "r2 = *(u32 *)(r1 + 0)\n r3 = *(u32 *)(r1 + 4)\n r4 = r2\n r4 += 54\n r0 = 2\n"
+                     "if r4 > r3 goto out\n r6 = *(u32 *)(r2 + 26)\n r7 = *(u32 *)(r2 + 30)\n"
+                     "r8 = *(u16 *)(r2 + 36)\n r9 = *(u8 *)(r2 + 23)\n";
+  constexpr int rules = 1000;
+  for (int i = 0; i < rules; ++i) {
+    const std::string next = "rule" + std::to_string(i + 1);
+    const auto test = [&](const char* reg) {
+      return "r1 = " + std::string(reg) + "\n r1 ^= " + std::to_string(i * 7919) +
+             "\n if r1 != 0 goto " + next + "\n";
+    };
+    text += test("r6") + test("r7") + test("r8") + test("r9");
+    text += "*(u32 *)(r10 - 4) = " + std::to_string(i % 4) +
+            "\n r1 = map[counters]\n r2 = r10\n r2 += -4\n call map_lookup_elem\n"
+            "if r0 == 0 goto skip" + std::to_string(i) +
+            "\n r1 = *(u64 *)(r0 + 0)\n r1 += 1\n *(u64 *)(r0 + 0) = r1\nskip" + std::to_string(i) +
+            ":\n r0 = " + std::to_string(i % 2 + 1) + "\n goto out\n" + next + ":\n";
+  }
+  text += "r0 = 1\nout:\n exit\n";
+  const isa::Object object = object_of(xdp, text);
+  const Status status = check(object, 0);
+  EXPECT_TRUE(status) << status.error().text();
+}
+
+}  // namespace
+}  // namespace weir::engine
