@@ -119,7 +119,7 @@ std::vector<NftError> parse_errors(std::string_view messages, const std::string&
 std::vector<std::string> missing_interfaces(const std::vector<NftError>& errors) {
   std::vector<std::string> names;
   for (const NftError& error : errors) {
-    if (error.text != "Interface does not exist") continue;
+    if (error.text != no_interface) continue;
     std::string name = error.marked;
     if (name.size() >= 2 && name.front() == '"' && name.back() == '"') {
       name = name.substr(1, name.size() - 2);

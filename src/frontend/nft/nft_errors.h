@@ -26,8 +26,12 @@ struct NftError {
 [[nodiscard]] std::vector<NftError> parse_errors(std::string_view messages,
                                                  const std::string& file);
 
-// The interfaces that nft looked for in vain, each once.
+// The interfaces that nft looked for in vain, as far as it names them, each once.
 [[nodiscard]] std::vector<std::string> missing_interfaces(const std::vector<NftError>& errors);
+
+// Texts of errors that a missing interface leads to: of "iif", and of the devices of chains.
+inline constexpr std::string_view no_interface = "Interface does not exist";
+inline constexpr std::string_view no_device = "Could not process rule: No such file or directory";
 
 // One diagnostic for all: the first error, with its source line and the other errors as notes.
 // `messages` stands in when there are no errors in it.

@@ -404,10 +404,12 @@ void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr
                            imr::Rule& rule) {
   Translator translator(scope, id, rule);
   Reason reason;
+  std::string all;
   std::string native_text;
   std::string loads;  // text of what stands behind the last statement
   const NlExprIterator iterator(nftnl_expr_iter_create(source));
   while (const nftnl_expr* expr = nftnl_expr_iter_next(iterator.get())) {
+    all += (all.empty() ? "" : " ") + debug_text(expr);
     if (is_statement(expr)) ++rule.total_statements;
     if (reason.empty()) {
       const std::size_t before = rule.statements.size();
@@ -425,6 +427,7 @@ void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr
   if (!reason.empty()) {
     rule.statements.push_back(imr::Native{std::move(native_text), std::move(reason)});
   }
+  if (rule.origin.text.empty()) rule.origin.text = std::move(all);
 }
 
 }  // namespace weir::frontend::nft

@@ -21,7 +21,8 @@ struct RuleScope {
   std::string native_reason;  // not empty: nothing of the chain is translated
 };
 
-// Fills in statements and total_statements. `id` is the one that the rule will have.
+// Fills in statements and total_statements, and the text of a rule that has none (nft lists the
+// rules of "jump { ... }" without handles). `id` is the one that the rule will have.
 void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr::RuleId id,
                            imr::Rule& rule);
 

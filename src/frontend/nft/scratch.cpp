@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "frontend/nft/links.h"
+#include "frontend/nft/named_interfaces.h"
 #include "frontend/nft/nft_errors.h"
 #include "frontend/nft/ruleset.h"
 #include "frontend/nft/wire.h"
@@ -68,6 +69,31 @@ Result<imr::Interface> choose_link(const std::string& name, const Options& optio
   return imr::Interface{name, *index};
 }
 
+// Interfaces whose absence may be why nft refused the request, less those that it had already.
+Result<std::vector<imr::Interface>> missing_links(const std::vector<NftError>& errors,
+                                                  const Request& request, const Options& options) {
+  const auto says = [&errors](std::string_view text) {
+    return std::ranges::any_of(errors, [text](const NftError& e) { return e.text == text; });
+  };
+  std::vector<std::string> names = missing_interfaces(errors);
+  const auto append = [&names](std::vector<std::string> more) {
+    names.insert(names.end(), more.begin(), more.end());
+  };
+  if (request.json && says(no_interface)) append(interfaces_in_json(request.script));
+  if (says(no_device)) append(named_devices(request.script, request.json));
+
+  std::vector<imr::Interface> known = request.links;
+  for (const std::string& name : names) {
+    const bool made = std::ranges::any_of(
+        known, [&name](const imr::Interface& link) { return link.name == name; });
+    if (made) continue;
+    WEIR_TRY(link, choose_link(name, options, known));
+    known.push_back(link);
+  }
+  known.erase(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(request.links.size()));
+  return known;
+}
+
 [[noreturn]] void run_child(int socket) {
   // Inherited descriptors would keep other scratch namespaces (and what else the parent has open)
   // alive for as long as this process lives.
@@ -81,8 +107,9 @@ Result<imr::Interface> choose_link(const std::string& name, const Options& optio
   _exit(0);
 }
 
-Diagnostic lost_child() {
-  return system_error("the process in the scratch namespace ended unexpectedly").error();
+std::unexpected<Diagnostic> lost_child() {
+  return system_error(
+      "libnftables ended the process that was to load the script (a bug of its own)");
 }
 
 }  // namespace
@@ -102,7 +129,7 @@ Result<ScratchNamespace> ScratchNamespace::create() {
   }
   ScratchNamespace scratch(sockets[0], child);
   Bytes frame;
-  if (!receive_frame(scratch.socket_, frame)) return std::unexpected(lost_child());
+  if (!receive_frame(scratch.socket_, frame)) return lost_child();
   const Answer greeting = decode_answer(frame);
   if (greeting.outcome != Answer::Outcome::loaded) return system_error(greeting.text);
   return scratch;
@@ -140,11 +167,17 @@ Result<imr::Ruleset> ScratchNamespace::read(const std::string& script, const std
     return input_error("found a NUL byte, expected nft text",
                        {file, static_cast<std::uint32_t>(line), 0});
   }
+  if (socket_ < 0) {
+    WEIR_TRY(fresh, create());
+    *this = std::move(fresh);
+  }
   Request request{script, is_json(script), {}};
   for (;;) {
     Bytes frame;
     if (!send_frame(socket_, encode(request)) || !receive_frame(socket_, frame)) {
-      return std::unexpected(lost_child());
+      // nft's assertions do fail on some scripts; the next one gets another process.
+      stop();
+      return lost_child();
     }
     const Answer answer = decode_answer(frame);
     switch (answer.outcome) {
@@ -158,21 +191,9 @@ Result<imr::Ruleset> ScratchNamespace::read(const std::string& script, const std
         break;
     }
     const std::vector<NftError> errors = parse_errors(answer.text, file);
-    const std::size_t known = request.links.size();
-    for (const std::string& name : missing_interfaces(errors)) {
-      const bool made = std::ranges::any_of(
-          request.links, [&name](const imr::Interface& link) { return link.name == name; });
-      if (made) continue;
-      auto link = choose_link(name, options, request.links);
-      if (!link) {
-        link.error().location.file = file;
-        return std::unexpected(link.error());
-      }
-      request.links.push_back(std::move(*link));
-    }
-    if (request.links.size() == known) {
-      return std::unexpected(to_diagnostic(errors, answer.text, file));
-    }
+    WEIR_TRY(more, missing_links(errors, request, options));
+    if (more.empty()) return std::unexpected(to_diagnostic(errors, answer.text, file));
+    request.links.insert(request.links.end(), more.begin(), more.end());
   }
 }
 
