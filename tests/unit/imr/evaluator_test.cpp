@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The reference evaluator on the cases of evaluator/*.txt. Lines of such a file:
+//
+//   ; comment
+//   let NAME BYTES       from here on, NAME stands for the bytes
+//   == TITLE             a case; the lines up to the first packet are the text of its unit
+//   > [KEY=VALUE] BYTES  a packet
+//   = OUTCOME            what it must come to; what is behind ", counted" may be left out
+//
+// BYTES are hex digits and NAMEs; "*N" behind one repeats it, "[N]" cuts it to N bytes. Keys: at
+// (offset of the network header), iif and oif (INDEX/NAME), mark, type, ct, keep-unparsable.
+#include "imr/evaluator.h"
+
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "imr/parse.h"
+#include "imr/verify.h"
+
+namespace weir::imr {
+namespace {
+
+using Names = std::map<std::string, Bytes>;
+
+struct Probe {
+  packet::Packet packet;
+  EvaluatorOptions options;
+};
+
+std::size_t to_number(const std::string& text) {
+  return std::stoul(text, nullptr, 0);
+}
+
+Bytes read_bytes(std::string word, const Names& names) {
+  std::size_t times = 1;
+  std::size_t size = SIZE_MAX;
+  if (const auto cut = word.find('['); cut != std::string::npos) {
+    size = to_number(word.substr(cut + 1));
+    word.resize(cut);
+  }
+  if (const auto star = word.find('*'); star != std::string::npos) {
+    times = to_number(word.substr(star + 1));
+    word.resize(star);
+  }
+  Bytes once;
+  if (const auto named = names.find(word); named != names.end()) {
+    once = named->second;
+  } else {
+    const auto hex = from_hex("0x" + word);
+    if (!hex) throw InvariantError("neither a name nor hex digits: " + word);
+    once = *hex;
+  }
+  Bytes out;
+  for (std::size_t i = 0; i < times; ++i) out.insert(out.end(), once.begin(), once.end());
+  out.resize(std::min(out.size(), size));
+  return out;
+}
+
+packet::Device read_device(const std::string& text) {
+  const std::size_t slash = text.find('/');
+  return {.index = static_cast<std::uint32_t>(to_number(text)), .name = text.substr(slash + 1)};
+}
+
+void read_key(const std::string& key, const std::string& value, Probe& probe) {
+  packet::Packet& packet = probe.packet;
+  if (key == "at") {
+    packet.network_offset = static_cast<std::uint32_t>(to_number(value));
+  } else if (key == "iif") {
+    packet.in = read_device(value);
+  } else if (key == "oif") {
+    packet.out = read_device(value);
+  } else if (key == "mark") {
+    packet.mark = static_cast<std::uint32_t>(to_number(value));
+  } else if (key == "type") {
+    packet.type = static_cast<packet::PacketType>(to_number(value));
+  } else if (key == "ct") {
+    packet.ct_info = static_cast<packet::CtInfo>(to_number(value));
+    packet.has_connection = packet.ct_info != packet::CtInfo::untracked;
+  } else if (key == "keep-unparsable") {
+    probe.options.drop_unparsable = false;
+  } else {
+    throw InvariantError("unknown key " + key);
+  }
+}
+
+Probe read_probe(const std::string& line, const Names& names) {
+  Probe probe;
+  std::istringstream words(line);
+  for (std::string word; words >> word;) {
+    if (const auto equals = word.find('='); equals != std::string::npos) {
+      read_key(word.substr(0, equals), word.substr(equals + 1), probe);
+      continue;
+    }
+    const Bytes bytes = read_bytes(word, names);
+    probe.packet.bytes.insert(probe.packet.bytes.end(), bytes.begin(), bytes.end());
+  }
+  return probe;
+}
+
+std::string in_words(const Outcome& outcome) {
+  std::string text;
+  switch (outcome.verdict) {
+    case Outcome::Verdict::accept:
+      text = "accept";
+      break;
+    case Outcome::Verdict::drop:
+      text = "drop";
+      break;
+    case Outcome::Verdict::native:
+      text = "native";
+      break;
+  }
+  text += outcome.decided_by ? " by #" + std::to_string(outcome.decided_by->value) : " by policy";
+  text += ", matched";
+  for (const RuleId rule : outcome.matched) text += " #" + std::to_string(rule.value);
+  if (outcome.matched.empty()) text += " none";
+  text += ", counted";
+  for (const CounterId counter : outcome.counted) text += " #" + std::to_string(counter.value);
+  if (outcome.counted.empty()) text += " none";
+  return text + ", " + std::to_string(outcome.counted_bytes) + " bytes";
+}
+
+class EvaluatorCases : public testing::TestWithParam<const char*> {};
+
+TEST_P(EvaluatorCases, ComeToTheirOutcome) {
+  const std::string path =
+      std::string(WEIR_SOURCE_DIR "/tests/unit/imr/evaluator/") + GetParam() + ".txt";
+  std::ifstream file(path);
+  ASSERT_TRUE(file) << "cannot read " << path;
+  Names names;
+  std::string title;
+  std::string text;
+  std::optional<Unit> unit;
+  std::optional<Probe> probe;
+  int checked = 0;
+  int line_number = 0;
+  for (std::string line; std::getline(file, line);) {
+    ++line_number;
+    SCOPED_TRACE(path + ":" + std::to_string(line_number) + ": " + title);
+    if (line.starts_with("let ")) {
+      std::istringstream words(line.substr(4));
+      std::string name;
+      words >> name;
+      std::string rest;
+      std::getline(words, rest);
+      names[name] = read_probe(rest, names).packet.bytes;
+    } else if (line.starts_with("== ")) {
+      title = line.substr(3);
+      text.clear();
+      unit.reset();
+    } else if (line.starts_with("> ")) {
+      if (!unit) {
+        auto parsed = parse_unit(text, path);
+        ASSERT_TRUE(parsed) << parsed.error().text() << "\nin\n" << text;
+        unit = std::move(*parsed);
+      }
+      probe = read_probe(line.substr(2), names);
+    } else if (line.starts_with("= ")) {
+      ASSERT_TRUE(unit && probe) << "an outcome without a packet";
+      const std::string expected = line.substr(2);
+      std::string found = in_words(evaluate(*unit, probe->packet, probe->options));
+      if (expected.find("counted") == std::string::npos) found.resize(found.find(", counted"));
+      EXPECT_EQ(found, expected);
+      probe.reset();
+      ++checked;
+    } else if (!line.starts_with(";")) {
+      text += line + "\n";
+    }
+  }
+  EXPECT_GT(checked, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
+                         testing::Values("walk", "expressions", "ipv4", "ipv6", "context", "xdp"),
+                         [](const auto& file) { return std::string(file.param); });
+
+// What XDP does not know is refused when a program is compiled; here it is a mistake of ours.
+TEST(Evaluator, XdpKnowsNoConnectionsMarksAndOutputs) {
+  for (const std::string expr :
+       {"ct state", "meta mark", "meta oif", "meta oifname", "meta pkttype"}) {
+    auto unit = parse_unit(
+        "unit xdp ipv4 roots ip t c table ip t chain ip t c hook forward priority 0 policy drop "
+        "rule match " +
+            expr + " == 0x00",
+        "test");
+    ASSERT_TRUE(unit) << unit.error().text();
+    packet::Packet packet;
+    packet.bytes.assign(12, 0);
+    for (const int byte : {0x08, 0x00, 0x45, 0x00, 0x00, 0x14}) {
+      packet.bytes.push_back(static_cast<std::uint8_t>(byte));
+    }
+    packet.bytes.resize(34);
+    EXPECT_THROW(static_cast<void>(evaluate(*unit, packet)), InvariantError) << expr;
+  }
+}
+
+}  // namespace
+}  // namespace weir::imr
