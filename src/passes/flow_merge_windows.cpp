@@ -213,15 +213,22 @@ class WindowRows {
     return true;
   }
 
-  // The handles are read by nothing but the loads that get a new base.
+  // Whether nothing reads the handles but loads that get a new base. The way with all bytes there
+  // sets none of the handles, so a load counts only in a block that cannot be entered without
+  // passing the handle's window: behind a join it might be, once more around a loop.
   [[nodiscard]] bool handles_stay_inside(const std::vector<Link>& row) const {
-    std::map<Reg, std::uint32_t> inside;
-    for (const Link& link : row) inside[link.window.dst] = 0;
-    for_each_instruction(row, [&](const Instruction& i) {
-      if (i.op != Op::load) return;
-      const auto found = inside.find(i.a);
-      if (found != inside.end()) ++found->second;
-    });
+    std::map<Reg, std::uint32_t> inside;  // loads, of each handle
+    std::set<Reg> passed;                 // handles whose windows the current block is behind
+    for (const Link& link : row) {
+      inside[link.window.dst] = 0;
+      for (const BlockId id : link.blocks) {
+        if (before_[id.index()] != 1) passed.clear();
+        if (id == link.blocks.back()) passed.insert(link.window.dst);
+        for (const Instruction& i : function_[id].instructions) {
+          if (i.op == Op::load && passed.contains(i.a)) ++inside[i.a];
+        }
+      }
+    }
     return std::ranges::all_of(inside, [&](const auto& handle) {
       return counts_.reads[handle.first.index()] == handle.second;
     });

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "unit/passes/flow_machine.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace weir::test {
+
+using flow::Condition;
+using flow::Instruction;
+using flow::Op;
+using flow::Reg;
+using flow::Terminator;
+
+namespace {
+
+// An address is a region and an offset into it. The packet is region 1; 0 is nowhere.
+constexpr unsigned region_shift = 40;
+constexpr int max_blocks = 100'000;
+// What a register holds that nobody may read.
+constexpr std::uint64_t poison = 0xdeadbeefdeadbeef;
+
+class Machine {
+ public:
+  Machine(const flow::Function& function, const World& world)
+      : function_(function), world_(world), values_(function.registers, poison) {
+    regions_.push_back({});
+    regions_.push_back(world.packet);
+  }
+
+  Outcome run() {
+    flow::BlockId at(0);
+    for (int i = 0; i < max_blocks; ++i) {
+      const flow::Block& block = function_[at];
+      for (const Instruction& instruction : block.instructions) step(instruction);
+      const Terminator& end = block.end;
+      if (end.kind == Terminator::Kind::ret) {
+        outcome_.accepted = end.imm == 1;
+        return outcome_;
+      }
+      at = leads_to_yes(end) ? end.yes : end.no;
+    }
+    throw InvariantError("the function does not end");
+  }
+
+ private:
+  std::uint64_t& reg(Reg r) { return values_.at(r.index()); }
+  std::uint64_t second(Reg b, std::uint64_t imm) { return b.valid() ? reg(b) : imm; }
+
+  bool leads_to_yes(const Terminator& end) {
+    if (end.kind == Terminator::Kind::jump) return true;
+    if (end.kind == Terminator::Kind::branch) {
+      return holds(end.condition, reg(end.a), second(end.b, end.imm));
+    }
+    invariant(end.kind == Terminator::Kind::window, "a block without an end");
+    const std::uint64_t offset = (end.a.valid() ? reg(end.a) : 0) + end.imm;
+    const std::uint64_t length = world_.packet.size();
+    const bool there = offset <= length && end.imm2 <= length - offset;
+    reg(end.dst) = there ? (1ULL << region_shift) + offset : poison;
+    return there;
+  }
+
+  static bool holds(Condition condition, std::uint64_t a, std::uint64_t b) {
+    switch (condition) {
+      case Condition::eq:
+        return a == b;
+      case Condition::ne:
+        return a != b;
+      case Condition::lt:
+        return a < b;
+      case Condition::le:
+        return a <= b;
+      case Condition::gt:
+        return a > b;
+      case Condition::ge:
+        return a >= b;
+      case Condition::set:
+        return (a & b) != 0;
+    }
+    throw InvariantError("no such condition");
+  }
+
+  void step(const Instruction& i) {
+    switch (i.op) {
+      case Op::constant:
+        reg(i.dst) = i.imm;
+        return;
+      case Op::copy:
+        reg(i.dst) = reg(i.a);
+        return;
+      case Op::add:
+        reg(i.dst) = reg(i.a) + second(i.b, i.imm);
+        return;
+      case Op::sub:
+        reg(i.dst) = reg(i.a) - second(i.b, i.imm);
+        return;
+      case Op::and_:
+        reg(i.dst) = reg(i.a) & second(i.b, i.imm);
+        return;
+      case Op::or_:
+        reg(i.dst) = reg(i.a) | second(i.b, i.imm);
+        return;
+      case Op::xor_:
+        reg(i.dst) = reg(i.a) ^ second(i.b, i.imm);
+        return;
+      case Op::shl:
+        reg(i.dst) = reg(i.a) << second(i.b, i.imm);
+        return;
+      case Op::shr:
+        reg(i.dst) = reg(i.a) >> second(i.b, i.imm);
+        return;
+      case Op::swap16:
+        reg(i.dst) = load_big_endian(native_bytes(reg(i.a), 2));
+        return;
+      case Op::swap32:
+        reg(i.dst) = load_big_endian(native_bytes(reg(i.a), 4));
+        return;
+      case Op::swap64:
+        reg(i.dst) = load_big_endian(native_bytes(reg(i.a), 8));
+        return;
+      case Op::load:
+        reg(i.dst) = load(reg(i.a) + i.imm, i.size);
+        return;
+      case Op::context:
+        reg(i.dst) = world_.context.at(i.imm);
+        return;
+      case Op::opaque_zero:
+        reg(i.dst) = 0;
+        return;
+      case Op::lookup:
+        reg(i.dst) = lookup(i);
+        return;
+      case Op::map_value:
+        reg(i.dst) = new_region(value_at(function_.maps.at(i.map.index()), Bytes(4, 0)));
+        return;
+      case Op::count:
+        outcome_.counts.emplace_back(i.imm, reg(i.a));
+        return;
+      case Op::trace:
+        outcome_.trace.push_back(i.imm);
+        return;
+    }
+    throw InvariantError("no such operation");
+  }
+
+  std::uint64_t load(std::uint64_t address, std::size_t size) {
+    const std::uint64_t offset = address & ((1ULL << region_shift) - 1);
+    const Bytes& region = regions_.at(address >> region_shift);
+    invariant(offset + size <= region.size(), "a load outside of its region");
+    return load_native(ByteView(region).subspan(offset, size));
+  }
+
+  std::uint64_t lookup(const Instruction& i) {
+    Bytes key;
+    for (const Reg r : i.args) {
+      const Bytes word = native_bytes(reg(r), 8);
+      key.insert(key.end(), word.begin(), word.end());
+    }
+    key.resize(i.key_size);
+    const isa::MapSpec& map = function_.maps.at(i.map.index());
+    const bool there = std::ranges::any_of(
+        map.entries, [&](const isa::MapEntry& entry) { return entry.key == key; });
+    return there ? new_region(value_at(map, key)) : 0;
+  }
+
+  static Bytes value_at(const isa::MapSpec& map, const Bytes& key) {
+    for (const isa::MapEntry& entry : map.entries) {
+      if (entry.key == key) return entry.value;
+    }
+    return Bytes(map.value_size, 0);
+  }
+
+  std::uint64_t new_region(Bytes bytes) {
+    regions_.push_back(std::move(bytes));
+    return static_cast<std::uint64_t>(regions_.size() - 1) << region_shift;
+  }
+
+  const flow::Function& function_;
+  const World& world_;
+  std::vector<std::uint64_t> values_;
+  std::vector<Bytes> regions_;
+  Outcome outcome_;
+};
+
+}  // namespace
+
+Outcome run(const flow::Function& function, const World& world) {
+  return Machine(function, world).run();
+}
+
+std::string to_string(const Outcome& outcome) {
+  std::string out = outcome.accepted ? "accept" : "drop";
+  for (const auto& [counter, bytes] : outcome.counts) {
+    out += " count[" + std::to_string(counter) + "]+" + std::to_string(bytes);
+  }
+  for (const std::uint64_t rule : outcome.trace) out += " trace " + std::to_string(rule);
+  return out;
+}
+
+}  // namespace weir::test

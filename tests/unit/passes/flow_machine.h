@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// An interpreter of the flow level, for tests: what docs/flow.md says, straight and slow. Shares
+// nothing with emission.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "flow/flow.h"
+
+namespace weir::test {
+
+// What a function is run on.
+struct World {
+  Bytes packet;
+  std::array<std::uint64_t, 12> context{};  // by flow::ContextKey
+};
+
+// All that the world can see of a run.
+struct Outcome {
+  bool accepted = false;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> counts;  // counter and bytes, in order
+  std::vector<std::uint64_t> trace;
+
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+// Throws InvariantError where the function does what it must not: a load outside of the packet or
+// of a map value, or no end within a hundred thousand blocks.
+[[nodiscard]] Outcome run(const flow::Function& function, const World& world);
+
+[[nodiscard]] std::string to_string(const Outcome& outcome);
+
+}  // namespace weir::test
