@@ -22,9 +22,8 @@ std::string Diagnostic::text() const {
 }
 
 std::unexpected<Diagnostic> input_error(std::string message, SourceLocation location) {
-  return std::unexpected(Diagnostic{.kind = ErrorKind::input,
-                                    .message = std::move(message),
-                                    .location = std::move(location)});
+  return std::unexpected(Diagnostic{
+      .kind = ErrorKind::input, .message = std::move(message), .location = std::move(location)});
 }
 
 std::unexpected<Diagnostic> system_error(std::string message) {

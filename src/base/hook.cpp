@@ -32,7 +32,9 @@ std::string_view to_string(Nfproto nfproto) {
   return nfproto == Nfproto::ipv4 ? "ipv4" : "ipv6";
 }
 
-std::string_view to_string(NfHook hook) { return nf_hooks.at(static_cast<std::size_t>(hook)); }
+std::string_view to_string(NfHook hook) {
+  return nf_hooks.at(static_cast<std::size_t>(hook));
+}
 
 std::string to_string(const Hook& hook) {
   std::string out =

@@ -16,7 +16,8 @@ TEST(Hook, NamesThereAndBack) {
 }
 
 TEST(Hook, WrongNamesSayWhatWasExpected) {
-  for (const char* name : {"", "xdp@", "netfilter", "netfilter:ingress", "netfilter:forward@eth0"}) {
+  for (const char* name :
+       {"", "xdp@", "netfilter", "netfilter:ingress", "netfilter:forward@eth0"}) {
     EXPECT_FALSE(parse_hook(name).has_value()) << name;
   }
   EXPECT_EQ(parse_hook("ip:in").error().message,
