@@ -149,6 +149,26 @@ TEST(Text, NumberedListingCountsSlots) {
   EXPECT_NE(text.find("     2: r1 = map[ports]\n     4: call"), std::string::npos) << text;
 }
 
+// No program that is any good holds these, but a listing must show them as they are.
+TEST(Text, OddPrograms) {
+  const auto constant = make_wide(Opcode::ld_imm64, 1);
+  Program program{.name = "odd", .type = ProgramType::xdp};
+  program.insns = {
+      make(Opcode::ja, 0, 0, 1),    constant[0],   constant[1], make(Opcode::ja, 0, 0, 9),
+      Insn{.code = 0x18, .src = 1}, Insn{.imm = 1}};
+  const std::string text = disassemble({}, program);
+  EXPECT_EQ(text,
+            "; program odd, xdp\n"
+            "  goto +1\n"
+            "  r1 = 0x0 ll\n"
+            "  goto +9\n"
+            "  .insn 0x1810000000000000\n"
+            "  .insn 0x0000000001000000\n");
+  const auto back = assemble(text);
+  ASSERT_TRUE(back.has_value()) << back.error().text();
+  EXPECT_EQ(back->insns, program.insns);
+}
+
 TEST(Text, ErrorsSayWhere) {
   struct Row {
     const char* text;
