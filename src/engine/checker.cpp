@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <unordered_map>
 
 #include "engine/engine.h"
 #include "engine/liveness.h"
@@ -22,8 +23,7 @@ class Exploration {
       : code_(code),
         transfer_(code),
         live_(compute_liveness(code)),
-        meets_(code.operations.size()),
-        seen_(code.operations.size()) {}
+        points_(code.operations.size()) {}
 
   Result<CheckStatistics> run() {
     find_meeting_points();
@@ -44,11 +44,24 @@ class Exploration {
   // A state that was kept for comparison.
   struct Checkpoint {
     State state;
+    std::uint32_t at = 0;
+    std::uint64_t fingerprint = 0;
     std::uint32_t origin = none;   // the checkpoint that the path passed before
     std::uint32_t unfinished = 1;  // paths and checkpoints right behind it that are not done
     std::uint32_t misses = 0;
     std::uint32_t hits = 0;
   };
+
+  // An operation where paths meet, and the checkpoints there.
+  struct Point {
+    bool meets = false;
+    std::uint32_t arrivals = 0;
+    std::vector<std::uint32_t> explored;                            // to the end
+    std::unordered_multimap<std::uint64_t, std::uint32_t> current;  // by fingerprint; the others
+  };
+  // In a loop of so many rounds only every so many rounds are kept.
+  static constexpr std::size_t long_loop = 1024;
+  static constexpr std::uint32_t long_loop_step = 64;
 
   struct Path {
     State state;
@@ -64,17 +77,17 @@ class Exploration {
       if (!isa::is_jump(operation.opcode)) continue;
       ++arrivals[operation.target];
       // A loop back to where nothing else arrives would never be noticed.
-      if (operation.target <= at) meets_[operation.target] = true;
+      if (operation.target <= at) points_[operation.target].meets = true;
     }
     for (std::size_t at = 0; at < arrivals.size(); ++at) {
-      if (arrivals[at] > 1) meets_[at] = true;
+      if (arrivals[at] > 1) points_[at].meets = true;
     }
   }
 
   // Whether the path ended with this operation.
   Result<bool> advance() {
     Operation& operation = code_.operations[path_.at];
-    if (meets_[path_.at]) {
+    if (points_[path_.at].meets) {
       WEIR_TRY(known, compare(operation));
       if (known) return true;
     }
@@ -122,43 +135,59 @@ class Exploration {
   // Whether an earlier path has done this one's work.
   Result<bool> compare(const Operation& operation) {
     forget_dead(path_.state, live_[path_.at]);
-    std::vector<std::uint32_t>& seen = seen_[path_.at];
-    for (std::size_t i = seen.size(); i-- > 0;) {
-      Checkpoint& earlier = checkpoints_[seen[i]];
-      if (earlier.unfinished == 0) {
-        if (covers(earlier.state, path_.state)) {
-          ++earlier.hits;
-          return true;
-        }
-        // One that never helps costs time at each arrival.
-        if (++earlier.misses > earlier.hits * 3 + 16) {
-          earlier.state = {};
-          seen.erase(seen.begin() + static_cast<std::ptrdiff_t>(i));
-        }
-      } else if (same(earlier.state, path_.state)) {
-        return refuse(code_, operation,
-                      "is reached again with nothing changed, expected a loop that ends");
+    Point& point = points_[path_.at];
+    if (is_explored(point)) return true;
+    const std::uint64_t mark = fingerprint(path_.state);
+    const auto [first, last] = point.current.equal_range(mark);
+    for (auto at = first; at != last; ++at) {
+      if (!same(checkpoints_[at->second].state, path_.state)) continue;
+      return refuse(code_, operation,
+                    "is reached again with nothing changed, expected a loop that ends");
+    }
+    if (point.current.size() > long_loop && ++point.arrivals % long_loop_step != 0) return false;
+    const auto index = static_cast<std::uint32_t>(checkpoints_.size());
+    point.current.emplace(mark, index);
+    checkpoints_.push_back(
+        {.state = path_.state, .at = path_.at, .fingerprint = mark, .origin = path_.origin});
+    path_.origin = index;
+    ++statistics_.states;
+    return false;
+  }
+
+  bool is_explored(Point& point) {
+    for (std::size_t i = point.explored.size(); i-- > 0;) {
+      Checkpoint& earlier = checkpoints_[point.explored[i]];
+      if (covers(earlier.state, path_.state)) {
+        ++earlier.hits;
+        return true;
+      }
+      // One that never helps costs time at each arrival.
+      if (++earlier.misses > earlier.hits * 3 + 64) {
+        earlier.state = {};
+        point.explored.erase(point.explored.begin() + static_cast<std::ptrdiff_t>(i));
       }
     }
-    seen.push_back(static_cast<std::uint32_t>(checkpoints_.size()));
-    checkpoints_.push_back({.state = path_.state, .origin = path_.origin});
-    path_.origin = static_cast<std::uint32_t>(checkpoints_.size() - 1);
-    ++statistics_.states;
     return false;
   }
 
   // A path, or all paths behind a checkpoint, came to an end.
   void release(std::uint32_t checkpoint) {
     while (checkpoint != none && --checkpoints_[checkpoint].unfinished == 0) {
-      checkpoint = checkpoints_[checkpoint].origin;
+      const Checkpoint& done = checkpoints_[checkpoint];
+      Point& point = points_[done.at];
+      auto [at, last] = point.current.equal_range(done.fingerprint);
+      while (at != last && at->second != checkpoint) ++at;
+      invariant(at != last, "checker: a checkpoint that was lost");
+      point.current.erase(at);
+      point.explored.push_back(checkpoint);
+      checkpoint = done.origin;
     }
   }
 
   Code& code_;
   Transfer transfer_;
   std::vector<Live> live_;
-  std::vector<bool> meets_;                       // by operation: paths meet before it
-  std::vector<std::vector<std::uint32_t>> seen_;  // by operation: checkpoints
+  std::vector<Point> points_;  // by operation
   std::deque<Checkpoint> checkpoints_;
   std::vector<Path> pending_;
   Path path_;

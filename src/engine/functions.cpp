@@ -13,8 +13,7 @@ using enum ReturnKind;
 // Prototypes: kernel/bpf/{helpers,core}.c, kernel/trace/bpf_trace.c, net/core/filter.c.
 constexpr std::array functions = {
     Function{Id::map_lookup_elem, "map_lookup_elem", 1, {map, map_key}, map_value_or_null},
-    Function{
-        Id::map_update_elem, "map_update_elem", 2, {map, map_key, map_value, number}},
+    Function{Id::map_update_elem, "map_update_elem", 2, {map, map_key, map_value, number}},
     Function{Id::map_delete_elem, "map_delete_elem", 3, {map, map_key}},
     Function{Id::ktime_get_ns, "ktime_get_ns", 5},
     Function{Id::get_prandom_u32, "get_prandom_u32", 7},

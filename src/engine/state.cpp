@@ -99,12 +99,11 @@ void forget_dead(State& state, const Live& live) {
   }
   std::vector<std::uint32_t> ids;
   state.each_value([&](const Value& value) {
-    if (value.id != 0) ids.push_back(value.id);
+    if (value.is_scalar() && value.id != 0) ids.push_back(value.id);
   });
   std::ranges::sort(ids);
   state.each_value([&](Value& value) {
-    // A packet pointer's id also tells that it has a variable part.
-    if (value.id == 0 || value.type == Type::packet) return;
+    if (!value.is_scalar() || value.id == 0) return;
     const auto [first, last] = std::ranges::equal_range(ids, value.id);
     if (last - first == 1) value.id = 0;
   });
@@ -123,6 +122,29 @@ bool covers(const State& old, const State& next) {
 
 bool same(const State& old, const State& next) {
   return covers(old, next) && covers(next, old);
+}
+
+std::uint64_t fingerprint(const State& state) {
+  std::uint64_t hash = 0;
+  const auto mix = [&](std::uint64_t part) {
+    hash = (hash ^ part) * 0x9e3779b97f4a7c15;
+    hash ^= hash >> 29;
+  };
+  const auto mix_value = [&](const Value& value) {
+    mix(static_cast<std::uint64_t>(value.type));
+    mix(static_cast<std::uint64_t>(value.offset));
+    mix(value.number.umin());
+    mix(value.number.umax());
+  };
+  for (const Value& value : state.registers) mix_value(value);
+  for (std::size_t i = 0; i < state.stack.size(); ++i) {
+    const Slot& slot = state.stack[i];
+    if (slot.kind == Slot::Kind::bytes && slot.written == 0) continue;
+    mix(i);
+    mix(static_cast<std::uint64_t>(slot.kind));
+    if (slot.kind == Slot::Kind::spill) mix_value(slot.value);
+  }
+  return hash;
 }
 
 namespace {

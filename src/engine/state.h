@@ -96,12 +96,14 @@ struct Live {
   friend bool operator==(const Live&, const Live&) = default;
 };
 
-// Forgets what is not live, and ids that only one value has: they relate it to nothing.
+// Forgets what is not live, and ids of numbers that only one value has: they relate it to nothing.
 void forget_dead(State& state, const Live& live);
 // Whether everything that can happen after `next` can happen after `old`. Both without dead parts.
 [[nodiscard]] bool covers(const State& old, const State& next);
 // Whether both are the same, but for the names of ids.
 [[nodiscard]] bool same(const State& old, const State& next);
+// Equal for states that are the same.
+[[nodiscard]] std::uint64_t fingerprint(const State& state);
 
 // "a pointer to the packet + 14", for messages.
 [[nodiscard]] std::string describe(const Value& value, const isa::Object& object);

@@ -20,7 +20,9 @@ struct Case {
   isa::ProgramType type = xdp;
 };
 
-void PrintTo(const Case& one, std::ostream* out) { *out << one.rule; }
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << one.rule;
+}
 
 class Rules : public testing::TestWithParam<Case> {};
 
@@ -40,7 +42,7 @@ TEST_P(Rules, AreKept) {
 const Case flow[] = {
     {"exit", "r0 = 1\n exit\n"},
     {"falls off the end", "r0 = 1\n", "falls off the end"},
-    {"falls off behind a jump", "r0 = 1\n if r0 == 1 goto +0\n", "falls off the end"},
+    {"falls off behind a jump", "r0 = 1\n if r0 == 1 goto -2\n", "falls off the end"},
     {"jump out of the program", "r0 = 1\n goto +5\n exit\n", "jumps out of the program"},
     {"jump before the program", "r0 = 1\n goto -3\n exit\n", "jumps out of the program"},
     {"jump into a wide instruction", "goto +1\n r0 = 5 ll\n exit\n", "middle of an instruction"},
@@ -52,7 +54,8 @@ const Case flow[] = {
       if r2 != 5 goto loop
       r0 = 1
       exit
-    )", "a loop that ends"},
+    )",
+     "a loop that ends"},
     {"bounded loop", "r0 = 0\nloop:\n r0 += 1\n if r0 < 190 goto loop\n exit\n"},
     {"bounded loop from an unknown number", R"(
       r2 = map[one][0]+0
@@ -89,7 +92,8 @@ const Case registers[] = {
       r0 = 1
     out:
       exit
-    )", "reads r0, which was not written"},
+    )",
+     "reads r0, which was not written"},
     {"calls clobber r1 to r5", "r5 = 1\n call ktime_get_ns\n r0 = r5\n exit\n",
      "reads r5, which was not written"},
     {"calls keep r6", "r6 = 1\n call ktime_get_ns\n r0 = r6\n exit\n"},
@@ -123,7 +127,8 @@ const Case stack[] = {
     out:
       r0 = *(u64 *)(r10 - 8)
       exit
-    )", "was not written"},
+    )",
+     "was not written"},
     {"a spilled context comes back", R"(
       *(u64 *)(r10 - 8) = r1
       r2 = *(u64 *)(r10 - 8)
@@ -134,14 +139,16 @@ const Case stack[] = {
       *(u64 *)(r10 - 8) = r1
       r0 = *(u32 *)(r10 - 8)
       exit
-    )", "reads a part of the context"},
+    )",
+     "reads a part of the context"},
     {"an overwritten pointer is one no more", R"(
       *(u64 *)(r10 - 8) = r1
       *(u8 *)(r10 - 8) = 0
       r2 = *(u64 *)(r10 - 8)
       r0 = *(u32 *)(r2 + 12)
       exit
-    )", "as an address"},
+    )",
+     "as an address"},
     {"a spilled number keeps its bounds", R"(
       r2 = *(u32 *)(r1 + 12)
       r2 &= 7
@@ -174,7 +181,8 @@ const Case stack[] = {
       *(u8 *)(r3 - 16) = 1
       r0 = 0
       exit
-    )", "expected a known number"},
+    )",
+     "expected a known number"},
     {"an uninitialised key", R"(
       r1 = map[hash]
       r2 = r10
@@ -182,7 +190,8 @@ const Case stack[] = {
       call map_lookup_elem
       r0 = 0
       exit
-    )", "byte at r10 - 4, which was not written"},
+    )",
+     "byte at r10 - 4, which was not written"},
     {"a key across the end of the stack", R"(
       *(u64 *)(r10 - 8) = 0
       r1 = map[hash]
@@ -191,7 +200,8 @@ const Case stack[] = {
       call map_lookup_elem
       r0 = 0
       exit
-    )", "expected bytes from r10"},
+    )",
+     "expected bytes from r10"},
 };
 INSTANTIATE_TEST_SUITE_P(Stack, Rules, testing::ValuesIn(stack));
 
@@ -213,40 +223,46 @@ const Case context[] = {
     use:
       r0 = *(u32 *)(r3 + 12)
       exit
-    )", "expected one of them"},
+    )",
+     "expected one of them"},
     {"skb members", R"(
       r2 = *(u64 *)(r1 + bpf_nf_ctx.skb)
       r3 = *(u32 *)(r2 + sk_buff.mark)
       r3 = *(u8 *)(r2 + sk_buff.pkt_type)
       r0 = 1
       exit
-    )", accepted, netfilter},
+    )",
+     accepted, netfilter},
     {"writing the skb", R"(
       r2 = *(u64 *)(r1 + 8)
       *(u32 *)(r2 + 0) = 1
       r0 = 1
       exit
-    )", "read-only", netfilter},
+    )",
+     "read-only", netfilter},
     {"across skb members", R"(
       r2 = *(u64 *)(r1 + 8)
       r3 = *(u64 *)(r2 + sk_buff.len)
       r0 = 1
       exit
-    )", "no such member", netfilter},
+    )",
+     "no such member", netfilter},
     {"a device that may be null is probed", R"(
       r2 = *(u64 *)(r1 + bpf_nf_ctx.state)
       r2 = *(u64 *)(r2 + nf_hook_state.in)
       r3 = *(u32 *)(r2 + net_device.ifindex)
       r0 = 1
       exit
-    )", accepted, netfilter},
+    )",
+     accepted, netfilter},
     {"pointer plus a variable into a structure", R"(
       r2 = *(u64 *)(r1 + 8)
       r3 = *(u32 *)(r2 + sk_buff.mark)
       r2 += r3
       r0 = 1
       exit
-    )", "expected a known number", netfilter},
+    )",
+     "expected a known number", netfilter},
 };
 INSTANTIATE_TEST_SUITE_P(Context, Rules, testing::ValuesIn(context));
 
@@ -273,7 +289,8 @@ const Case packet[] = {
       r0 = *(u16 *)(r2 + 13)
     out:
       exit
-    )", "comparisons with the end of the packet prove 14 bytes"},
+    )",
+     "comparisons with the end of the packet prove 14 bytes"},
     {"the wrong side", R"(
       r2 = *(u32 *)(r1 + 0)
       r3 = *(u32 *)(r1 + 4)
@@ -284,7 +301,8 @@ const Case packet[] = {
       r0 = *(u8 *)(r2 + 0)
     out:
       exit
-    )", "prove 0 bytes"},
+    )",
+     "prove 0 bytes"},
     {"no comparison", "r2 = *(u32 *)(r1 + 0)\n r0 = *(u8 *)(r2 + 0)\n exit\n", "prove 0 bytes"},
     {"before the packet", R"(
       r2 = *(u32 *)(r1 + 0)
@@ -296,7 +314,8 @@ const Case packet[] = {
       r0 = *(u8 *)(r2 - 1)
     out:
       exit
-    )", "at offset -1"},
+    )",
+     "at offset -1"},
     {"the end on the left, equality excluded", R"(
       r2 = *(u32 *)(r1 + 0)
       r3 = *(u32 *)(r1 + 4)
@@ -337,7 +356,8 @@ const Case packet[] = {
       r0 = *(u32 *)(r6 + 0)
     out:
       exit
-    )", "prove 0 bytes"},
+    )",
+     "prove 0 bytes"},
     {"an offset without bounds", R"(
       r2 = *(u32 *)(r1 + 0)
       r3 = *(u32 *)(r1 + 4)
@@ -350,7 +370,8 @@ const Case packet[] = {
       r0 = *(u32 *)(r2 + 0)
     out:
       exit
-    )", "prove 0 bytes"},
+    )",
+     "prove 0 bytes"},
     {"writing the packet at XDP", R"(
       r2 = *(u32 *)(r1 + 0)
       r3 = *(u32 *)(r1 + 4)
@@ -367,18 +388,21 @@ const Case packet[] = {
       r3 += 4
       r0 = 0
       exit
-    )", "which stays as it is"},
-    {"reading at the end", "r3 = *(u32 *)(r1 + 4)\n r0 = *(u8 *)(r3 - 1)\n exit\n", "as an address"},
-    {"32-bit arithmetic on a pointer",
-     "r2 = *(u32 *)(r1 + 0)\n w2 += 1\n r0 = 0\n exit\n", "expected 64-bit addition"},
+    )",
+     "which stays as it is"},
+    {"reading at the end", "r3 = *(u32 *)(r1 + 4)\n r0 = *(u8 *)(r3 - 1)\n exit\n",
+     "as an address"},
+    {"32-bit arithmetic on a pointer", "r2 = *(u32 *)(r1 + 0)\n w2 += 1\n r0 = 0\n exit\n",
+     "expected 64-bit addition"},
     {"a shifted pointer", "r2 = *(u32 *)(r1 + 0)\n r2 <<= 1\n r0 = 0\n exit\n",
      "expected 64-bit addition"},
     {"two pointers added", "r1 += r10\n r0 = 0\n exit\n", "expected a number"},
 };
 INSTANTIATE_TEST_SUITE_P(Packet, Rules, testing::ValuesIn(packet));
 
-#define LOOKUP "*(u32 *)(r10 - 4) = 0\n r1 = map[hash]\n r2 = r10\n r2 += -4\n" \
-               "call map_lookup_elem\n"
+#define LOOKUP                                                     \
+  "*(u32 *)(r10 - 4) = 0\n r1 = map[hash]\n r2 = r10\n r2 += -4\n" \
+  "call map_lookup_elem\n"
 
 const Case maps[] = {
     {"lookup with a null check",
@@ -402,14 +426,16 @@ const Case maps[] = {
     out:
       r0 = 0
       exit
-    )", "expected a comparison with 0 before"},
+    )",
+     "expected a comparison with 0 before"},
     {"arithmetic before the null check", LOOKUP "r0 += 8\n r0 = 0\n exit\n",
      "expected a comparison with 0 before"},
     {"beyond the value", LOOKUP "if r0 == 0 goto out\n r0 = *(u64 *)(r0 + 9)\nout:\n exit\n",
      "which has 16 bytes"},
     {"before the value", LOOKUP "if r0 == 0 goto out\n r0 = *(u64 *)(r0 - 1)\nout:\n exit\n",
      "which has 16 bytes"},
-    {"storing a value", LOOKUP "if r0 == 0 goto out\n *(u64 *)(r0 + 8) = 1\n r0 = 0\nout:\n exit\n"},
+    {"storing a value",
+     LOOKUP "if r0 == 0 goto out\n *(u64 *)(r0 + 8) = 1\n r0 = 0\nout:\n exit\n"},
     {"atomic add to a value",
      LOOKUP "r1 = 1\n if r0 == 0 goto out\n lock *(u64 *)(r0 + 8) += r1\n r0 = 0\nout:\n exit\n"},
     {"atomic add to the packet", R"(
@@ -418,14 +444,16 @@ const Case maps[] = {
       lock *(u64 *)(r2 + 0) += r3
       r0 = 0
       exit
-    )", "expected the stack or a map's value"},
+    )",
+     "expected the stack or a map's value"},
     {"a map as memory", "r1 = map[hash]\n r0 = *(u64 *)(r1 + 0)\n exit\n", "as an address"},
     {"a number as map", LOOKUP "r1 = 5\n r2 = r10\n call map_lookup_elem\n exit\n",
      "gets 5 in r1, expected a map"},
     {"a number as key", "r1 = map[hash]\n r2 = 4\n call map_lookup_elem\n exit\n",
      "gets 4 in r2, expected a pointer"},
-    {"update", "*(u64 *)(r10 - 8) = 0\n *(u64 *)(r10 - 16) = 0\n r1 = map[hash]\n r2 = r10\n"
-               "r2 += -8\n r3 = r10\n r3 += -16\n r4 = 0\n call map_update_elem\n exit\n"},
+    {"update",
+     "*(u64 *)(r10 - 8) = 0\n *(u64 *)(r10 - 16) = 0\n r1 = map[hash]\n r2 = r10\n"
+     "r2 += -8\n r3 = r10\n r3 += -16\n r4 = 0\n call map_update_elem\n exit\n"},
     {"update with a short value",
      "*(u64 *)(r10 - 8) = 0\n r1 = map[hash]\n r2 = r10\n"
      "r2 += -8\n r3 = r2\n r4 = 0\n call map_update_elem\n exit\n",
@@ -461,7 +489,8 @@ const Case maps[] = {
       r0 = *(u32 *)(r3 + 0)
     out:
       exit
-    )", "which has 64 bytes"},
+    )",
+     "which has 64 bytes"},
     {"an index that may be negative", R"(
       r2 = *(u32 *)(r1 + 12)
       r0 = 0
@@ -472,21 +501,25 @@ const Case maps[] = {
       r0 = *(u8 *)(r3 + 0)
     out:
       exit
-    )", "which has 64 bytes"},
+    )",
+     "which has 64 bytes"},
     {"an index without bounds", R"(
       r2 = *(u64 *)(r10 - 8)
       r3 = map[one][0]+0
       r3 += r2
       r0 = *(u8 *)(r3 + 0)
       exit
-    )", "was not written"},
+    )",
+     "was not written"},
 };
 INSTANTIATE_TEST_SUITE_P(Maps, Rules, testing::ValuesIn(maps));
 
-#define DYNPTR "r6 = *(u64 *)(r1 + 8)\n r1 = r6\n r2 = 0\n r3 = r10\n r3 += -16\n" \
-               "call kfunc bpf_dynptr_from_skb\n"
-#define SLICE "r1 = r10\n r1 += -16\n r2 = 4\n r3 = r10\n r3 += -24\n r4 = 8\n" \
-              "call kfunc bpf_dynptr_slice\n"
+#define DYNPTR                                                        \
+  "r6 = *(u64 *)(r1 + 8)\n r1 = r6\n r2 = 0\n r3 = r10\n r3 += -16\n" \
+  "call kfunc bpf_dynptr_from_skb\n"
+#define SLICE                                                       \
+  "r1 = r10\n r1 += -16\n r2 = 4\n r3 = r10\n r3 += -24\n r4 = 8\n" \
+  "call kfunc bpf_dynptr_slice\n"
 
 const Case kernel_functions[] = {
     {"slice", DYNPTR SLICE "if r0 == 0 goto out\n r2 = *(u64 *)(r0 + 0)\nout:\n r0 = 1\n exit\n",
@@ -509,8 +542,9 @@ const Case kernel_functions[] = {
      "r1 = *(u64 *)(r1 + 8)\n r2 = 0\n r3 = r10\n r3 += -20\n call kfunc bpf_dynptr_from_skb\n"
      "r0 = 1\n exit\n",
      "16 aligned bytes", netfilter},
-    {"a dynptr of no skb", "r2 = 0\n r3 = r10\n r3 += -16\n call kfunc bpf_dynptr_from_skb\n"
-                           "r0 = 1\n exit\n",
+    {"a dynptr of no skb",
+     "r2 = 0\n r3 = r10\n r3 += -16\n call kfunc bpf_dynptr_from_skb\n"
+     "r0 = 1\n exit\n",
      "expected the context's struct sk_buff", netfilter},
     {"slice of an unknown size",
      DYNPTR "r4 = *(u32 *)(r6 + sk_buff.mark)\n r1 = r10\n r1 += -16\n r2 = 4\n r3 = 0\n"
@@ -524,12 +558,13 @@ const Case kernel_functions[] = {
      DYNPTR "r1 = r10\n r1 += -16\n r2 = 4\n r3 = r10\n r3 += -4\n r4 = 8\n"
             "call kfunc bpf_dynptr_slice\n r0 = 1\n exit\n",
      "expected bytes from r10", netfilter},
-    {"a buffer over a spilled pointer", "*(u64 *)(r10 - 24) = r1\n" DYNPTR SLICE
-                                        "r1 = *(u64 *)(r10 - 24)\n r2 = *(u64 *)(r1 + 0)\n"
-                                        "r0 = 1\n exit\n",
+    {"a buffer over a spilled pointer",
+     "*(u64 *)(r10 - 24) = r1\n" DYNPTR SLICE "r1 = *(u64 *)(r10 - 24)\n r2 = *(u64 *)(r1 + 0)\n"
+     "r0 = 1\n exit\n",
      "as an address", netfilter},
-    {"cast of a number", "r1 = 64\n r2 = 0\n call kfunc bpf_rdonly_cast\n r1 = *(u64 *)(r0 + 99)\n"
-                         "r0 = 1\n exit\n",
+    {"cast of a number",
+     "r1 = 64\n r2 = 0\n call kfunc bpf_rdonly_cast\n r1 = *(u64 *)(r0 + 99)\n"
+     "r0 = 1\n exit\n",
      accepted, netfilter},
     {"cast of a slice, without a null check",
      DYNPTR SLICE "r1 = r0\n r2 = 0\n call kfunc bpf_rdonly_cast\n r1 = *(u8 *)(r0 + 5000)\n"
@@ -540,11 +575,13 @@ const Case kernel_functions[] = {
      "which is read-only", netfilter},
     {"cast to a type", "r2 = 1\n call kfunc bpf_rdonly_cast\n r0 = 1\n exit\n", "expected 0",
      netfilter},
-    {"a cast as key", "r1 = r10\n r2 = 0\n call kfunc bpf_rdonly_cast\n r2 = r0\n r1 = map[hash]\n"
-                      "call map_lookup_elem\n r0 = 1\n exit\n",
+    {"a cast as key",
+     "r1 = r10\n r2 = 0\n call kfunc bpf_rdonly_cast\n r2 = r0\n r1 = map[hash]\n"
+     "call map_lookup_elem\n r0 = 1\n exit\n",
      "expected a pointer to 4 bytes", netfilter},
-    {"probe read", "r1 = r10\n r1 += -8\n r2 = 8\n r3 = 64\n call probe_read_kernel\n"
-                   "r0 = *(u64 *)(r10 - 8)\n exit\n"},
+    {"probe read",
+     "r1 = r10\n r1 += -8\n r2 = 8\n r3 = 64\n call probe_read_kernel\n"
+     "r0 = *(u64 *)(r10 - 8)\n exit\n"},
     {"probe read of an unknown size",
      "r2 = *(u32 *)(r1 + 12)\n r1 = r10\n r1 += -8\n r3 = 64\n call probe_read_kernel\n exit\n",
      "expected a known size"},
@@ -566,7 +603,8 @@ const Case joins[] = {
       r4 += r2
       r0 = *(u8 *)(r4 + 0)
       exit
-    )", "which has 64 bytes"},
+    )",
+     "which has 64 bytes"},
     {"the second path knows the bounds", R"(
       r2 = *(u32 *)(r1 + 12)
       r3 = *(u32 *)(r1 + 16)
@@ -577,7 +615,8 @@ const Case joins[] = {
       r4 += r2
       r0 = *(u8 *)(r4 + 0)
       exit
-    )", "which has 64 bytes"},
+    )",
+     "which has 64 bytes"},
     {"the paths' pointers have different ranges", R"(
       r2 = *(u32 *)(r1 + 0)
       r3 = *(u32 *)(r1 + 4)
@@ -592,7 +631,8 @@ const Case joins[] = {
       r0 = *(u8 *)(r2 + 14)
     out:
       exit
-    )", "prove 14 bytes"},
+    )",
+     "prove 14 bytes"},
     {"only one path has equal registers", R"(
       r2 = *(u32 *)(r1 + 12)
       r3 = *(u32 *)(r1 + 16)
@@ -607,7 +647,8 @@ const Case joins[] = {
       r0 = *(u8 *)(r4 + 0)
     out:
       exit
-    )", "which has 64 bytes"},
+    )",
+     "which has 64 bytes"},
     {"only one path has one lookup in two registers", LOOKUP R"(
       r6 = r0
       r7 = r0
@@ -625,7 +666,8 @@ const Case joins[] = {
     out:
       r0 = 0
       exit
-    )", "expected a comparison with 0 before"},
+    )",
+     "expected a comparison with 0 before"},
     {"only one path spilled a pointer", R"(
       *(u64 *)(r10 - 8) = r1
       r2 = *(u32 *)(r1 + 12)
@@ -635,7 +677,8 @@ const Case joins[] = {
       r3 = *(u64 *)(r10 - 8)
       r0 = *(u32 *)(r3 + 12)
       exit
-    )", "as an address"},
+    )",
+     "as an address"},
 };
 INSTANTIATE_TEST_SUITE_P(Joins, Rules, testing::ValuesIn(joins));
 
@@ -656,9 +699,10 @@ TEST(Checker, RefusesProgramTypesThatTheEngineDoesNotRun) {
 
 // Rules as the backend emits them: each test leaves for the next rule, the last one counts.
 TEST(Checker, IsLinearInTheNumberOfRules) {
-  std::string text = "r2 = *(u32 *)(r1 + 0)\n r3 = *(u32 *)(r1 + 4)\n r4 = r2\n r4 += 54\n r0 = 2\n"
-                     "if r4 > r3 goto out\n r6 = *(u32 *)(r2 + 26)\n r7 = *(u32 *)(r2 + 30)\n"
-                     "r8 = *(u16 *)(r2 + 36)\n r9 = *(u8 *)(r2 + 23)\n";
+  std::string text =
+      "r2 = *(u32 *)(r1 + 0)\n r3 = *(u32 *)(r1 + 4)\n r4 = r2\n r4 += 54\n r0 = 2\n"
+      "if r4 > r3 goto out\n r6 = *(u32 *)(r2 + 26)\n r7 = *(u32 *)(r2 + 30)\n"
+      "r8 = *(u16 *)(r2 + 36)\n r9 = *(u8 *)(r2 + 23)\n";
   constexpr int rules = 1000;
   for (int i = 0; i < rules; ++i) {
     const std::string next = "rule" + std::to_string(i + 1);
@@ -669,9 +713,10 @@ TEST(Checker, IsLinearInTheNumberOfRules) {
     text += test("r6") + test("r7") + test("r8") + test("r9");
     text += "*(u32 *)(r10 - 4) = " + std::to_string(i % 4) +
             "\n r1 = map[counters]\n r2 = r10\n r2 += -4\n call map_lookup_elem\n"
-            "if r0 == 0 goto skip" + std::to_string(i) +
-            "\n r1 = *(u64 *)(r0 + 0)\n r1 += 1\n *(u64 *)(r0 + 0) = r1\nskip" + std::to_string(i) +
-            ":\n r0 = " + std::to_string(i % 2 + 1) + "\n goto out\n" + next + ":\n";
+            "if r0 == 0 goto skip" +
+            std::to_string(i) + "\n r1 = *(u64 *)(r0 + 0)\n r1 += 1\n *(u64 *)(r0 + 0) = r1\nskip" +
+            std::to_string(i) + ":\n r0 = " + std::to_string(i % 2 + 1) + "\n goto out\n" + next +
+            ":\n";
   }
   text += "r0 = 1\nout:\n exit\n";
   const isa::Object object = object_of(xdp, text);

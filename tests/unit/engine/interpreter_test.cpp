@@ -26,7 +26,9 @@ TEST_P(Instructions, Compute) {
   EXPECT_EQ(run(isa::ProgramType::xdp, GetParam().text), GetParam().expected) << GetParam().text;
 }
 
-constexpr std::uint64_t minus(std::uint64_t value) { return 0 - value; }
+constexpr std::uint64_t minus(std::uint64_t value) {
+  return 0 - value;
+}
 
 const Case arithmetic[] = {
     {"r0 = 7\n r0 += -9", minus(2)},

@@ -28,7 +28,9 @@ std::unique_ptr<Map> make(const isa::MapSpec& map_spec) {
   return map ? std::move(*map) : nullptr;
 }
 
-Bytes number(std::uint64_t value, std::size_t size = 4) { return native_bytes(value, size); }
+Bytes number(std::uint64_t value, std::size_t size = 4) {
+  return native_bytes(value, size);
+}
 
 // A prefix of an IPv4 address, most significant byte first.
 Bytes prefix(std::uint32_t length, std::uint32_t address) {
