@@ -359,7 +359,8 @@ class Translator {
   }
 
   Reason lookup(const nftnl_expr* expr) {
-    const imr::SetId id = scope_.find_set(nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET));
+    const char* name = nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET);
+    const imr::SetId id = name == nullptr ? imr::SetId() : scope_.find_set(name);
     if (!id.valid()) return "the rule uses a set that the kernel does not list";
     const imr::Set& set = (*scope_.ruleset)[id];
     if (!set.native_reason.empty()) return set.native_reason;

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "imr/print.h"
+#include "imr/verify.h"
 
 namespace weir::frontend::nft::test {
 namespace {
@@ -29,6 +30,9 @@ imr::Ruleset read(const std::string& script, const Options& options) {
   if (!ruleset) {
     ADD_FAILURE() << ruleset.error().text() << "\nin:\n" << script;
     return {};
+  }
+  if (const auto violation = imr::find_violation(*ruleset)) {
+    ADD_FAILURE() << *violation << "\nin:\n" << imr::print(*ruleset);
   }
   return std::move(*ruleset);
 }
