@@ -366,10 +366,9 @@ class Parser {
         return place(out.a, out.imm, false);
       case Op::context:
         return context_key(out);
-      case Op::opaque_zero:
-        return {};
       case Op::lookup:
         return lookup(out);
+      case Op::opaque_zero:
       case Op::map_value:
         return map_operand(out);
       case Op::count:

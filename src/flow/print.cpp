@@ -115,11 +115,10 @@ std::string print(const Instruction& i) {
     case Op::context:
       return reg(i.dst) + " = " + name + " " +
              std::string(to_string(static_cast<ContextKey>(i.imm)));
-    case Op::opaque_zero:
-      return reg(i.dst) + " = " + name;
     case Op::lookup:
       return reg(i.dst) + " = " + name + " " + map(i.map) + "[" + list(i.args) + "] of " +
              std::to_string(i.key_size);
+    case Op::opaque_zero:
     case Op::map_value:
       return reg(i.dst) + " = " + name + " " + map(i.map);
     case Op::count:

@@ -105,7 +105,7 @@ class Verifier {
       require(i.key_size == map.key_size, "the key has not the size of the map's", text);
       require(i.args.size() == (i.key_size + word_size - 1) / word_size,
               "not as many words as the key has", text);
-    } else if (i.op == Op::map_value) {
+    } else if (i.op == Op::map_value || i.op == Op::opaque_zero) {
       require(map.type == isa::MapType::array && map.max_entries == 1,
               "not an array of one element", text);
     } else if (i.op == Op::count) {

@@ -18,7 +18,7 @@ b0:
   v0 = context length
   v1 = const 0x14
   v2 = copy v1
-  v3 = opaque_zero
+  v3 = opaque_zero map2
   window v4 = 20 at 0 ? b1 : b3
 b1: rule 0
   v5 = load32 v4 + 12

