@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "driver/reads.h"
+
+#include <variant>
+
+namespace weir::driver {
+namespace {
+
+class Scan {
+ public:
+  Scan(const imr::Ruleset& ruleset, Reads& reads) : ruleset_(ruleset), reads_(reads) {}
+
+  void chain(imr::ChainId id) {
+    for (const imr::RuleId rule : ruleset_[id].rules) {
+      for (const imr::Statement& statement : ruleset_[rule].statements)
+        std::visit(*this, statement);
+    }
+  }
+
+  void operator()(const imr::Match& match) { expr(match.lhs); }
+  void operator()(const imr::MatchRange& match) { expr(match.lhs); }
+  void operator()(const imr::MatchSet& match) { expr(match.key); }
+  void operator()(const imr::VerdictMap& map) { expr(map.key); }
+  void operator()(const imr::VerdictStatement&) {}
+  void operator()(const imr::Counter&) {}
+  void operator()(const imr::Native&) {}
+
+  void operator()(const imr::Immediate&) {}
+  void operator()(const imr::Payload&) {}
+  void operator()(const imr::HeaderField&) {}
+  void operator()(const imr::Meta& meta) { reads_.meta.insert(meta.key); }
+  void operator()(const imr::Ct&) { reads_.connection = true; }
+  void operator()(const imr::MaskXor& mask) { expr(mask.source); }
+  void operator()(const imr::Shift& shift) { expr(shift.source); }
+  void operator()(const imr::ByteSwap& swap) { expr(swap.source); }
+
+ private:
+  void expr(imr::ExprId id) { std::visit(*this, ruleset_[id]); }
+
+  const imr::Ruleset& ruleset_;
+  Reads& reads_;
+};
+
+}  // namespace
+
+Reads scan_reads(const imr::Ruleset& ruleset, const std::vector<Attachment>& attachments) {
+  Reads reads;
+  Scan scan(ruleset, reads);
+  for (const Attachment& attachment : attachments) {
+    for (const imr::ChainId root : attachment.roots) {
+      for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) scan.chain(chain);
+    }
+  }
+  return reads;
+}
+
+}  // namespace weir::driver

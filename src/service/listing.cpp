@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "service/listing.h"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "kernel/kernel.h"
+#include "service/netns.h"
+
+namespace weir::service {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::size_t counter_size = 16;
+
+std::string dump(const ordered_json& json) {
+  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::string count_words(const Count& count) {
+  return "packets " + std::to_string(count.packets) + " bytes " + std::to_string(count.bytes);
+}
+
+// Where the word that starts at `at` ends.
+std::size_t word_end(std::string_view text, std::size_t at) {
+  if (text[at] == '"') {
+    const auto quote = text.find('"', at + 1);
+    return quote == std::string_view::npos ? text.size() : quote + 1;
+  }
+  const auto space = text.find(' ', at);
+  return space == std::string_view::npos ? text.size() : space;
+}
+
+std::vector<std::string_view> words(std::string_view text) {
+  std::vector<std::string_view> out;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == ' ') {
+      ++at;
+      continue;
+    }
+    const std::size_t end = word_end(text, at);
+    out.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return out;
+}
+
+bool is_number(std::string_view word) {
+  return !word.empty() && word.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+std::string chain_header(const ChainState& chain) {
+  std::string out = "\tchain " + chain.name + " {\n";
+  if (!chain.base) return out;
+  const imr::BaseChain& base = *chain.base;
+  out += "\t\ttype " + base.type + " hook " + std::string(to_string(base.hook));
+  for (const std::string& device : base.devices) out += " device \"" + device + "\"";
+  return out + " priority " + std::to_string(base.priority) + "; policy " +
+         (base.drop_by_policy ? "drop" : "accept") + ";\n";
+}
+
+struct LinkStatus {
+  bool attached = false;
+  std::string why_not;
+};
+
+LinkStatus link_status(const PolicyState& policy, std::size_t index, const Paths& paths) {
+  const auto link = kernel::open_pinned(paths.pins(policy.name) + "/link_" + std::to_string(index));
+  if (!link) return {.attached = false, .why_not = link.error().message};
+  const auto info = kernel::link_info(*link);
+  if (!info) return {.attached = false, .why_not = info.error().message};
+  if (policy.attachments.at(index).hook.kind == Hook::Kind::xdp && info->ifindex == 0) {
+    return {.attached = false, .why_not = "the device is gone"};
+  }
+  return {.attached = true, .why_not = {}};
+}
+
+}  // namespace
+
+Result<std::vector<Count>> live_counts(const PolicyState& policy, const RuleState& rule,
+                                       const Paths& paths) {
+  std::vector<Count> out;
+  if (rule.counters.empty()) return out;
+  std::optional<kernel::Fd> map;
+  if (policy.has_counters) {
+    WEIR_TRY(opened, kernel::open_pinned(paths.pins(policy.name) + "/map_counters"));
+    map = std::move(opened);
+  }
+  for (const CounterState& counter : rule.counters) {
+    Count count = {.packets = counter.packets, .bytes = counter.bytes};
+    if (map) {
+      WEIR_TRY(value,
+               kernel::read_element(*map, native_bytes(counter.index, 4), counter_size, true));
+      for (std::size_t at = 0; at + counter_size <= value.size(); at += counter_size) {
+        count.packets += load_native(ByteView(value).subspan(at, 8));
+        count.bytes += load_native(ByteView(value).subspan(at + 8, 8));
+      }
+    }
+    out.push_back(count);
+  }
+  return out;
+}
+
+std::string with_counts(std::string_view rule_text, const std::vector<Count>& counts) {
+  const std::vector<std::string_view> parts = words(rule_text);
+  std::string out;
+  std::size_t next = 0;
+  const auto put = [&](std::string_view word) { (out += out.empty() ? "" : " ") += word; };
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    put(parts[i]);
+    if (parts[i] != "counter" || next == counts.size()) continue;
+    put(count_words(counts[next++]));
+    const bool has_values = i + 4 < parts.size() && parts[i + 1] == "packets" &&
+                            is_number(parts[i + 2]) && parts[i + 3] == "bytes" &&
+                            is_number(parts[i + 4]);
+    if (has_values) i += 4;
+  }
+  return out;
+}
+
+Result<std::string> list_text(const PolicyState& policy, const Paths& paths) {
+  std::string out;
+  std::string open_table;
+  for (const ChainState& chain : policy.chains) {
+    const std::string table = std::string(to_string(chain.family)) + " " + chain.table;
+    if (table != open_table) {
+      out += (open_table.empty() ? "table " : "}\ntable ") + table + " { # policy " + policy.name +
+             "\n";
+      open_table = table;
+    } else {
+      out += "\n";
+    }
+    out += chain_header(chain);
+    for (const RuleState& rule : chain.rules) {
+      WEIR_TRY(counts, live_counts(policy, rule, paths));
+      out += "\t\t" + with_counts(rule.text, counts) + " # handle " + std::to_string(rule.handle) +
+             "\n";
+    }
+    out += "\t}\n";
+  }
+  return open_table.empty() ? out : out + "}\n";
+}
+
+Result<std::string> list_json(const PolicyState& policy, const Paths& paths) {
+  ordered_json rules = ordered_json::array();
+  for (const ChainState& chain : policy.chains) {
+    for (const RuleState& rule : chain.rules) {
+      WEIR_TRY(counts, live_counts(policy, rule, paths));
+      ordered_json entry = {
+          {"family", to_string(chain.family)},
+          {"table", chain.table},
+          {"chain", chain.name},
+          {"handle", rule.handle},
+          {"line", rule.line == 0 ? ordered_json(nullptr) : ordered_json(rule.line)},
+          {"text", rule.text},
+          {"packets", nullptr},
+          {"bytes", nullptr}};
+      if (!counts.empty()) {
+        entry["packets"] = counts.front().packets;
+        entry["bytes"] = counts.front().bytes;
+      }
+      rules.push_back(std::move(entry));
+    }
+  }
+  return dump({{"name", policy.name}, {"rules", std::move(rules)}});
+}
+
+std::string status_text(const PolicyState& policy, const Paths& paths) {
+  std::string out = "policy " + policy.name + ", since " + policy.since + ", network namespace " +
+                    std::to_string(policy.namespace_id);
+  const auto here = current_namespace();
+  if (here && *here == policy.namespace_id) out += " (this one)";
+  out += "\n";
+  for (std::size_t i = 0; i < policy.attachments.size(); ++i) {
+    const AttachmentState& attachment = policy.attachments[i];
+    out += "  " + to_string(attachment.hook);
+    if (attachment.hook.kind == Hook::Kind::netfilter) {
+      out += " " + std::string(to_string(attachment.nfproto)) + " priority " +
+             std::to_string(attachment.priority);
+    } else {
+      out += " (" + attachment.mode + ")";
+    }
+    for (const std::string& chain : attachment.chains) out += ", chain " + chain;
+    out += ": program " + std::to_string(attachment.program_id) + " " + attachment.program_name +
+           ", link " + std::to_string(attachment.link_id);
+    const LinkStatus link = link_status(policy, i, paths);
+    out += link.attached ? "\n" : ", NOT ATTACHED: " + link.why_not + "\n";
+  }
+  for (const MapState& map : policy.maps) {
+    out += "  map " + std::to_string(map.id) + " " + map.name + "\n";
+  }
+  if (policy.keeps_connections) {
+    out += "  table inet " + conntrack_table(policy.name) + " keeps connection tracking on\n";
+  }
+  return out;
+}
+
+std::string status_json(const PolicyState& policy, const Paths& paths) {
+  ordered_json attachments = ordered_json::array();
+  for (std::size_t i = 0; i < policy.attachments.size(); ++i) {
+    const AttachmentState& attachment = policy.attachments[i];
+    const bool at_netfilter = attachment.hook.kind == Hook::Kind::netfilter;
+    ordered_json entry = {{"hook", to_string(attachment.hook)},
+                          {"family", nullptr},
+                          {"priority", nullptr},
+                          {"mode", nullptr},
+                          {"chains", attachment.chains},
+                          {"program", attachment.program_id},
+                          {"link", attachment.link_id},
+                          {"attached", link_status(policy, i, paths).attached}};
+    if (at_netfilter) {
+      entry["family"] = to_string(attachment.nfproto);
+      entry["priority"] = attachment.priority;
+    } else {
+      entry["mode"] = attachment.mode;
+    }
+    attachments.push_back(std::move(entry));
+  }
+  ordered_json maps = ordered_json::array();
+  for (const MapState& map : policy.maps) maps.push_back({{"name", map.name}, {"id", map.id}});
+  return dump({{"name", policy.name},
+               {"since", policy.since},
+               {"namespace", policy.namespace_id},
+               {"attachments", std::move(attachments)},
+               {"maps", std::move(maps)}});
+}
+
+}  // namespace weir::service

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Installed policies as people see them: rules as written with live counters, and what is attached.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "service/state.h"
+
+namespace weir::service {
+
+struct Count {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  friend bool operator==(const Count&, const Count&) = default;
+};
+
+// Each counter of a rule: its initial value and what the programs have counted since.
+[[nodiscard]] Result<std::vector<Count>> live_counts(const PolicyState& policy,
+                                                     const RuleState& rule, const Paths& paths);
+
+// The text of a rule with the values of its "counter" statements put in, in order; words in quotes
+// are left alone.
+[[nodiscard]] std::string with_counts(std::string_view rule_text, const std::vector<Count>& counts);
+
+// The policy as nft would list it, with live counters.
+[[nodiscard]] Result<std::string> list_text(const PolicyState& policy, const Paths& paths);
+// {"name","rules":[{"family","table","chain","handle","line","text","packets","bytes"}]}; the last
+// two are null for rules without a counter.
+[[nodiscard]] Result<std::string> list_json(const PolicyState& policy, const Paths& paths);
+
+// What is attached, and whether it still is.
+[[nodiscard]] std::string status_text(const PolicyState& policy, const Paths& paths);
+// {"name","since","namespace","attachments":[{"hook","family","priority","mode","chains","program",
+// "link","attached"}],"maps":[{"name","id"}]}
+[[nodiscard]] std::string status_json(const PolicyState& policy, const Paths& paths);
+
+}  // namespace weir::service

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "service/netns.h"
+
+#include <fcntl.h>
+#include <nftables/libnftables.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include "kernel/kernel.h"
+
+namespace weir::service {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct FreeContext {
+  void operator()(nft_ctx* context) const { nft_ctx_free(context); }
+};
+
+// Runs one nft command in the calling thread's namespace; what it printed.
+Result<std::string> run_nft(const std::string& command, bool json) {
+  const std::unique_ptr<nft_ctx, FreeContext> context(nft_ctx_new(NFT_CTX_DEFAULT));
+  if (!context) return system_error("starting libnftables", ENOMEM);
+  nft_ctx_buffer_output(context.get());
+  nft_ctx_buffer_error(context.get());
+  if (json) nft_ctx_output_set_flags(context.get(), NFT_CTX_OUTPUT_JSON);
+  if (nft_run_cmd_from_buffer(context.get(), command.c_str()) != 0) {
+    return system_error("nft refuses '" + command +
+                        "': " + nft_ctx_get_error_buffer(context.get()));
+  }
+  return nft_ctx_get_output_buffer(context.get());
+}
+
+std::optional<std::uint64_t> inode_of(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
+  return info.st_ino;
+}
+
+// A namespace can be entered through a name that `ip netns` gave it, or through a process in it.
+kernel::Fd open_namespace(std::uint64_t id) {
+  const auto try_path = [&](const std::string& path) {
+    if (inode_of(path) != id) return kernel::Fd();
+    return kernel::Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  };
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/run/netns", error)) {
+    if (kernel::Fd found = try_path(entry.path().string()); found.valid()) return found;
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator("/proc", error)) {
+    if (kernel::Fd found = try_path(entry.path().string() + "/ns/net"); found.valid()) return found;
+  }
+  return {};
+}
+
+Status delete_table(const std::string& table) {
+  // Adding first makes deleting succeed whether the table is there or not.
+  WEIR_CHECK(run_nft("add table inet " + table + "\ndelete table inet " + table, false));
+  return {};
+}
+
+std::string_view family_word(Nfproto nfproto) {
+  return nfproto == Nfproto::ipv4 ? "ip" : "ip6";
+}
+
+}  // namespace
+
+Result<std::uint64_t> current_namespace() {
+  const auto inode = inode_of("/proc/thread-self/ns/net");
+  if (!inode) return system_error("reading /proc/thread-self/ns/net", errno);
+  return *inode;
+}
+
+std::string conntrack_table(const std::string& policy) {
+  return "weir_conntrack_" + policy;
+}
+
+Status keep_connections(const std::string& policy) {
+  const std::string table = "inet " + conntrack_table(policy);
+  WEIR_CHECK(run_nft("add table " + table + "\nadd chain " + table + " unreached\nadd rule " +
+                         table + " unreached ct state new accept comment \"keeps tracking on\"",
+                     false));
+  return {};
+}
+
+Status drop_connections(const std::string& policy, std::uint64_t id) {
+  WEIR_TRY(here, current_namespace());
+  if (here == id) return delete_table(conntrack_table(policy));
+  const kernel::Fd there = open_namespace(id);
+  if (!there.valid()) return {};
+  // setns() moves one thread, and this one has to stay where it is.
+  Status status;
+  std::thread worker([&] {
+    status = ::setns(there.get(), CLONE_NEWNET) == 0
+                 ? delete_table(conntrack_table(policy))
+                 : Status(system_error("entering the policy's network namespace", errno));
+  });
+  worker.join();
+  return status;
+}
+
+std::vector<std::string> nft_chains_at(Nfproto nfproto, NfHook hook, std::int32_t priority) {
+  std::vector<std::string> out;
+  const auto listed = run_nft("list chains", true);
+  if (!listed) return out;
+  const auto root = nlohmann::json::parse(*listed, nullptr, false);
+  if (!root.is_object() || !root.contains("nftables")) return out;
+  for (const auto& entry : root["nftables"]) {
+    if (!entry.contains("chain")) continue;
+    const auto& chain = entry["chain"];
+    const std::string family = chain.value("family", "");
+    if (family != "inet" && family != family_word(nfproto)) continue;
+    if (chain.value("hook", "") != to_string(hook)) continue;
+    if (!chain.contains("prio") || chain["prio"] != priority) continue;
+    out.push_back("nft chain " + family + " " + chain.value("table", "") + " " +
+                  chain.value("name", ""));
+  }
+  return out;
+}
+
+}  // namespace weir::service

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "service/state.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <system_error>
+
+namespace weir::service {
+namespace {
+
+using nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+constexpr int format_version = 1;
+constexpr std::size_t longest_policy_name = 40;
+
+ordered_json counter_json(const CounterState& counter) {
+  return {{"index", counter.index}, {"packets", counter.packets}, {"bytes", counter.bytes}};
+}
+
+ordered_json rule_json(const RuleState& rule) {
+  ordered_json counters = ordered_json::array();
+  for (const CounterState& counter : rule.counters) counters.push_back(counter_json(counter));
+  return {{"handle", rule.handle},
+          {"line", rule.line},
+          {"text", rule.text},
+          {"counters", std::move(counters)}};
+}
+
+ordered_json chain_json(const ChainState& chain) {
+  ordered_json out = {
+      {"family", to_string(chain.family)}, {"table", chain.table}, {"name", chain.name}};
+  if (chain.base) {
+    out["base"] = {{"type", chain.base->type},
+                   {"hook", static_cast<int>(chain.base->hook)},
+                   {"priority", chain.base->priority},
+                   {"drop_by_policy", chain.base->drop_by_policy},
+                   {"devices", chain.base->devices}};
+  }
+  ordered_json rules = ordered_json::array();
+  for (const RuleState& rule : chain.rules) rules.push_back(rule_json(rule));
+  out["rules"] = std::move(rules);
+  return out;
+}
+
+ordered_json attachment_json(const AttachmentState& attachment) {
+  return {{"hook", to_string(attachment.hook)},  {"nfproto", static_cast<int>(attachment.nfproto)},
+          {"priority", attachment.priority},     {"mode", attachment.mode},
+          {"chains", attachment.chains},         {"program_name", attachment.program_name},
+          {"program_id", attachment.program_id}, {"link_id", attachment.link_id}};
+}
+
+Result<ChainState> chain_from(const ordered_json& json) {
+  ChainState chain;
+  WEIR_TRY(family, parse_family(json.at("family").get<std::string>()));
+  chain.family = family;
+  chain.table = json.at("table");
+  chain.name = json.at("name");
+  if (json.contains("base")) {
+    const ordered_json& from = json.at("base");
+    imr::BaseChain base;
+    base.type = from.at("type");
+    const int hook = from.at("hook").get<int>();
+    if (hook < 0 || hook > static_cast<int>(NfHook::ingress)) return input_error("unknown hook");
+    base.hook = static_cast<NfHook>(hook);
+    base.priority = from.at("priority");
+    base.drop_by_policy = from.at("drop_by_policy");
+    base.devices = from.at("devices").get<std::vector<std::string>>();
+    chain.base = std::move(base);
+  }
+  for (const ordered_json& from : json.at("rules")) {
+    RuleState rule = {
+        .handle = from.at("handle"), .line = from.at("line"), .text = from.at("text")};
+    for (const ordered_json& counter : from.at("counters")) {
+      rule.counters.push_back({.index = counter.at("index"),
+                               .packets = counter.at("packets"),
+                               .bytes = counter.at("bytes")});
+    }
+    chain.rules.push_back(std::move(rule));
+  }
+  return chain;
+}
+
+Result<AttachmentState> attachment_from(const ordered_json& json) {
+  AttachmentState out;
+  WEIR_TRY(hook, parse_hook(json.at("hook").get<std::string>()));
+  out.hook = hook;
+  const int nfproto = json.at("nfproto").get<int>();
+  if (nfproto != static_cast<int>(Nfproto::ipv4) && nfproto != static_cast<int>(Nfproto::ipv6)) {
+    return input_error("unknown network protocol");
+  }
+  out.nfproto = static_cast<Nfproto>(nfproto);
+  out.priority = json.at("priority");
+  out.mode = json.at("mode");
+  out.chains = json.at("chains").get<std::vector<std::string>>();
+  out.program_name = json.at("program_name");
+  out.program_id = json.at("program_id");
+  out.link_id = json.at("link_id");
+  return out;
+}
+
+Result<PolicyState> policy_from(const ordered_json& json) {
+  PolicyState policy;
+  if (json.at("version").get<int>() != format_version) {
+    return input_error("expected format version " + std::to_string(format_version));
+  }
+  policy.name = json.at("name");
+  policy.since = json.at("since");
+  policy.namespace_id = json.at("namespace_id");
+  policy.source = json.at("source");
+  policy.has_counters = json.at("has_counters");
+  policy.keeps_connections = json.at("keeps_connections");
+  for (const ordered_json& from : json.at("chains")) {
+    WEIR_TRY(chain, chain_from(from));
+    policy.chains.push_back(std::move(chain));
+  }
+  for (const ordered_json& from : json.at("attachments")) {
+    WEIR_TRY(attachment, attachment_from(from));
+    policy.attachments.push_back(std::move(attachment));
+  }
+  for (const ordered_json& from : json.at("maps")) {
+    policy.maps.push_back({.name = from.at("name"), .id = from.at("id")});
+  }
+  WEIR_CHECK(check_policy_name(policy.name));
+  return policy;
+}
+
+void collect_names(const std::string& directory, bool files, std::set<std::string>& names) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
+    const fs::path& path = entry.path();
+    if (files && path.extension() != ".json") continue;
+    const std::string name = files ? path.stem().string() : path.filename().string();
+    if (check_policy_name(name)) names.insert(name);
+  }
+}
+
+RuleState describe_rule(const imr::Ruleset& ruleset, imr::RuleId id) {
+  const imr::Rule& rule = ruleset[id];
+  RuleState out = {.handle = rule.origin.handle,
+                   .line = rule.origin.location.line,
+                   .text = rule.origin.text,
+                   .counters = {}};
+  for (const imr::Statement& statement : rule.statements) {
+    const auto* counter = std::get_if<imr::Counter>(&statement);
+    if (counter == nullptr) continue;
+    const imr::CounterState& initial = ruleset.counters.at(counter->counter.index());
+    out.counters.push_back(
+        {.index = counter->counter.value, .packets = initial.packets, .bytes = initial.bytes});
+  }
+  return out;
+}
+
+}  // namespace
+
+Status check_policy_name(std::string_view name) {
+  const bool good = !name.empty() && name.size() <= longest_policy_name &&
+                    std::all_of(name.begin(), name.end(), [](char c) {
+                      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                             (c >= '0' && c <= '9') || c == '_' || c == '-';
+                    });
+  if (good) return {};
+  return input_error("'" + std::string(name) +
+                     "' cannot name a policy, expected 1 to 40 letters, digits, '_' or '-'");
+}
+
+std::vector<ChainState> describe_chains(const imr::Ruleset& ruleset,
+                                        const std::vector<driver::Attachment>& attachments) {
+  std::set<imr::ChainId> taken;
+  for (const driver::Attachment& attachment : attachments) {
+    for (const imr::ChainId root : attachment.roots) {
+      const auto reached = imr::reachable_chains(ruleset, root);
+      taken.insert(reached.begin(), reached.end());
+    }
+  }
+  std::vector<ChainState> out;
+  for (const imr::ChainId id : taken) {
+    const imr::Chain& chain = ruleset[id];
+    const imr::Table& table = ruleset[chain.table];
+    ChainState state = {.family = table.family,
+                        .table = table.name,
+                        .name = chain.name,
+                        .base = chain.base,
+                        .rules = {}};
+    for (const imr::RuleId rule : chain.rules) state.rules.push_back(describe_rule(ruleset, rule));
+    out.push_back(std::move(state));
+  }
+  return out;
+}
+
+std::string to_json(const PolicyState& policy) {
+  ordered_json chains = ordered_json::array();
+  for (const ChainState& chain : policy.chains) chains.push_back(chain_json(chain));
+  ordered_json attachments = ordered_json::array();
+  for (const AttachmentState& attachment : policy.attachments) {
+    attachments.push_back(attachment_json(attachment));
+  }
+  ordered_json maps = ordered_json::array();
+  for (const MapState& map : policy.maps) maps.push_back({{"name", map.name}, {"id", map.id}});
+  const ordered_json out = {{"version", format_version},
+                            {"name", policy.name},
+                            {"since", policy.since},
+                            {"namespace_id", policy.namespace_id},
+                            {"has_counters", policy.has_counters},
+                            {"keeps_connections", policy.keeps_connections},
+                            {"chains", std::move(chains)},
+                            {"attachments", std::move(attachments)},
+                            {"maps", std::move(maps)},
+                            {"source", policy.source}};
+  return out.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+Result<PolicyState> policy_from_json(std::string_view text, const std::string& file) {
+  try {
+    auto policy = policy_from(ordered_json::parse(text));
+    if (!policy) {
+      return input_error(file + ": not a state file of weir: " + policy.error().message);
+    }
+    return policy;
+  } catch (const nlohmann::json::exception& error) {
+    return input_error(file + ": not a state file of weir: " + error.what());
+  }
+}
+
+Status save(const PolicyState& policy, const Paths& paths) {
+  std::error_code error;
+  fs::create_directories(paths.state, error);
+  if (error) return system_error("creating " + paths.state, error.value());
+  const std::string file = paths.state_file(policy.name);
+  const std::string temporary = file + ".new";
+  {
+    std::ofstream out(temporary, std::ios::trunc | std::ios::binary);
+    out << to_json(policy);
+    out.close();
+    if (!out) return system_error("writing " + temporary, errno);
+  }
+  fs::rename(temporary, file, error);
+  if (error) return system_error("writing " + file, error.value());
+  return {};
+}
+
+Result<PolicyState> load_policy(const std::string& name, const Paths& paths) {
+  WEIR_CHECK(check_policy_name(name));
+  const std::string file = paths.state_file(name);
+  std::ifstream in(file, std::ios::binary);
+  if (!in) {
+    std::string known;
+    for (const std::string& other : policy_names(paths)) {
+      known += (known.empty() ? "" : ", ") + other;
+    }
+    return input_error("no policy '" + name + "' is applied, " +
+                       (known.empty() ? "and no other" : "there are: " + known));
+  }
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  return policy_from_json(text, file);
+}
+
+std::vector<std::string> policy_names(const Paths& paths) {
+  std::set<std::string> names;
+  collect_names(paths.state, true, names);
+  collect_names(paths.pins(), false, names);
+  return {names.begin(), names.end()};
+}
+
+}  // namespace weir::service

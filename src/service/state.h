@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What weir remembers of an installed policy: enough to list its rules as they were written, with
+// live counters, to say what is attached where, and to take everything away again. One JSON file a
+// policy; the programs, links and maps themselves are pinned in the BPF file system.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/hook.h"
+#include "driver/compile.h"
+#include "imr/imr.h"
+
+namespace weir::service {
+
+// Where pins and state files live.
+struct Paths {
+  std::string bpffs = "/sys/fs/bpf";
+  std::string state = "/run/weir";
+
+  [[nodiscard]] std::string pins() const { return bpffs + "/weir"; }
+  [[nodiscard]] std::string pins(const std::string& policy) const { return pins() + "/" + policy; }
+  [[nodiscard]] std::string state_file(const std::string& policy) const {
+    return state + "/" + policy + ".json";
+  }
+};
+
+struct CounterState {
+  std::uint32_t index = 0;    // element of the pinned map `counters`
+  std::uint64_t packets = 0;  // initial values, as written
+  std::uint64_t bytes = 0;
+  friend bool operator==(const CounterState&, const CounterState&) = default;
+};
+
+struct RuleState {
+  std::uint64_t handle = 0;
+  std::uint32_t line = 0;
+  std::string text;
+  std::vector<CounterState> counters;  // in the order of the rule's text
+  friend bool operator==(const RuleState&, const RuleState&) = default;
+};
+
+struct ChainState {
+  Family family = Family::inet;
+  std::string table;
+  std::string name;
+  std::optional<imr::BaseChain> base;
+  std::vector<RuleState> rules;
+  friend bool operator==(const ChainState&, const ChainState&) = default;
+};
+
+struct AttachmentState {
+  Hook hook;                        // with its device, at XDP
+  Nfproto nfproto = Nfproto::ipv4;  // of netfilter hooks
+  std::int32_t priority = 0;        // of netfilter hooks
+  std::string mode;                 // native or generic, at XDP
+  std::vector<std::string> chains;  // "inet filter forward"
+  std::string program_name;
+  std::uint32_t program_id = 0;
+  std::uint32_t link_id = 0;
+  friend bool operator==(const AttachmentState&, const AttachmentState&) = default;
+};
+
+struct MapState {
+  std::string name;
+  std::uint32_t id = 0;
+  friend bool operator==(const MapState&, const MapState&) = default;
+};
+
+struct PolicyState {
+  std::string name;
+  std::string since;               // UTC, "2026-11-21T12:40:00Z"
+  std::uint64_t namespace_id = 0;  // inode of the network namespace
+  std::string source;              // the ruleset's text, as given
+  std::vector<ChainState> chains;
+  std::vector<AttachmentState> attachments;
+  std::vector<MapState> maps;
+  bool has_counters = false;       // the map `counters` is pinned
+  bool keeps_connections = false;  // a helper table switches connection tracking on
+  friend bool operator==(const PolicyState&, const PolicyState&) = default;
+};
+
+// 1 to 40 letters, digits, '_' or '-' (the BPF file system takes no dots in names).
+[[nodiscard]] Status check_policy_name(std::string_view name);
+
+// The chains that the attachments take or reach, table by table, with rules and counters.
+[[nodiscard]] std::vector<ChainState> describe_chains(
+    const imr::Ruleset& ruleset, const std::vector<driver::Attachment>& attachments);
+
+[[nodiscard]] std::string to_json(const PolicyState& policy);
+// `file` names the text in messages.
+[[nodiscard]] Result<PolicyState> policy_from_json(std::string_view text, const std::string& file);
+
+// The state file is replaced as a whole: a reader sees the old one or the new one.
+[[nodiscard]] Status save(const PolicyState& policy, const Paths& paths);
+// A policy that is not there is an input error that lists those that are.
+[[nodiscard]] Result<PolicyState> load_policy(const std::string& name, const Paths& paths);
+// Names of all policies, those included of which only pins are left; sorted.
+[[nodiscard]] std::vector<std::string> policy_names(const Paths& paths);
+
+}  // namespace weir::service

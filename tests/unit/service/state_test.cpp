@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The state file there and back, and what it says of a ruleset.
+#include "service/state.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace weir::service {
+namespace {
+
+PolicyState example() {
+  PolicyState policy;
+  policy.name = "office";
+  policy.since = "2026-11-21T12:40:00Z";
+  policy.namespace_id = 4026531840;
+  policy.source = "table inet filter {\n\t# \"quoted\" \\ and ümlaut\n}\n";
+  policy.has_counters = true;
+  policy.keeps_connections = true;
+  policy.chains = {
+      {.family = Family::inet,
+       .table = "filter",
+       .name = "input",
+       .base = imr::BaseChain{.hook = NfHook::input, .priority = -5, .drop_by_policy = true},
+       .rules = {{.handle = 4,
+                  .line = 9,
+                  .text = "counter accept",
+                  .counters = {{.index = 3, .packets = 7, .bytes = 1ULL << 40}}}}},
+      {.family = Family::ip6, .table = "t", .name = "user", .base = {}, .rules = {}}};
+  policy.attachments = {
+      {.hook = {.kind = Hook::Kind::netfilter, .nf_hook = NfHook::input, .device = {}},
+       .nfproto = Nfproto::ipv6,
+       .priority = -5,
+       .chains = {"inet filter input"},
+       .program_name = "input6",
+       .program_id = 17,
+       .link_id = 18},
+      {.hook = {.kind = Hook::Kind::xdp, .device = "eth0"}, .mode = "generic"}};
+  policy.maps = {{.name = "counters", .id = 9}};
+  return policy;
+}
+
+TEST(State, ComesBackFromItsJson) {
+  const PolicyState policy = example();
+  const auto back = policy_from_json(to_json(policy), "office.json");
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(*back, policy);
+}
+
+TEST(State, RefusesWhatIsNoStateFile) {
+  for (const char* text : {"", "{", "[]", "{}", R"({"version":1})", R"({"version":2,"name":"x"})",
+                           R"({"version":"1"})"}) {
+    const auto policy = policy_from_json(text, "x.json");
+    ASSERT_FALSE(policy) << text;
+    EXPECT_TRUE(policy.error().message.starts_with("x.json: not a state file of weir"))
+        << policy.error().message;
+  }
+}
+
+TEST(State, RefusesAHookThatDoesNotExist) {
+  std::string text = to_json(example());
+  const std::string hook = "\"hook\": 1,";
+  ASSERT_NE(text.find(hook), std::string::npos) << text;
+  text.replace(text.find(hook), hook.size(), "\"hook\": 9,");
+  EXPECT_FALSE(policy_from_json(text, "x.json"));
+}
+
+TEST(State, NamesAreSafeInPaths) {
+  for (const char* name : {"office", "a", "Edge_2-b"}) EXPECT_TRUE(check_policy_name(name)) << name;
+  for (const char* name : {"", "a/b", "..", "a.b", "a b", "\n"}) {
+    EXPECT_FALSE(check_policy_name(name)) << name;
+  }
+  EXPECT_FALSE(check_policy_name(std::string(41, 'a')));
+}
+
+class StateDirectory : public testing::Test {
+ protected:
+  StateDirectory() {
+    std::filesystem::path base = std::filesystem::temp_directory_path();
+    base /= "weir-state-test-" + std::to_string(::getpid());
+    paths.state = (base / "run").string();
+    paths.bpffs = (base / "bpf").string();
+    root = base;
+  }
+  ~StateDirectory() override { std::filesystem::remove_all(root); }
+
+  Paths paths;
+  std::filesystem::path root;
+};
+
+TEST_F(StateDirectory, SavesAndLoads) {
+  PolicyState policy = example();
+  ASSERT_TRUE(save(policy, paths));
+  policy.since = "later";
+  ASSERT_TRUE(save(policy, paths)) << "over the old one";
+  const auto back = load_policy("office", paths);
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(*back, policy);
+}
+
+TEST_F(StateDirectory, NamesWhatIsThereWhenAPolicyIsNot) {
+  EXPECT_EQ(load_policy("x", paths).error().message, "no policy 'x' is applied, and no other");
+  ASSERT_TRUE(save(example(), paths));
+  std::filesystem::create_directories(paths.pins("pinned-only"));
+  EXPECT_EQ(policy_names(paths), (std::vector<std::string>{"office", "pinned-only"}));
+  EXPECT_EQ(load_policy("x", paths).error().message,
+            "no policy 'x' is applied, there are: office, pinned-only");
+}
+
+TEST(DescribeChains, HoldsRulesAndTheirCounters) {
+  imr::Ruleset ruleset;
+  const auto table = ruleset.add(imr::Table{.family = Family::ip, .name = "t"});
+  const auto chain = ruleset.add(imr::Chain{.table = table, .name = "c", .base = imr::BaseChain{}});
+  ruleset.add(imr::Chain{.table = table, .name = "not taken"});
+  ruleset.add(imr::CounterState{});
+  const auto counter = ruleset.add(imr::CounterState{.packets = 5, .bytes = 300});
+  ruleset.add(imr::Rule{.chain = chain,
+                        .origin = {.handle = 2, .text = "counter packets 5 bytes 300"},
+                        .statements = {imr::Counter{counter}},
+                        .total_statements = 1});
+  const auto chains = describe_chains(ruleset, {driver::Attachment{.roots = {chain}}});
+  ASSERT_EQ(chains.size(), 1U);
+  EXPECT_EQ(chains[0].name, "c");
+  ASSERT_EQ(chains[0].rules.size(), 1U);
+  EXPECT_EQ(chains[0].rules[0].counters,
+            (std::vector<CounterState>{{.index = 1, .packets = 5, .bytes = 300}}));
+}
+
+}  // namespace
+}  // namespace weir::service
