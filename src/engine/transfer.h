@@ -53,8 +53,7 @@ class Transfer {
   Status stack_bounds(const Operation& operation, const Value& base, Bytes bytes) const;
   Status stack_readable(const State& state, const Operation& operation, std::int64_t begin,
                         std::int64_t size) const;
-  Result<Value> read_stack(const State& state, const Operation& operation,
-                           std::int64_t begin) const;
+  Result<Value> read_stack(State& state, const Operation& operation, std::int64_t begin) const;
   void write_stack(State& state, std::int64_t begin, std::int64_t size) const;
   // The bytes keep whether they were written, but no longer what they hold.
   void clobber_stack(State& state, std::int64_t begin, std::int64_t size) const;

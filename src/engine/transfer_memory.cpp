@@ -111,13 +111,20 @@ Status Transfer::stack_readable(const State& state, const Operation& operation, 
   return {};
 }
 
-Result<Value> Transfer::read_stack(const State& state, const Operation& operation,
+Result<Value> Transfer::read_stack(State& state, const Operation& operation,
                                    std::int64_t begin) const {
   const std::uint32_t size = access_size(operation);
   WEIR_CHECK(stack_readable(state, operation, begin, size));
   const Slot& slot = state.slot(slot_of(begin));
   const bool within_one = slot_of(begin) == slot_of(begin + size - 1);
-  if (slot.kind == Slot::Kind::spill && size == slot_size && within_one) return slot.value;
+  if (slot.kind == Slot::Kind::spill && size == slot_size && within_one) {
+    // What a comparison finds out about the register holds for the slot.
+    Value& value = state.writable_slot(slot_of(begin)).value;
+    if (value.is_scalar() && value.id == 0 && !value.number.is_constant()) {
+      value.id = state.new_id();
+    }
+    return value;
+  }
   for (std::int64_t at = begin; at < begin + size; ++at) {
     const Slot& touched = state.slot(slot_of(at));
     if (touched.kind == Slot::Kind::spill && touched.value.is_pointer()) {

@@ -73,6 +73,22 @@ const Case flow[] = {
     out:
       exit
     )"},
+    {"bounded loop whose counter is spilled",
+     R"(
+      r2 = map[one][0]+0
+      r3 = *(u64 *)(r2 + 0)
+      *(u64 *)(r10 - 8) = r3
+    loop:
+      r0 = *(u64 *)(r10 - 8)
+      if r0 >= 190 goto out
+      r0 = *(u64 *)(r10 - 8)
+      r0 += 1
+      *(u64 *)(r10 - 8) = r0
+      r4 = *(u64 *)(r2 + 8)
+      if r4 != 7 goto loop
+    out:
+      exit
+    )"},
     {"a loop that runs too long", "r0 = 0\nloop:\n r0 += 1\n if r0 < 900000 goto loop\n exit\n",
      "expected at most 1000000"},
     {"local call", ".insn 0x8510000000000000\n exit\n", "calls within the program"},
