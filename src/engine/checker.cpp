@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <deque>
 #include <unordered_map>
+#include <utility>
 
 #include "engine/engine.h"
 #include "engine/liveness.h"
@@ -50,6 +51,8 @@ class Exploration {
     std::uint32_t unfinished = 1;  // paths and checkpoints right behind it that are not done
     std::uint32_t misses = 0;
     std::uint32_t hits = 0;
+    std::vector<Step> steps;  // from `origin` to here
+    Parts needed;             // the numbers that paths from here on rested on
   };
 
   // An operation where paths meet, and the checkpoints there.
@@ -67,6 +70,7 @@ class Exploration {
     State state;
     std::uint32_t at = 0;
     std::uint32_t origin = none;
+    std::vector<Step> steps;  // since `origin`
   };
 
   void find_meeting_points() {
@@ -100,6 +104,7 @@ class Exploration {
     switch (form(operation)) {
       case isa::Form::exit:
         WEIR_CHECK(transfer_.exit(path_.state, operation));
+        trace_back(transfer_.needed());
         return true;
       case isa::Form::jump:
       case isa::Form::jump_long:
@@ -108,15 +113,22 @@ class Exploration {
       case isa::Form::jump_imm:
       case isa::Form::jump_reg:
         return fork(operation);
-      default:
+      default: {
+        const Step step = step_of(path_.state, operation, path_.at);
         WEIR_CHECK(transfer_.step(path_.state, operation));
+        trace_back(transfer_.needed());
+        path_.steps.push_back(step);
         ++path_.at;
         return false;
+      }
     }
   }
 
   Result<bool> fork(const Operation& operation) {
+    const Step step = step_of(path_.state, operation, path_.at);
     WEIR_TRY(branches, transfer_.branch(path_.state, operation));
+    trace_back(transfer_.needed());
+    path_.steps.push_back(step);
     if (!branches.taken && !branches.not_taken) return true;
     if (!branches.not_taken) {
       path_.state = std::move(*branches.taken);
@@ -125,7 +137,7 @@ class Exploration {
     }
     if (branches.taken) {
       if (path_.origin != none) ++checkpoints_[path_.origin].unfinished;
-      pending_.push_back({std::move(*branches.taken), operation.target, path_.origin});
+      pending_.push_back({std::move(*branches.taken), operation.target, path_.origin, path_.steps});
     }
     path_.state = std::move(*branches.not_taken);
     ++path_.at;
@@ -147,8 +159,11 @@ class Exploration {
     if (point.current.size() > long_loop && ++point.arrivals % long_loop_step != 0) return false;
     const auto index = static_cast<std::uint32_t>(checkpoints_.size());
     point.current.emplace(mark, index);
-    checkpoints_.push_back(
-        {.state = path_.state, .at = path_.at, .fingerprint = mark, .origin = path_.origin});
+    checkpoints_.push_back({.state = path_.state,
+                            .at = path_.at,
+                            .fingerprint = mark,
+                            .origin = path_.origin,
+                            .steps = std::exchange(path_.steps, {})});
     path_.origin = index;
     ++statistics_.states;
     return false;
@@ -157,8 +172,9 @@ class Exploration {
   bool is_explored(Point& point) {
     for (std::size_t i = point.explored.size(); i-- > 0;) {
       Checkpoint& earlier = checkpoints_[point.explored[i]];
-      if (covers(earlier.state, path_.state)) {
+      if (covers(earlier.state, path_.state, earlier.needed)) {
         ++earlier.hits;
+        trace_back(earlier.needed);
         return true;
       }
       // One that never helps costs time at each arrival.
@@ -168,6 +184,27 @@ class Exploration {
       }
     }
     return false;
+  }
+
+  // Marks what these numbers, at the end of the path, were computed from, in every checkpoint that
+  // the path passed.
+  void trace_back(Parts needed) {
+    const std::vector<Step>* steps = &path_.steps;
+    std::uint32_t checkpoint = path_.origin;
+    for (;;) {
+      for (std::size_t i = steps->size(); i-- > 0 && needed != Parts{};) {
+        const Step& step = (*steps)[i];
+        needed = needed_before(code_.operations[step.operation], step, needed);
+      }
+      if (checkpoint == none) return;
+      Checkpoint& passed = checkpoints_[checkpoint];
+      // What was marked before was traced on before.
+      needed = without(needed, passed.needed);
+      if (needed == Parts{}) return;
+      passed.needed = passed.needed | needed;
+      steps = &passed.steps;
+      checkpoint = passed.origin;
+    }
   }
 
   // A path, or all paths behind a checkpoint, came to an end.
@@ -186,7 +223,7 @@ class Exploration {
 
   Code& code_;
   Transfer transfer_;
-  std::vector<Live> live_;
+  std::vector<Parts> live_;
   std::vector<Point> points_;  // by operation
   std::deque<Checkpoint> checkpoints_;
   std::vector<Path> pending_;

@@ -11,7 +11,7 @@ namespace weir::engine {
 namespace {
 
 constexpr std::uint64_t all_slots = ~std::uint64_t{0};
-static_assert(slot_count == 64, "a slot is a bit of Live::slots");
+static_assert(slot_count == 64, "a slot is a bit of Parts::slots");
 
 // What a register holds, as far as the stack is concerned.
 struct Place {
@@ -95,13 +95,13 @@ class Liveness {
   explicit Liveness(const Code& code)
       : code_(code), places_(code.operations.size()), live_(code.operations.size()) {}
 
-  std::vector<Live> run() {
+  std::vector<Parts> run() {
     find_places();
     bool changed = true;
     while (changed) {
       changed = false;
       for (std::size_t at = code_.operations.size(); at-- > 0;) {
-        const Live before = transfer(at, after(at));
+        const Parts before = transfer(at, after(at));
         if (before == live_[at]) continue;
         live_[at] = before;
         changed = true;
@@ -142,9 +142,9 @@ class Liveness {
     if (changed) pending.push_back(at);
   }
 
-  [[nodiscard]] Live after(std::size_t at) const {
+  [[nodiscard]] Parts after(std::size_t at) const {
     const Operation& operation = code_.operations[at];
-    Live live;
+    Parts live;
     if (falls_through(operation)) live = live_[at + 1];
     if (isa::is_jump(operation.opcode)) {
       live.registers |= live_[operation.target].registers;
@@ -171,18 +171,18 @@ class Liveness {
     return aligned ? slots_at(place, off, size) : 0;
   }
 
-  void read_register(Live& live, std::uint8_t reg) const {
+  void read_register(Parts& live, std::uint8_t reg) const {
     live.registers = static_cast<std::uint16_t>(live.registers | 1U << reg);
   }
-  void write_register(Live& live, std::uint8_t reg) const {
+  void write_register(Parts& live, std::uint8_t reg) const {
     live.registers = static_cast<std::uint16_t>(live.registers & ~(1U << reg));
   }
   // With a stack address somewhere in memory, any load through a register may read the stack.
-  void read_memory(Live& live, const Place& place, std::int64_t off, std::int64_t size) const {
+  void read_memory(Parts& live, const Place& place, std::int64_t off, std::int64_t size) const {
     live.slots |= address_stored_ ? all_slots : slots_at(place, off, size);
   }
 
-  void transfer_call(Live& live, const Operation& operation, const Places& places) const {
+  void transfer_call(Parts& live, const Operation& operation, const Places& places) const {
     for (std::uint8_t reg = 0; reg <= 5; ++reg) write_register(live, reg);
     if (operation.function == nullptr) return;
     const auto& arguments = operation.function->arguments;
@@ -206,7 +206,7 @@ class Liveness {
     }
   }
 
-  Live transfer(std::size_t at, Live live) const {
+  Parts transfer(std::size_t at, Parts live) const {
     const Operation& operation = code_.operations[at];
     const Places& places = places_[at];
     const std::int64_t size = access_size(operation);
@@ -288,13 +288,13 @@ class Liveness {
 
   const Code& code_;
   std::vector<Places> places_;
-  std::vector<Live> live_;
+  std::vector<Parts> live_;
   bool address_stored_ = false;
 };
 
 }  // namespace
 
-std::vector<Live> compute_liveness(const Code& code) {
+std::vector<Parts> compute_liveness(const Code& code) {
   return Liveness(code).run();
 }
 

@@ -12,6 +12,6 @@
 namespace weir::engine {
 
 // Indexed by operation; what is live before it. Errs on the side of more.
-[[nodiscard]] std::vector<Live> compute_liveness(const Code& code);
+[[nodiscard]] std::vector<Parts> compute_liveness(const Code& code);
 
 }  // namespace weir::engine

@@ -37,15 +37,16 @@ bool covers_pointer(const Value& old, const Value& next, Renaming& renaming) {
          (old.type != Type::packet || (old.id == 0) == (next.id == 0));
 }
 
-bool covers_value(const Value& old, const Value& next, Renaming& renaming) {
+bool covers_value(const Value& old, const Value& next, bool needed, Renaming& renaming) {
   if (old.type == Type::uninitialised) return true;
   if (old.type != next.type) return false;
   if (!old.is_scalar()) return covers_pointer(old, next, renaming);
+  if (!needed) return true;
   if (!old.number.covers(next.number)) return false;
   return renaming.allows(old.id, next.id);
 }
 
-bool covers_slot(const Slot& old, const Slot& next, Renaming& renaming) {
+bool covers_slot(const Slot& old, const Slot& next, bool needed, Renaming& renaming) {
   switch (old.kind) {
     case Slot::Kind::bytes: {
       if (old.written == 0) return true;
@@ -53,7 +54,11 @@ bool covers_slot(const Slot& old, const Slot& next, Renaming& renaming) {
       return next.kind == Slot::Kind::bytes && (old.written & ~next.written) == 0;
     }
     case Slot::Kind::spill:
-      return next.kind == Slot::Kind::spill && covers_value(old.value, next.value, renaming);
+      if (next.kind == Slot::Kind::bytes && next.written == 0xff) {
+        return old.value.is_scalar() && !needed;
+      }
+      return next.kind == Slot::Kind::spill &&
+             covers_value(old.value, next.value, needed, renaming);
     case Slot::Kind::dynptr:
       return next.kind == Slot::Kind::dynptr && old.second_half == next.second_half;
   }
@@ -86,7 +91,7 @@ Slot& State::writable_slot(std::size_t index) {
   return stack[index];
 }
 
-void forget_dead(State& state, const Live& live) {
+void forget_dead(State& state, const Parts& live) {
   for (std::size_t i = 0; i < state.registers.size(); ++i) {
     if ((live.registers >> i & 1) == 0) state.registers[i] = {};
   }
@@ -109,19 +114,22 @@ void forget_dead(State& state, const Live& live) {
   });
 }
 
-bool covers(const State& old, const State& next) {
+bool covers(const State& old, const State& next, const Parts& needed) {
   Renaming renaming;
   for (std::size_t i = 0; i < old.registers.size(); ++i) {
-    if (!covers_value(old.registers[i], next.registers[i], renaming)) return false;
+    const bool exact = (needed.registers >> i & 1) != 0;
+    if (!covers_value(old.registers[i], next.registers[i], exact, renaming)) return false;
   }
   for (std::size_t i = 0; i < old.stack.size(); ++i) {
-    if (!covers_slot(old.slot(i), next.slot(i), renaming)) return false;
+    const bool exact = (needed.slots >> i & 1) != 0;
+    if (!covers_slot(old.slot(i), next.slot(i), exact, renaming)) return false;
   }
   return true;
 }
 
 bool same(const State& old, const State& next) {
-  return covers(old, next) && covers(next, old);
+  constexpr Parts everything = {.registers = 0xffff, .slots = ~std::uint64_t{0}};
+  return covers(old, next, everything) && covers(next, old, everything);
 }
 
 std::uint64_t fingerprint(const State& state) {

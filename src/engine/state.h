@@ -89,17 +89,19 @@ struct State {
   }
 };
 
-// Which registers (bit n) and stack slots (bit n) may still be read.
-struct Live {
+// A set of registers and stack slots, a bit each: those that may still be read, or whose numbers
+// were needed.
+struct Parts {
   std::uint16_t registers = 0;
   std::uint64_t slots = 0;
-  friend bool operator==(const Live&, const Live&) = default;
+  friend bool operator==(const Parts&, const Parts&) = default;
 };
 
 // Forgets what is not live, and ids of numbers that only one value has: they relate it to nothing.
-void forget_dead(State& state, const Live& live);
-// Whether everything that can happen after `next` can happen after `old`. Both without dead parts.
-[[nodiscard]] bool covers(const State& old, const State& next);
+void forget_dead(State& state, const Parts& live);
+// Whether everything that can happen after `next` can happen after `old`, of whose numbers only
+// those in `needed` matter. Both without dead parts.
+[[nodiscard]] bool covers(const State& old, const State& next, const Parts& needed);
 // Whether both are the same, but for the names of ids.
 [[nodiscard]] bool same(const State& old, const State& next);
 // Equal for states that are the same.

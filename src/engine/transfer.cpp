@@ -14,6 +14,7 @@ State Transfer::start() const {
 }
 
 Status Transfer::step(State& state, Operation& operation) {
+  needed_ = {};
   switch (form(operation)) {
     case isa::Form::alu_imm:
     case isa::Form::alu_reg:
@@ -58,12 +59,15 @@ Status Transfer::step(State& state, Operation& operation) {
 }
 
 // Verdicts: include/linux/netfilter.h, NF_DROP and NF_ACCEPT; XDP takes any number.
-Status Transfer::exit(const State& state, const Operation& operation) const {
+Status Transfer::exit(const State& state, const Operation& operation) {
+  needed_ = {};
   WEIR_TRY(result, read(state, operation, 0));
   if (!result.is_scalar()) {
     return refuse(operation, "returns " + describe(result) + ", expected a number");
   }
-  if (code_.program->type == isa::ProgramType::netfilter && result.number.umax() > 1) {
+  if (code_.program->type != isa::ProgramType::netfilter) return {};
+  need(0);
+  if (result.number.umax() > 1) {
     return refuse(operation, "returns " + describe(result) + ", expected 0 or 1");
   }
   return {};
@@ -74,6 +78,11 @@ Result<Value> Transfer::read(const State& state, const Operation& operation,
   const Value& value = state.registers[reg];
   if (value.type != Type::uninitialised) return value;
   return refuse(operation, "reads r" + std::to_string(reg) + ", which was not written");
+}
+
+void Transfer::need_right_side(const Operation& operation) {
+  const isa::Form kind = form(operation);
+  if (kind == isa::Form::alu_reg || kind == isa::Form::jump_reg) need(operation.src);
 }
 
 Result<Value> Transfer::right_side(const State& state, const Operation& operation) const {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "engine/code.h"
+#include "engine/precision.h"
 #include "engine/state.h"
 
 namespace weir::engine {
@@ -26,8 +27,11 @@ class Transfer {
     std::optional<State> taken;
     std::optional<State> not_taken;
   };
-  [[nodiscard]] Result<Branches> branch(const State& state, const Operation& operation) const;
-  [[nodiscard]] Status exit(const State& state, const Operation& operation) const;
+  [[nodiscard]] Result<Branches> branch(const State& state, const Operation& operation);
+  [[nodiscard]] Status exit(const State& state, const Operation& operation);
+  // The parts whose numbers the last call of step(), branch() or exit() rested on, as they were
+  // before it.
+  [[nodiscard]] const Parts& needed() const { return needed_; }
 
  private:
   struct Bytes {
@@ -37,9 +41,9 @@ class Transfer {
   };
 
   // transfer_alu.cpp
-  Status arithmetic(State& state, const Operation& operation) const;
+  Status arithmetic(State& state, const Operation& operation);
   Status pointer_arithmetic(State& state, const Operation& operation, const Value& left,
-                            const Value& right, isa::Opcode wide) const;
+                            const Value& right, isa::Opcode wide);
   Status move(State& state, const Operation& operation) const;
   Status unary(State& state, const Operation& operation) const;
 
@@ -60,19 +64,18 @@ class Transfer {
   Status set_access(Operation& operation, Access access) const;
 
   // transfer_call.cpp
-  Status call(State& state, const Operation& operation) const;
-  Status argument(State& state, const Operation& operation, std::size_t index) const;
+  Status call(State& state, const Operation& operation);
+  Status argument(State& state, const Operation& operation, std::size_t index);
   Status dynptr_argument(State& state, const Operation& operation, std::uint8_t reg,
                          bool fresh) const;
-  Status memory_argument(State& state, const Operation& operation, std::uint8_t reg,
-                         Argument kind) const;
+  Status memory_argument(State& state, const Operation& operation, std::uint8_t reg, Argument kind);
   Status returned(State& state, const Operation& operation) const;
 
   // transfer_branch.cpp
   std::optional<Branches> packet_branch(const State& state, const Operation& operation,
                                         const Value& left, const Value& right) const;
   std::optional<Branches> null_branch(const State& state, const Operation& operation,
-                                      const Value& left, const Value& right) const;
+                                      const Value& left, const Value& right);
 
   // transfer.cpp
   Result<Value> read(const State& state, const Operation& operation, std::uint8_t reg) const;
@@ -89,7 +92,11 @@ class Transfer {
     return code_.object->maps[value.object];
   }
 
+  void need(std::uint8_t reg) { needed_ = needed_ | part_of_register(reg); }
+  void need_right_side(const Operation& operation);
+
   Code& code_;
+  Parts needed_;
 };
 
 }  // namespace weir::engine

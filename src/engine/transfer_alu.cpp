@@ -70,7 +70,7 @@ Scalar compute(isa::Opcode wide, unsigned bits, const Scalar& a, const Scalar& r
 
 }  // namespace
 
-Status Transfer::arithmetic(State& state, const Operation& operation) const {
+Status Transfer::arithmetic(State& state, const Operation& operation) {
   const isa::Opcode wide = wide_reg(operation);
   if (wide == isa::Opcode::mov64_reg) return move(state, operation);
   WEIR_TRY(left, read(state, operation, operation.dst));
@@ -89,7 +89,7 @@ Status Transfer::arithmetic(State& state, const Operation& operation) const {
 }
 
 Status Transfer::pointer_arithmetic(State& state, const Operation& operation, const Value& left,
-                                    const Value& right, isa::Opcode wide) const {
+                                    const Value& right, isa::Opcode wide) {
   const bool adds = wide == isa::Opcode::add64_reg;
   if (info(operation).bits != 64 || (!adds && wide != isa::Opcode::sub64_reg)) {
     return refuse(operation, "computes with " + describe(left.is_pointer() ? left : right) +
@@ -108,6 +108,11 @@ Status Transfer::pointer_arithmetic(State& state, const Operation& operation, co
   }
   Value pointer = left.is_pointer() ? left : right;
   const Scalar& number = left.is_pointer() ? right.number : left.number;
+  if (left.is_pointer()) {
+    need_right_side(operation);
+  } else {
+    need(operation.dst);
+  }
   if (pointer.maybe_null) {
     return refuse(operation,
                   "computes with " + describe(pointer) + ", expected a comparison with 0 before");

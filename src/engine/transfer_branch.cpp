@@ -146,14 +146,14 @@ std::optional<Transfer::Branches> Transfer::packet_branch(const State& state,
 
 std::optional<Transfer::Branches> Transfer::null_branch(const State& state,
                                                         const Operation& operation,
-                                                        const Value& left,
-                                                        const Value& right) const {
+                                                        const Value& left, const Value& right) {
   const Comparison comparison = comparison_of(operation);
   const bool with_zero = right.is_scalar() && right.number == Scalar::constant(0);
   if (!left.is_pointer() || !with_zero || info(operation).bits != 64 ||
       (comparison != Comparison::eq && comparison != Comparison::ne)) {
     return std::nullopt;
   }
+  need_right_side(operation);
   std::optional<State> null;
   std::optional<State> other = state;
   if (left.maybe_null) {
@@ -167,16 +167,22 @@ std::optional<Transfer::Branches> Transfer::null_branch(const State& state,
   return Branches{std::move(other), std::move(null)};
 }
 
-Result<Transfer::Branches> Transfer::branch(const State& state, const Operation& operation) const {
+Result<Transfer::Branches> Transfer::branch(const State& state, const Operation& operation) {
+  needed_ = {};
   WEIR_TRY(left, read(state, operation, operation.dst));
   WEIR_TRY(right, right_side(state, operation));
   if (auto branches = packet_branch(state, operation, left, right)) return std::move(*branches);
   if (auto branches = null_branch(state, operation, left, right)) return std::move(*branches);
   if (left.is_pointer() || right.is_pointer()) return Branches{.taken = state, .not_taken = state};
   const Comparison comparison = comparison_of(operation);
-  return Branches{
+  Branches branches{
       .taken = where(state, operation, comparison, left.number, right.number),
       .not_taken = where(state, operation, opposite(comparison), left.number, right.number)};
+  if (!branches.taken || !branches.not_taken) {
+    need(operation.dst);
+    need_right_side(operation);
+  }
+  return branches;
 }
 
 }  // namespace weir::engine

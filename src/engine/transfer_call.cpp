@@ -21,14 +21,14 @@ std::size_t first_slot(std::int64_t offset) {
 
 }  // namespace
 
-Status Transfer::call(State& state, const Operation& operation) const {
+Status Transfer::call(State& state, const Operation& operation) {
   for (std::size_t index = 0; index < last_argument; ++index) {
     WEIR_CHECK(argument(state, operation, index));
   }
   return returned(state, operation);
 }
 
-Status Transfer::argument(State& state, const Operation& operation, std::size_t index) const {
+Status Transfer::argument(State& state, const Operation& operation, std::size_t index) {
   const Argument kind = operation.function->arguments[index];
   if (kind == Argument::none) return {};
   const auto reg = static_cast<std::uint8_t>(index + 1);
@@ -46,6 +46,7 @@ Status Transfer::argument(State& state, const Operation& operation, std::size_t 
       if (!value.is_scalar()) return expected("a number");
       return {};
     case Argument::zero:
+      need(reg);
       if (!known || value.number.umin() != 0) return expected("0");
       return {};
     case Argument::map:
@@ -53,6 +54,7 @@ Status Transfer::argument(State& state, const Operation& operation, std::size_t 
       return {};
     case Argument::output_size:
     case Argument::buffer_size:
+      need(reg);
       if (!known || value.number.umin() > largest_size) return expected("a known size");
       return {};
     case Argument::skb:
@@ -94,7 +96,7 @@ Status Transfer::dynptr_argument(State& state, const Operation& operation, std::
 }
 
 Status Transfer::memory_argument(State& state, const Operation& operation, std::uint8_t reg,
-                                 Argument kind) const {
+                                 Argument kind) {
   const Value value = state.registers[reg];
   const bool writes = kind == Argument::output || kind == Argument::buffer_or_null;
   std::int64_t size = 0;
@@ -106,6 +108,8 @@ Status Transfer::memory_argument(State& state, const Operation& operation, std::
                                    ", expected a known size");
     }
     size = static_cast<std::int64_t>(bytes.number.umin());
+    need(reg);
+    need(size_reg);
     const bool null = value.is_scalar() && value.number == Scalar::constant(0);
     if (null && (kind == Argument::buffer_or_null || size == 0)) return {};
   } else {

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "engine/precision.h"
+
+namespace weir::engine {
+namespace {
+
+Parts part_of_slot(std::uint8_t slot) {
+  return {.slots = std::uint64_t{1} << slot};
+}
+
+// All parts that hold the same number as the register.
+Parts holders(const State& state, std::uint8_t reg) {
+  Parts parts = part_of_register(reg);
+  const Value& value = state.registers[reg];
+  if (!value.is_scalar() || value.id == 0) return parts;
+  const auto holds = [&](const Value& other) { return other.is_scalar() && other.id == value.id; };
+  for (std::uint8_t i = 0; i < register_count; ++i) {
+    if (holds(state.registers[i])) parts = parts | part_of_register(i);
+  }
+  for (std::size_t i = 0; i < state.stack.size(); ++i) {
+    const Slot& slot = state.stack[i];
+    if (slot.kind == Slot::Kind::spill && holds(slot.value)) {
+      parts = parts | part_of_slot(static_cast<std::uint8_t>(i));
+    }
+  }
+  return parts;
+}
+
+bool empty(const Parts& parts) {
+  return parts == Parts{};
+}
+
+// dst = a function of src; nothing for a source that is no register.
+Parts moved(const Parts& needed, const Parts& target, const Parts& source) {
+  return empty(needed & target) ? needed : without(needed, target) | source;
+}
+
+}  // namespace
+
+Parts operator|(const Parts& a, const Parts& b) {
+  return {.registers = static_cast<std::uint16_t>(a.registers | b.registers),
+          .slots = a.slots | b.slots};
+}
+
+Parts operator&(const Parts& a, const Parts& b) {
+  return {.registers = static_cast<std::uint16_t>(a.registers & b.registers),
+          .slots = a.slots & b.slots};
+}
+
+Parts without(const Parts& a, const Parts& b) {
+  return {.registers = static_cast<std::uint16_t>(a.registers & ~b.registers),
+          .slots = a.slots & ~b.slots};
+}
+
+Parts part_of_register(std::uint8_t reg) {
+  return {.registers = static_cast<std::uint16_t>(1U << reg)};
+}
+
+Step step_of(const State& state, const Operation& operation, std::uint32_t index) {
+  Step step{.operation = index};
+  const isa::Form kind = form(operation);
+  if (isa::is_conditional(operation.opcode)) {
+    step.left = holders(state, operation.dst);
+    if (kind == isa::Form::jump_reg) step.right = holders(state, operation.src);
+    return step;
+  }
+  const bool loads = kind == isa::Form::load;
+  const bool stores = kind == isa::Form::store_reg || kind == isa::Form::store_imm;
+  if (!loads && !stores) return step;
+  const Value& base = state.registers[loads ? operation.src : operation.dst];
+  const std::int64_t begin = base.offset + operation.off;
+  if (base.type == Type::stack && begin < 0 && begin >= -stack_size) {
+    step.slot = static_cast<std::uint8_t>((-begin - 1) / slot_size);
+  }
+  return step;
+}
+
+Parts needed_before(const Operation& operation, const Step& step, Parts needed) {
+  const Parts dst = part_of_register(operation.dst);
+  const Parts src = part_of_register(operation.src);
+  const Parts slot = step.slot ? part_of_slot(*step.slot) : Parts{};
+  switch (form(operation)) {
+    case isa::Form::alu_imm:
+      if (operation.opcode == isa::Opcode::mov64_imm ||
+          operation.opcode == isa::Opcode::mov32_imm) {
+        return without(needed, dst);
+      }
+      return needed;
+    case isa::Form::alu_reg:
+      if (operation.opcode == isa::Opcode::mov64_reg ||
+          operation.opcode == isa::Opcode::mov32_reg) {
+        return moved(needed, dst, src);
+      }
+      return empty(needed & dst) ? needed : needed | src;
+    case isa::Form::mov_sx:
+      return moved(needed, dst, src);
+    case isa::Form::load:
+      return moved(needed, dst, slot);
+    case isa::Form::store_reg:
+      return moved(needed, slot, src);
+    case isa::Form::store_imm:
+      return without(needed, slot);
+    case isa::Form::load_imm64:
+    case isa::Form::load_map:
+    case isa::Form::load_map_value:
+      return without(needed, dst);
+    case isa::Form::atomic_fetch:
+      return without(needed, src);
+    case isa::Form::atomic_cmpxchg:
+      return without(needed, part_of_register(0));
+    case isa::Form::call_helper:
+    case isa::Form::call_local:
+    case isa::Form::call_kfunc:
+      return without(needed, {.registers = 0x3f});
+    case isa::Form::jump_imm:
+    case isa::Form::jump_reg:
+      // What the comparison told about one side it told with the help of the other.
+      return empty(needed & (step.left | step.right)) ? needed : needed | step.left | step.right;
+    case isa::Form::neg:
+    case isa::Form::swap:
+    case isa::Form::atomic:
+    case isa::Form::jump:
+    case isa::Form::jump_long:
+    case isa::Form::exit:
+      return needed;
+  }
+  throw InvariantError("checker: a form of instruction that cannot be traced back");
+}
+
+}  // namespace weir::engine
