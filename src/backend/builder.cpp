@@ -49,6 +49,11 @@ void Builder::assign(Reg dst, Op op, Reg a, std::uint64_t imm) {
   append({.op = op, .dst = dst, .a = a, .imm = imm});
 }
 
+void Builder::assign_opaque(Reg dst, Reg zero, std::uint64_t imm) {
+  append({.op = Op::swap64, .dst = dst, .a = zero});
+  if (imm != 0) assign(dst, Op::add, dst, imm);
+}
+
 void Builder::accumulate(Reg dst, Op op, Reg b) {
   append({.op = op, .dst = dst, .a = dst, .b = b});
 }

@@ -38,6 +38,9 @@ class Builder {
   flow::Reg map_value(isa::MapIndex map);
   flow::Reg lookup(isa::MapIndex map, std::uint8_t key_size, std::vector<flow::Reg> chunks);
   void accumulate(flow::Reg dst, flow::Op op, flow::Reg b);  // dst = dst op b
+  // dst = zero + imm, where `zero` is an opaque zero. The byte swap of zero is zero, and what the
+  // verifier learns about dst later it does not carry over to `zero`, as it would from a copy.
+  void assign_opaque(flow::Reg dst, flow::Reg zero, std::uint64_t imm = 0);
   void append(flow::Instruction instruction);
 
   // Ends of the current block; the cursor then stands nowhere until at() is called.

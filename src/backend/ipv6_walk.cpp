@@ -58,59 +58,86 @@ Ipv6Walk walk_ipv6(Builder& out, const Profile& profile, Reg network, Reg opaque
   out.assign_constant(walk.fragment_offset, 0);
   const Reg first = out.window(network, 6, 1, unknown);
   out.assign_load(protocol, first, 0, 1);
-  out.assign(offset, Op::add, opaque, 40);
+  out.assign_opaque(offset, opaque, 40);
   if (network.valid()) {
     out.accumulate(offset, Op::add, network);
   }
-  out.assign_copy(count, opaque);
+  out.assign_opaque(count, opaque);
   out.jump(loop);
 
+  // Every header here has at least 8 bytes, and one window for all of them keeps the loop small.
+  // Where the packet ends within a header, the last steps are made outside of the loop.
+  const BlockId tail = out.block();
+  const BlockId too_many = out.block();
   out.at(loop);
   expect_extension(out, protocol, found);
   out.leave_if(Condition::eq, protocol, none, found);
-  const BlockId too_many = out.block();
   out.leave_if(Condition::ge, count, max_headers, too_many);
   out.assign(count, Op::add, count, 1);
-  const Reg header = out.window(offset, 0, 2, unknown);
-  const Reg next = out.load(header, 0, 1);
-  const Reg length = out.load(header, 1, 1);
+  const Reg header = out.window(offset, 0, 8, tail);
+  const Reg next = function.new_register();
+  const Reg length = function.new_register();
   const Reg size = function.new_register();
+  out.assign_load(next, header, 0, 1);
+  out.assign_load(length, header, 1, 1);
+  const Reg place = out.load(header, 2, 2);
   const BlockId advance = out.block();
-  const BlockId is_routing = out.block();
   const BlockId is_fragment = out.block();
   out.leave_if(Condition::eq, protocol, authentication, found);
-  out.leave_if(Condition::eq, protocol, fragment, is_fragment);
   out.assign(size, Op::add, length, 1);
   out.assign(size, Op::shl, size, 3);
-  out.leave_if(Condition::eq, protocol, routing, is_routing);
-  out.jump(advance);
+  out.branch(Condition::eq, protocol, fragment, is_fragment, advance);
 
-  out.at(is_routing);
-  (void)out.window(offset, 0, 4, unknown);
-  out.jump(advance);
+  out.at(advance);
+  out.assign_copy(protocol, next);
+  out.accumulate(offset, Op::add, size);
+  out.accumulate(offset, Op::add, opaque);  // forget what the verifier has learnt
+  out.jump(loop);
 
+  const BlockId later = out.block();
   out.at(is_fragment);
-  const Reg place = out.window(offset, 2, 2, unknown);
-  const Reg raw = out.unary(Op::swap16, out.load(place, 0, 2));
-  out.assign(walk.fragment_offset, Op::and_, raw, 0xfff8);
+  out.assign(walk.fragment_offset, Op::and_, out.unary(Op::swap16, place), 0xfff8);
   out.assign_constant(size, 8);
-  out.leave_if(Condition::eq, walk.fragment_offset, 0, advance);
-  // A later fragment: the walk ends here.
+  out.branch(Condition::eq, walk.fragment_offset, 0, advance, later);
+
+  // A later fragment: the walk ends here, and with an extension header there is no protocol.
   const BlockId known = out.block();
+  out.at(later);
   out.assign_copy(protocol, next);
   expect_extension(out, protocol, known);
-  out.leave_if(Condition::eq, protocol, none, known);
-  out.jump(unknown);
+  out.branch(Condition::eq, protocol, none, known, unknown);
   out.at(known);
   if (profile.nf_tables_quirks) {
     out.assign_constant(offset, 0);
   }
   out.jump(done);
 
-  out.at(advance);
+  // Fewer than 8 bytes are left: another extension header behind this one cannot be read.
+  const BlockId past = out.block();
+  const BlockId tail_routing = out.block();
+  const BlockId tail_fragment = out.block();
+  out.at(tail);
+  const Reg rest = out.window(offset, 0, 2, unknown);
+  out.assign_load(next, rest, 0, 1);
+  out.assign_load(length, rest, 1, 1);
+  out.leave_if(Condition::eq, protocol, authentication, found);
+  out.assign(size, Op::add, length, 1);
+  out.assign(size, Op::shl, size, 3);
+  out.leave_if(Condition::eq, protocol, fragment, tail_fragment);
+  out.branch(Condition::eq, protocol, routing, tail_routing, past);
+  out.at(tail_routing);
+  (void)out.window(offset, 0, 4, unknown);
+  out.jump(past);
+  out.at(tail_fragment);
+  const Reg tail_place = out.load(out.window(offset, 2, 2, unknown), 0, 2);
+  out.assign(walk.fragment_offset, Op::and_, out.unary(Op::swap16, tail_place), 0xfff8);
+  out.assign_constant(size, 8);
+  out.branch(Condition::eq, walk.fragment_offset, 0, past, later);
+  out.at(past);
   out.assign_copy(protocol, next);
   out.accumulate(offset, Op::add, size);
-  out.jump(loop);
+  expect_extension(out, protocol, found);
+  out.branch(Condition::eq, protocol, none, found, unknown);
 
   out.at(too_many);
   out.ret(false);
@@ -125,7 +152,11 @@ Ipv6Walk walk_ipv6(Builder& out, const Profile& profile, Reg network, Reg opaque
   out.leave_if(Condition::gt, offset, 0xffff, unknown);  // thoff > U16_MAX
   out.jump(done);
 
+  // What the verifier has learnt on one of the many ways here would make it walk all rules again
+  // for each of them.
   out.at(done);
+  for (const Reg reg : {protocol, offset, walk.fragment_offset})
+    out.accumulate(reg, Op::add, opaque);
   return walk;
 }
 

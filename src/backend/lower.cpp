@@ -152,7 +152,7 @@ void Lowering::from_ethernet() {
   Headers headers;
   headers.network = function.new_register();
   out_.assign_load(type, out_.window({}, 12, 2, other), 0, 2);
-  out_.assign(headers.network, Op::add, opaque_, ethernet_header);
+  out_.assign_opaque(headers.network, opaque_, ethernet_header);
   for (unsigned tag = 0; tag < max_vlan_tags; ++tag) {
     const BlockId tagged = out_.block();
     out_.leave_if(Condition::eq, type, wire16(0x8100), tagged);
@@ -160,7 +160,7 @@ void Lowering::from_ethernet() {
     out_.at(tagged);
     const std::uint64_t end = ethernet_header + (tag + 1) * vlan_tag;
     out_.assign_load(type, out_.window({}, end - 2, 2, other), 0, 2);
-    out_.assign(headers.network, Op::add, opaque_, end);
+    out_.assign_opaque(headers.network, opaque_, end);
   }
   out_.jump(known);
 
@@ -202,7 +202,7 @@ Headers Lowering::parse_ipv4(const imr::Unit& unit, Headers headers) {
   // The transport header reaches to the end of the frame; later fragments have none.
   headers.available = out_.function().new_register();
   const BlockId join = out_.block();
-  out_.assign_constant(headers.available, 0);
+  out_.assign_opaque(headers.available, opaque_);
   out_.leave_if(Condition::ne, out_.binary(Op::and_, fragment, 0x1fff), 0, join);
   out_.append(
       {.op = Op::sub, .dst = headers.available, .a = headers.length, .b = headers.transport});
@@ -231,7 +231,7 @@ Headers Lowering::parse_ipv6(const imr::Unit& unit, Headers headers) {
   headers.available = out_.function().new_register();
   const BlockId join = out_.block();
   const BlockId some = out_.block();
-  out_.assign_constant(headers.available, 0);
+  out_.assign_opaque(headers.available, opaque_);
   out_.leave_if(Condition::ne, walk.fragment_offset, 0, join);
   out_.branch(Condition::ge, headers.length, walk.transport, some, join);
   out_.at(some);

@@ -336,7 +336,7 @@ void RootLowering::call(imr::ChainId chain, BlockId back) {
     return;
   }
   SharedChain& shared = found->second;
-  out_.assign(shared.came_from, Op::add, opaque_, shared.sites.size());
+  out_.assign_opaque(shared.came_from, opaque_, shared.sites.size());
   shared.sites.push_back(back);
   out_.jump(shared.entry);
 }

@@ -181,7 +181,7 @@ void Search::sorted_array() {
   const Reg key = big_endian_chunks(out_, key_).front();
   const Reg base = out_.map_value(map);
   const Reg row = out_.function().new_register();
-  out_.assign_copy(row, opaque_);
+  out_.assign_opaque(row, opaque_);
   const auto address = [&](Reg index) {
     const Reg masked = out_.binary(Op::and_, index, rows - 1);
     return out_.binary(Op::add, base, out_.binary(Op::shl, masked, 5));

@@ -17,10 +17,6 @@ namespace {
 // Shared words live on the 512-byte stack of the program when registers run out.
 constexpr std::size_t max_shared_words = 24;
 
-bool in_packet(Leaf::Kind kind) {
-  return kind == Leaf::Kind::link || kind == Leaf::Kind::network || kind == Leaf::Kind::transport;
-}
-
 }  // namespace
 
 Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
@@ -63,9 +59,11 @@ void Values::gather(const Demand& needed) {
       case Leaf::Kind::meta:
       case Leaf::Kind::ct:
         if (shared(leaf) && !gathered_.contains(leaf)) {
-          gathered_[leaf] = leaf.kind == Leaf::Kind::ct
-                                ? make_ct_state()
-                                : make_meta(static_cast<imr::MetaKey>(leaf.offset), leaf.size);
+          // Made before it is entered: length() takes what is entered for made.
+          const Reg word = leaf.kind == Leaf::Kind::ct
+                               ? make_ct_state()
+                               : make_meta(static_cast<imr::MetaKey>(leaf.offset), leaf.size);
+          gathered_[leaf] = word;
         }
         break;
     }
@@ -81,22 +79,27 @@ void Values::gather_packet(Leaf::Kind kind) {
     if (kind == Leaf::Kind::network) base = headers_.network;
     if (kind == Leaf::Kind::transport) base = headers_.transport;
     const Reg word = out_.function().new_register();
-    load_or(word, base, leaf.offset, leaf.size, 0);
+    load_or_zero(word, base, leaf.offset, leaf.size);
     gathered_[leaf] = word;
   }
 }
 
-void Values::load_or(Reg dst, Reg base, std::uint64_t offset, std::uint8_t size,
-                     std::uint64_t otherwise) {
+void Values::load_or_zero(Reg dst, Reg base, std::uint64_t offset, std::uint8_t size) {
   const BlockId absent = out_.block();
   const BlockId join = out_.block();
   const Reg window = out_.window(base, offset, size, absent);
   out_.assign_load(dst, window, 0, size);
   out_.jump(join);
   out_.at(absent);
-  out_.assign_constant(dst, otherwise);
+  out_.assign_opaque(dst, opaque_);
   out_.jump(join);
   out_.at(join);
+}
+
+// The same value without what the verifier knows about it. A shared value that may be a constant on
+// one way and not on another doubles the states of all that follows.
+Reg Values::blurred(Reg reg) {
+  return out_.binary(Op::add, reg, opaque_);
 }
 
 Reg Values::length() {
@@ -122,9 +125,9 @@ void Values::parse_ipv4() {
   const Reg first = out_.function().new_register();
   const Reg fragment = out_.function().new_register();
   headers_.l4proto = out_.function().new_register();
-  load_or(first, headers_.network, 0, 1, 0);
-  load_or(fragment, headers_.network, 6, 2, 0);
-  load_or(headers_.l4proto, headers_.network, 9, 1, 0);
+  load_or_zero(first, headers_.network, 0, 1);
+  load_or_zero(fragment, headers_.network, 6, 2);
+  load_or_zero(headers_.l4proto, headers_.network, 9, 1);
   Reg transport = out_.binary(Op::shl, out_.binary(Op::and_, first, 15), 2);
   if (headers_.network.valid()) transport = out_.binary(Op::add, transport, headers_.network);
   headers_.transport = transport;
@@ -145,8 +148,8 @@ void Values::finish_transport(Reg fragment_offset) {
   headers_.available_any = function.new_register();
   const BlockId join = out_.block();
   const BlockId later = out_.block();
-  out_.assign_constant(headers_.available, 0);
-  out_.assign_constant(headers_.available_any, 0);
+  out_.assign_opaque(headers_.available, opaque_);
+  out_.assign_opaque(headers_.available_any, opaque_);
   out_.leave_if(Condition::ne, fragment_offset, 0, later);
 
   const auto bytes_behind = [&](Reg end, Reg dst) {

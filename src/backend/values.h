@@ -74,9 +74,9 @@ class Values {
   [[nodiscard]] flow::Reg make_pkttype();
   [[nodiscard]] flow::Reg make_ct_state();
   [[nodiscard]] Words shifted(const imr::Shift& shift, flow::BlockId absent);
-  // A word at base + offset; `otherwise` where the packet ends before.
-  void load_or(flow::Reg dst, flow::Reg base, std::uint64_t offset, std::uint8_t size,
-               std::uint64_t otherwise);
+  // dst = the word at base + offset, or zero where the packet ends before.
+  void load_or_zero(flow::Reg dst, flow::Reg base, std::uint64_t offset, std::uint8_t size);
+  [[nodiscard]] flow::Reg blurred(flow::Reg reg);
 
   Builder& out_;
   const imr::Unit& unit_;
