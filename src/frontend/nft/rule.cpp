@@ -298,7 +298,8 @@ class Translator {
     if (!source) return no_value();
     const std::uint32_t unit = number(expr, NFTNL_EXPR_BYTEORDER_SIZE);
     if (unit != 2 && unit != 4 && unit != 8) return "a byte order of this size is not translated";
-    const std::size_t written = number(expr, NFTNL_EXPR_BYTEORDER_LEN) / unit * unit;
+    const std::size_t units = number(expr, NFTNL_EXPR_BYTEORDER_LEN) / unit;
+    const std::size_t written = units * unit;
     if (written == 0 || written > source->size || full_size(*source) % unit != 0) {
       return "a byte swap of a part of a value is not translated";
     }
@@ -416,7 +417,11 @@ void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr
       const std::size_t before = rule.statements.size();
       reason = translator.translate(expr);
       if (reason.empty()) {
-        loads = rule.statements.size() > before ? "" : loads + debug_text(expr) + " ";
+        if (rule.statements.size() > before) {
+          loads.clear();
+        } else {
+          loads += debug_text(expr) + " ";
+        }
         continue;
       }
       native_text = loads;

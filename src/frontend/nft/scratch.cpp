@@ -26,8 +26,8 @@ constexpr std::uint32_t first_made_up_index = 1000000;
 
 // Whether nft's JSON syntax is meant: an object with the member "nftables".
 bool is_json(std::string_view script) {
-  constexpr std::string_view space = " \t\r\n";
   const auto skip_space = [&script] {
+    constexpr std::string_view space = " \t\r\n";
     script.remove_prefix(std::min(script.find_first_not_of(space), script.size()));
   };
   skip_space();

@@ -13,12 +13,6 @@ namespace {
 
 using Kind = Token::Kind;
 
-template <std::size_t size>
-bool is_one_of(const Token& token, const std::array<std::string_view, size>& words) {
-  return token.kind == Kind::word && !token.quoted &&
-         std::ranges::find(words, token.text) != words.end();
-}
-
 constexpr std::array<std::string_view, 4> definitions = {"define", "redefine", "undefine", "undef"};
 // First words of the lines of a chain block that are not rules.
 constexpr std::array<std::string_view, 6> declarations = {"type",    "policy", "comment",
@@ -45,6 +39,11 @@ class Scanner {
   }
   [[nodiscard]] bool at_word(std::string_view word) const {
     return at(Kind::word) && !tokens_[next_].quoted && tokens_[next_].text == word;
+  }
+  template <std::size_t size>
+  [[nodiscard]] bool at_one_of(const std::array<std::string_view, size>& words) const {
+    return at(Kind::word) && !tokens_[next_].quoted &&
+           std::ranges::find(words, tokens_[next_].text) != words.end();
   }
   bool take_word(std::string_view word) {
     if (!at_word(word)) return false;
@@ -105,9 +104,9 @@ class Scanner {
   void command() {
     if (at(Kind::end) || at(Kind::close)) {
       ++next_;
-    } else if (at_word("include")) {
+    } else if (at_word("include") || at_word("rename")) {
       lost_ = true;
-    } else if (is_one_of(tokens_[next_], definitions)) {
+    } else if (at_one_of(definitions)) {
       skip_statement();
     } else if (take_word("flush") || take_word("delete") || take_word("destroy") ||
                take_word("reset")) {
@@ -116,10 +115,8 @@ class Scanner {
       take_word("rule");
       if (const auto key = chain_key()) unknown_.insert(*key);
       skip_statement();
-    } else if (take_word("rename")) {
-      lost_ = true;
     } else {
-      if (is_one_of(tokens_[next_], adders)) ++next_;
+      if (at_one_of(adders)) ++next_;
       addition();
     }
   }
@@ -135,8 +132,7 @@ class Scanner {
       add_rule();
     } else {
       // Sets, elements, objects; and "add ip t c accept", whose "rule" nft lets people leave out.
-      const bool other_object = is_one_of(
-          tokens_[next_],
+      const bool other_object = at_one_of(
           std::array<std::string_view, 12>{"set", "map", "element", "flowtable", "counter", "quota",
                                            "limit", "ct", "secmark", "synproxy", "list", "meter"});
       if (!other_object && at(Kind::word)) {
@@ -152,7 +148,7 @@ class Scanner {
     const std::uint32_t statement_start = statement_first_token();
     const auto key = chain_key();
     if (!key) return;
-    if (next_ < tokens_.size() && is_one_of(tokens_[next_], places)) {
+    if (at_one_of(places)) {
       unknown_.insert(*key);
     } else {
       remember(*key, tokens_[statement_start]);
@@ -228,8 +224,7 @@ class Scanner {
         ++next_;
       } else if (at_word("include")) {
         lost_ = true;
-      } else if (is_one_of(tokens_[next_], definitions) ||
-                 is_one_of(tokens_[next_], declarations)) {
+      } else if (at_one_of(definitions) || at_one_of(declarations)) {
         skip_statement();
       } else {
         remember(key, tokens_[next_]);

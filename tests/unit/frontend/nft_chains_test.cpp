@@ -74,7 +74,6 @@ TEST(Rules, KeepHandleTextAndComment) {
 
 TEST(Rules, HaveATextInOneLine) {
   std::string elements;
-  std::string listed;
   for (int i = 0; i < 40; ++i) {
     elements += (i == 0 ? "" : ", ") + ("10.0.0." + std::to_string(100 + i));
   }

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "frontend/nft/source_lines.h"
 #include "unit/frontend/nft_support.h"
 
 namespace weir::frontend::nft::test {
@@ -106,6 +107,19 @@ TEST(Lines, AreUnknownWhereTheCountDoesNotFit) {
   EXPECT_EQ(
       lines("table ip t {\n  chain c { jump { accept; drop; }\n  accept\n  }\n}\n").substr(0, 7),
       "c: 2 3\n");
+}
+
+TEST(Lines, OfScriptsThatEndAnywhere) {
+  const std::string script =
+      "define a = { 1 }\nflush chain ip t c\nadd rule ip t c accept comment \"x\"\n"
+      "insert rule ip t c drop; delete rule ip t c handle 1\n"
+      "table ip t { chain c { type filter hook input priority 0; drop; }\n}\nadd";
+  for (std::size_t size = 0; size <= script.size(); ++size) {
+    for (const auto& [chain, places] : rule_lines(script.substr(0, size), "x.nft")) {
+      EXPECT_FALSE(chain.table.empty());
+      for (const SourceLocation& place : places) EXPECT_LE(place.line, 6U);
+    }
+  }
 }
 
 TEST(Lines, ComeWithColumns) {
