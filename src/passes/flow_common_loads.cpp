@@ -26,7 +26,10 @@ using Key = std::tuple<Op, Reg, Reg, std::uint64_t, std::uint8_t>;
 class CommonLoads {
  public:
   explicit CommonLoads(Function& function)
-      : function_(function), counts_(function), window_(function.registers, false) {
+      : function_(function),
+        counts_(function),
+        settled_(function),
+        window_(function.registers, false) {
     for (std::size_t r = 0; r < function.registers; ++r) same_as_.emplace_back(r);
     for (const Block& block : function.blocks) {
       if (block.end.dst.valid()) window_[block.end.dst.index()] = true;
@@ -66,7 +69,7 @@ class CommonLoads {
 
   // Whether the instruction is not needed any more. May turn it into a copy.
   bool replace(Instruction& i, BlockId id) {
-    if (!is_candidate(i)) return false;
+    if (!is_candidate(i, id)) return false;
     const Key key{i.op, i.a, i.b, i.imm, i.op == Op::load ? i.size : std::uint8_t{0}};
     const auto found = known_.find(key);
     if (found == known_.end()) {
@@ -86,9 +89,9 @@ class CommonLoads {
     return true;
   }
 
-  [[nodiscard]] bool is_candidate(const Instruction& i) const {
+  [[nodiscard]] bool is_candidate(const Instruction& i, BlockId id) {
     for (const Reg r : uses(i)) {
-      if (!counts_.assigned_once(r)) return false;
+      if (!settled_.settled(r, id)) return false;
     }
     switch (i.op) {
       case Op::load:
@@ -132,6 +135,7 @@ class CommonLoads {
 
   Function& function_;
   RegisterCounts counts_;
+  SettledRegisters settled_;
   std::vector<bool> window_;              // registers that are handles of windows
   std::vector<Reg> same_as_;              // by register: the one to read in its place
   std::map<Key, Known> known_;            // at the point reached

@@ -79,6 +79,35 @@ RegisterCounts::RegisterCounts(const Function& function)
   }
 }
 
+SettledRegisters::SettledRegisters(const Function& function)
+    : before_(predecessors(function)), writers_(function.registers) {
+  for (std::size_t b = 0; b < function.blocks.size(); ++b) {
+    const flow::Block& block = function.blocks[b];
+    for (const flow::Instruction& i : block.instructions) {
+      if (i.dst.valid()) writers_[i.dst.index()].push_back(BlockId(b));
+    }
+    if (block.end.dst.valid()) writers_[block.end.dst.index()].push_back(BlockId(b));
+  }
+}
+
+bool SettledRegisters::settled(Reg r, BlockId at) {
+  if (writers_[r.index()].size() <= 1) return true;
+  const auto [entry, is_new] = unsettled_.try_emplace(r);
+  std::vector<bool>& unsettled = entry->second;
+  if (is_new) {
+    unsettled.assign(before_.size(), false);
+    std::vector<BlockId> work = writers_[r.index()];
+    while (!work.empty()) {
+      const BlockId id = work.back();
+      work.pop_back();
+      if (unsettled[id.index()]) continue;
+      unsettled[id.index()] = true;
+      work.insert(work.end(), before_[id.index()].begin(), before_[id.index()].end());
+    }
+  }
+  return !unsettled[at.index()];
+}
+
 DominatorTree::DominatorTree(const Function& function) : children_(function.blocks.size()) {
   constexpr std::uint32_t none = 0xffffffff;
   const std::vector<BlockId> order = reverse_postorder(function);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "flow/flow.h"
@@ -27,6 +28,21 @@ struct RegisterCounts {
 
   std::vector<std::uint32_t> writes;
   std::vector<std::uint32_t> reads;
+};
+
+// Where registers have their last value: what is computed from them there holds from there on.
+class SettledRegisters {
+ public:
+  explicit SettledRegisters(const flow::Function& function);
+  // Whether the register is assigned once in the function, or neither this block nor any that it
+  // leads to assigns it.
+  [[nodiscard]] bool settled(flow::Reg r, flow::BlockId at);
+
+ private:
+  std::vector<std::vector<flow::BlockId>> before_;
+  std::vector<std::vector<flow::BlockId>> writers_;  // by register: blocks, once for each write
+  // By register, made when first asked for: the blocks that lead to a write or hold one.
+  std::unordered_map<flow::Reg, std::vector<bool>> unsettled_;
 };
 
 // The dominator tree: a block's parent is the last block that every path to it goes through.

@@ -62,6 +62,7 @@ class DominatedWindows {
   explicit DominatedWindows(Function& function)
       : function_(function),
         counts_(function),
+        settled_(function),
         loads_(count_loads(function)),
         before_(predecessors(function)) {}
 
@@ -85,12 +86,12 @@ class DominatedWindows {
     if (from.size() == 1) {
       const Terminator& end = function_[from[0]].end;
       if (is_window(end) && end.yes == id && counts_.assigned_once(end.dst) &&
-          has_fixed_base(end)) {
+          has_fixed_base(end, id)) {
         known_.push_back(end);
       }
     }
     Terminator& end = function_[id].end;
-    if (!is_window(end) || !has_fixed_base(end) || !counts_.assigned_once(end.dst) ||
+    if (!is_window(end) || !counts_.assigned_once(end.dst) ||
         counts_.reads[end.dst.index()] != loads_[end.dst.index()]) {
       return;
     }
@@ -104,8 +105,9 @@ class DominatedWindows {
     }
   }
 
-  [[nodiscard]] bool has_fixed_base(const Terminator& end) const {
-    return !end.a.valid() || counts_.assigned_once(end.a);
+  // Whether what the window counts from is the same wherever control goes from this block on.
+  [[nodiscard]] bool has_fixed_base(const Terminator& end, BlockId id) {
+    return !end.a.valid() || settled_.settled(end.a, id);
   }
 
   bool keep(Reg handle) {
@@ -116,6 +118,7 @@ class DominatedWindows {
 
   Function& function_;
   RegisterCounts counts_;
+  SettledRegisters settled_;
   std::vector<std::uint32_t> loads_;
   std::vector<std::vector<BlockId>> before_;
   std::vector<Terminator> known_;    // windows that are there, at the point reached

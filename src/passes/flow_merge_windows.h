@@ -3,7 +3,7 @@
 // Bounds-check merging, in two ways.
 //
 // A window inside of another one that is known to be there (its success dominates; the bases are
-// the same register, assigned once, or none) asks nothing: its loads go through the other one.
+// none, or the same register, not assigned again) asks nothing: its loads go through the other one.
 //
 // A row of windows on one base, each leading to the next whether its bytes are there or not, gets
 // one wide check in front. If all bytes are there, all the loads run in one block without further

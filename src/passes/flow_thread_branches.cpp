@@ -61,6 +61,26 @@ std::optional<std::uint64_t> known_number(const Block& block, Reg r) {
   return std::nullopt;
 }
 
+// What a condition says of every number, if it says one thing: "lt 0" never holds.
+std::optional<bool> decided_by_second(Condition condition, std::uint64_t b) {
+  constexpr std::uint64_t largest = ~std::uint64_t{0};
+  switch (condition) {
+    case Condition::lt:
+    case Condition::set:
+      return b == 0 ? std::optional(false) : std::nullopt;
+    case Condition::ge:
+      return b == 0 ? std::optional(true) : std::nullopt;
+    case Condition::gt:
+      return b == largest ? std::optional(false) : std::nullopt;
+    case Condition::le:
+      return b == largest ? std::optional(true) : std::nullopt;
+    case Condition::eq:
+    case Condition::ne:
+      return std::nullopt;
+  }
+  throw InvariantError("no such condition");
+}
+
 void make_jump(Terminator& end, BlockId target) {
   end = {.kind = Terminator::Kind::jump, .yes = target};
 }
@@ -78,7 +98,9 @@ void simplify(Block& block, const RegisterCounts& counts) {
   }
   const auto a = known_number(block, end.a);
   const auto b = end.b.valid() ? known_number(block, end.b) : end.imm;
-  if (a && b) make_jump(end, holds(end.condition, *a, *b) ? end.yes : end.no);
+  std::optional<bool> outcome;
+  if (b) outcome = a ? holds(end.condition, *a, *b) : decided_by_second(end.condition, *b);
+  if (outcome) make_jump(end, *outcome ? end.yes : end.no);
 }
 
 // Puts `next`, which `block` alone leads to, behind it. `next` is left behind unreachable.
