@@ -72,6 +72,11 @@ void Emitter::call_helper(std::int32_t helper) {
   op(Opcode::call_helper, 0, 0, 0, helper);
 }
 
+void Emitter::call_local(Label function) {
+  op(Opcode::call_local);
+  items_.back().target = function;
+}
+
 void Emitter::load_context_pointer(std::uint8_t dst) {
   op(Opcode::ldx64, dst, frame_pointer, context_slot);
 }
@@ -122,6 +127,7 @@ void Emitter::relax() {
     for (std::size_t i = 0; i < items_.size(); ++i) {
       Item& item = items_[i];
       if (!item.target.valid() || item.far) continue;
+      if (isa::opcode(item.insn) == Opcode::call_local) continue;  // reaches everywhere
       const std::uint32_t target = label_at_.at(item.target.index());
       invariant(target != unbound, "emission: a jump to nowhere");
       const std::int64_t distance = std::int64_t{address_[target]} - address_[i + 1];
@@ -150,7 +156,10 @@ isa::Program Emitter::link() {
     const std::int32_t distance =
         static_cast<std::int32_t>(address_[label_at_[item.target.index()]]) -
         static_cast<std::int32_t>(address_[i + 1]);
-    if (!item.far) {
+    if (isa::opcode(item.insn) == Opcode::call_local) {
+      item.insn.imm = distance;
+      program.insns.push_back(item.insn);
+    } else if (!item.far) {
       item.insn.off = static_cast<std::int16_t>(distance);
       program.insns.push_back(item.insn);
     } else if (isa::opcode(item.insn) == Opcode::ja) {

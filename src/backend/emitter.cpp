@@ -23,8 +23,10 @@ constexpr std::uint8_t r1 = 1;
 constexpr std::uint8_t r2 = 2;
 constexpr std::uint8_t frame_pointer = 10;
 constexpr std::int16_t context_slot = -8;
-constexpr std::int16_t stack_size = 512;
+// The kernel gives a program 512 bytes with all functions that it calls; counting takes 32.
+constexpr std::int16_t stack_size = 480;
 constexpr std::uint32_t unbound = 0xffffffff;
+constexpr std::size_t most_counts_in_place = 64;
 constexpr std::uint64_t max32 = 0xffffffff;
 // Entries that fit a trace; its layout is told at driver::trace_capacity.
 constexpr std::int32_t trace_capacity = 4096;
@@ -157,6 +159,7 @@ isa::Program Emitter::run() {
     const std::function<void(Emitter&)> code = deferred_[i];
     code(*this);
   }
+  if (counters_.valid()) counting_function();
   relax();
   return link();
 }
@@ -164,14 +167,19 @@ isa::Program Emitter::run() {
 // The stack from the top: context pointer, key of a lookup, what windows need, slots.
 void Emitter::frame() {
   std::size_t key = 0;
+  std::size_t counts = 0;
   std::uint64_t window = 0;
   for (const flow::Block& block : function_.blocks) {
     for (const Instruction& instruction : block.instructions) {
       if (instruction.op == Op::lookup) key = std::max(key, 8 * instruction.args.size());
-      if (instruction.op == Op::count) key = std::max<std::size_t>(key, 8);
+      if (instruction.op == Op::count) {
+        ++counts;
+        key = std::max<std::size_t>(key, 16);
+      }
     }
     if (block.end.kind == Terminator::Kind::window) window = std::max(window, block.end.imm2);
   }
+  count_by_call_ = counts > most_counts_in_place;
   key_ = static_cast<std::int16_t>(context_slot - static_cast<int>(key));
   std::int16_t lowest = key_;
   allocation_ = allocate(function_, 0);
@@ -453,21 +461,49 @@ void Emitter::lookup(const Instruction& instruction) {
   store(instruction.dst, r0);
 }
 
+// A few counters are counted in place, many by a function of their own: the kernel expands each
+// lookup, and a thousand of them carry jumps beyond their reach.
 void Emitter::count(const Instruction& instruction) {
+  invariant(!counters_.valid() || counters_ == instruction.map, "emission: one map of counters");
+  const std::uint8_t bytes = in_register(instruction.a, r2);
+  if (bytes != r2) op(Opcode::mov64_reg, r2, bytes);
+  op(Opcode::mov64_imm, r1, 0, 0, static_cast<std::int32_t>(instruction.imm));
+  if (count_by_call_) {
+    if (!counters_.valid()) counting_ = label();
+    counters_ = instruction.map;
+    call_local(counting_);
+  } else {
+    add_to_counter(instruction.map);
+  }
+}
+
+// r1: index of the counter, r2: bytes. Needs 16 bytes of stack at key_.
+void Emitter::add_to_counter(isa::MapIndex counters) {
+  const auto bytes = static_cast<std::int16_t>(key_ + 8);
   const Label skip = label();
-  op(Opcode::st32, frame_pointer, 0, key_, static_cast<std::int32_t>(instruction.imm));
+  op(Opcode::stx32, frame_pointer, r1, key_);
+  op(Opcode::stx64, frame_pointer, r2, bytes);
   op(Opcode::mov64_reg, r2, frame_pointer);
   op(Opcode::add64_imm, r2, 0, 0, key_);
-  map_pointer(r1, instruction.map);
+  map_pointer(r1, counters);
   call_helper(static_cast<std::int32_t>(isa::Helper::map_lookup_elem));
   jump_imm(Opcode::jeq64_imm, r0, 0, skip);
   op(Opcode::ldx64, r1, r0, 0);
   op(Opcode::add64_imm, r1, 0, 0, 1);
   op(Opcode::stx64, r0, r1, 0);
   op(Opcode::ldx64, r1, r0, 8);
-  op(Opcode::add64_reg, r1, in_register(instruction.a, r2));
+  op(Opcode::ldx64, r2, frame_pointer, bytes);
+  op(Opcode::add64_reg, r1, r2);
   op(Opcode::stx64, r0, r1, 8);
   bind(skip);
+}
+
+void Emitter::counting_function() {
+  key_ = -16;  // in a frame of its own
+  bind(counting_);
+  add_to_counter(counters_);
+  op(Opcode::mov64_imm, r0, 0, 0, 0);
+  op(Opcode::exit);
 }
 
 void Emitter::trace(const Instruction& instruction) {

@@ -39,6 +39,7 @@ class Emitter {
   void constant(std::uint8_t dst, std::uint64_t value);
   void call_kfunc(const std::string& name);
   void call_helper(std::int32_t helper);
+  void call_local(Label function);
   void load_context_pointer(std::uint8_t dst);
   // Stack room of the profile: offsets from r10 of a dynptr (16 bytes), of a saved value (8 bytes)
   // and of the buffer for the window that is being emitted.
@@ -74,6 +75,8 @@ class Emitter {
   void load(const flow::Instruction& instruction);
   void lookup(const flow::Instruction& instruction);
   void count(const flow::Instruction& instruction);
+  void add_to_counter(isa::MapIndex counters);
+  void counting_function();
   void trace(const flow::Instruction& instruction);
   void branch(const flow::Terminator& end, std::optional<flow::BlockId> next);
   void window(const flow::Terminator& end);
@@ -101,6 +104,9 @@ class Emitter {
   std::vector<std::uint32_t> label_at_;  // index into items_
   std::vector<std::uint32_t> address_;   // slot of each item, and the end
   std::vector<std::function<void(Emitter&)>> deferred_;
+  bool count_by_call_ = false;
+  isa::MapIndex counters_;  // valid when something is counted by a call
+  Label counting_;
   std::int32_t rule_ = -1;
   std::int16_t key_ = 0;
   std::int16_t dynptr_ = 0;
