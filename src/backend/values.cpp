@@ -17,6 +17,11 @@ namespace {
 // Shared words live on the 512-byte stack of the program when registers run out.
 constexpr std::size_t max_shared_words = 24;
 
+// Of the IPv4 header: version and header length, flags and fragment offset, protocol.
+constexpr Leaf first_byte{Leaf::Kind::network, 0, 1};
+constexpr Leaf fragment_word{Leaf::Kind::network, 6, 2};
+constexpr Leaf protocol_byte{Leaf::Kind::network, 9, 1};
+
 }  // namespace
 
 Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
@@ -35,6 +40,13 @@ Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, cons
   std::ranges::stable_sort(candidates, std::ranges::greater{}, &std::pair<unsigned, Leaf>::first);
   for (const auto& [times, leaf] : candidates) {
     if (chosen_.size() < max_shared_words) chosen_.insert(leaf);
+  }
+  const bool transport = std::ranges::any_of(demand_, [](const auto& entry) {
+    return entry.first.kind == Leaf::Kind::transport || entry.first.kind == Leaf::Kind::l4proto;
+  });
+  // What tells where the transport header is comes with the other words of the network header.
+  if (transport && !headers_.transport.valid() && unit_.nfproto == Nfproto::ipv4) {
+    chosen_.insert({first_byte, fragment_word, protocol_byte});
   }
 }
 
@@ -122,12 +134,10 @@ void Values::parse_transport() {
 // The stack has checked the header of any packet that a netfilter hook sees (ip_rcv_core()), so
 // its first 20 bytes are there.
 void Values::parse_ipv4() {
-  const Reg first = out_.function().new_register();
-  const Reg fragment = out_.function().new_register();
-  headers_.l4proto = out_.function().new_register();
-  load_or_zero(first, headers_.network, 0, 1);
-  load_or_zero(fragment, headers_.network, 6, 2);
-  load_or_zero(headers_.l4proto, headers_.network, 9, 1);
+  gather_packet(Leaf::Kind::network);
+  const Reg first = gathered_.at(first_byte);
+  const Reg fragment = gathered_.at(fragment_word);
+  headers_.l4proto = gathered_.at(protocol_byte);
   Reg transport = out_.binary(Op::shl, out_.binary(Op::and_, first, 15), 2);
   if (headers_.network.valid()) transport = out_.binary(Op::add, transport, headers_.network);
   headers_.transport = transport;
