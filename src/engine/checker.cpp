@@ -210,13 +210,14 @@ class Exploration {
   // A path, or all paths behind a checkpoint, came to an end.
   void release(std::uint32_t checkpoint) {
     while (checkpoint != none && --checkpoints_[checkpoint].unfinished == 0) {
-      const Checkpoint& done = checkpoints_[checkpoint];
+      Checkpoint& done = checkpoints_[checkpoint];
       Point& point = points_[done.at];
       auto [at, last] = point.current.equal_range(done.fingerprint);
       while (at != last && at->second != checkpoint) ++at;
       invariant(at != last, "checker: a checkpoint that was lost");
       point.current.erase(at);
       point.explored.push_back(checkpoint);
+      done.steps = {};
       checkpoint = done.origin;
     }
   }

@@ -684,6 +684,75 @@ const Case joins[] = {
       exit
     )",
      "expected a comparison with 0 before"},
+    {"a flag tells which bounds hold",
+     R"(
+      r2 = *(u32 *)(r1 + 12)
+      r3 = 0
+      if r2 > 7 goto meet
+      r3 = 1
+    meet:
+      r0 = 0
+      if r3 == 0 goto out
+      r4 = map[one][0]+56
+      r4 += r2
+      r0 = *(u8 *)(r4 + 0)
+    out:
+      exit
+    )"},
+    {"a flag tells which bounds do not hold",
+     R"(
+      r2 = *(u32 *)(r1 + 12)
+      r3 = 1
+      if r2 > 7 goto meet
+      r3 = 0
+    meet:
+      r0 = 0
+      if r3 == 0 goto out
+      r4 = map[one][0]+56
+      r4 += r2
+      r0 = *(u8 *)(r4 + 0)
+    out:
+      exit
+    )",
+     "which has 64 bytes"},
+    {"a flag that went through the stack and arithmetic",
+     R"(
+      r2 = *(u32 *)(r1 + 12)
+      r3 = 5
+      if r2 > 7 goto meet
+      r3 = 4
+    meet:
+      *(u64 *)(r10 - 8) = r3
+      r5 = *(u32 *)(r1 + 16)
+      if r5 == 0 goto on
+      r5 = 0
+    on:
+      r6 = *(u64 *)(r10 - 8)
+      r6 -= 4
+      w7 = w6
+      r0 = 0
+      if r7 == 0 goto out
+      r4 = map[one][0]+56
+      r4 += r2
+      r0 = *(u8 *)(r4 + 0)
+    out:
+      exit
+    )",
+     "which has 64 bytes"},
+    {"a verdict that only one path knows",
+     R"(
+      r6 = *(u64 *)(r1 + bpf_nf_ctx.skb)
+      r2 = *(u32 *)(r6 + sk_buff.mark)
+      r0 = 1
+      if r2 != 0 goto meet
+      r0 = r2
+      r0 += 2
+    meet:
+      r3 = r0
+      r0 = r3
+      exit
+    )",
+     "expected 0 or 1", netfilter},
     {"only one path spilled a pointer", R"(
       *(u64 *)(r10 - 8) = r1
       r2 = *(u32 *)(r1 + 12)
