@@ -76,16 +76,24 @@ ForwardingWorld::ForwardingWorld(const Devices& devices) : netns_(Netns::create(
   // The loopback device stays down, so that no address at all is this host's own.
   expect(run_command({"ip", "-4", "route", "add", "default", "dev", devices.out}));
   expect(run_command({"ip", "-6", "route", "add", "default", "dev", devices.out}));
+  // What comes in by the second device leaves by the first.
+  for (const std::string version : {"-4", "-6"}) {
+    expect(run_command({"ip", version, "route", "add", "default", "dev", devices.in, "table", "7"}));
+    expect(run_command({"ip", version, "rule", "add", "iif", devices.out, "lookup", "7"}));
+  }
 }
 
 void ForwardingWorld::drain() {
   while (out_->read()) ++late_arrivals_;
+  while (in_->read()) ++late_arrivals_;
 }
 
-bool ForwardingWorld::send(ByteView packet, std::uint16_t linear) {
-  if (!in_->write(packet, linear)) return false;
+bool ForwardingWorld::send(ByteView packet, std::uint16_t linear, Way way) {
+  Tun& from = way == Way::forth ? *in_ : *out_;
+  Tun& to = way == Way::forth ? *out_ : *in_;
+  if (!from.write(packet, linear)) return false;
   bool arrived = false;
-  while (out_->read()) arrived = true;
+  while (to.read()) arrived = true;
   return arrived;
 }
 
@@ -98,11 +106,13 @@ std::vector<bool> ForwardingWorld::send_batch(std::span<const Bytes> packets) {
   return arrived;
 }
 
-std::vector<Bytes> ForwardingWorld::exchange(ByteView packet) {
+std::vector<Bytes> ForwardingWorld::exchange(ByteView packet, std::uint16_t linear, Way way) {
   drain();
   std::vector<Bytes> arrived;
-  if (!in_->write(packet)) return arrived;
-  while (const auto bytes = out_->read()) arrived.emplace_back(bytes->begin(), bytes->end());
+  Tun& from = way == Way::forth ? *in_ : *out_;
+  Tun& to = way == Way::forth ? *out_ : *in_;
+  if (!from.write(packet, linear)) return arrived;
+  while (const auto bytes = to.read()) arrived.emplace_back(bytes->begin(), bytes->end());
   return arrived;
 }
 

@@ -40,12 +40,16 @@ class ForwardingWorld {
   ForwardingWorld() : ForwardingWorld(Devices()) {}
   explicit ForwardingWorld(const Devices& devices);
 
+  // From the first device to the second, or from the second to the first.
+  enum class Way : std::uint8_t { forth, back };
+
   // Whether the packet, or whatever it set free (held-back fragments), arrived behind the world.
   // `linear` as in Tun::write().
-  [[nodiscard]] bool send(ByteView packet, std::uint16_t linear = 0);
+  [[nodiscard]] bool send(ByteView packet, std::uint16_t linear = 0, Way way = Way::forth);
   [[nodiscard]] std::vector<bool> send_batch(std::span<const Bytes> packets);
   // All that arrived, as changed on its way (TTL, checksum).
-  [[nodiscard]] std::vector<Bytes> exchange(ByteView packet);
+  [[nodiscard]] std::vector<Bytes> exchange(ByteView packet, std::uint16_t linear = 0,
+                                            Way way = Way::forth);
   [[nodiscard]] std::uint64_t late_arrivals() const { return late_arrivals_; }
 
   // Replaces all rules by those of `text`.

@@ -140,6 +140,20 @@ TEST(ForwardingWorld, IsRuledByNft) {
   EXPECT_THAT(wrong.error().message, testing::HasSubstr("syntax error"));
 }
 
+TEST(ForwardingWorld, ForwardsBothWays) {
+  ForwardingWorld world;
+  expect(world.load_ruleset("table inet t {\n"
+                            "  chain f {\n"
+                            "    type filter hook forward priority 0;\n"
+                            "    iif tun1 oif tun0 counter\n"
+                            "  }\n"
+                            "}\n"));
+  EXPECT_TRUE(world.send(ipv4(53)));
+  EXPECT_TRUE(world.send(ipv4(53), 0, ForwardingWorld::Way::back));
+  EXPECT_TRUE(world.send(ipv6(53), 0, ForwardingWorld::Way::back));
+  EXPECT_EQ(world.counters(), (std::vector<RuleCounter>{{"inet", "t", "f", 2, 2, 28 + 48}}));
+}
+
 TEST(ForwardingWorld, IsRuledByAProgram) {
   ForwardingWorld world;
   const auto dropping = returning(isa::ProgramType::netfilter, 0);
