@@ -99,7 +99,6 @@ Result<std::string> read_file(const std::string& path) {
 void add_rules_options(CLI::App& verb, RulesOptions& options, HookOption hook) {
   verb.add_option("-f,--file,RULES", options.files,
                   "nft scripts, read one after the other; - is standard input")
-      ->required()
       ->type_name("FILE");
   verb.add_option("--format", options.format, "nft (default: told by content)")
       ->type_name("FORMAT");
@@ -112,10 +111,12 @@ void add_rules_options(CLI::App& verb, RulesOptions& options, HookOption hook) {
   verb.add_option(
           "--chain", options.chains,
           "FAMILY/TABLE/CHAIN that decides there, at hooks other than netfilter; repeatable")
+      ->allow_extra_args(false)
       ->type_name("CHAIN");
 }
 
 Result<Rules> load_rules(const RulesOptions& options) {
+  if (options.files.empty()) return input_error("which ruleset? Expected RULES, files or -");
   Script script;
   for (const std::string& file : options.files) {
     if (file.starts_with("live:")) return input_error(file + " is not supported yet");

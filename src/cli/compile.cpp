@@ -83,9 +83,8 @@ void print_stage(const std::string& stage, const driver::Compilation& compilatio
   for (std::size_t i = 0; i < compilation.programs.size(); ++i) {
     const driver::CompiledProgram& program = compilation.programs[i];
     if (stage == "bpf") {
-      const isa::Program& code = compilation.object.programs.at(i);
-      fmt::print("; program {}: {}\n{}", code.name, place_of(program.attachment),
-                 isa::disassemble(compilation.object, code, true));
+      fmt::print("{}{}", i == 0 ? "" : "\n",
+                 isa::disassemble(compilation.object, compilation.object.programs.at(i), true));
     } else if (stage == "flow") {
       fmt::print("{}", flow::print(program.function));
     } else {
@@ -139,6 +138,7 @@ void add_compile(CLI::App& app, Action& action) {
   verb->add_option("-o,--output", options->output, "an ELF object (not built yet)")
       ->type_name("FILE.o");
   verb->add_option("--disable-pass", options->disabled_passes, "leave a pass out; repeatable")
+      ->allow_extra_args(false)
       ->type_name("NAME");
   verb->add_flag("-j,--json", options->json, "print one JSON object");
   verb->footer("Example: weir compile office.nft --hook netfilter:forward --emit bpf");

@@ -5,6 +5,8 @@
 
 #include <cstdio>
 #include <exception>
+#include <optional>
+#include <string>
 
 #include "base/error.h"
 #include "cli/common.h"
@@ -12,10 +14,26 @@
 
 namespace {
 
+using namespace weir::cli;
+
+// CLI11 would only say that something is missing. Nothing when `word` is a verb.
+std::optional<int> refuse_verb(const CLI::App& app, const std::string& word) {
+  std::string known;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (verb->get_name() == word) return std::nullopt;
+    if (!verb->get_group().empty()) known += (known.empty() ? "" : ", ") + verb->get_name();
+  }
+  const std::string found = word.empty() ? "no verb" : "unknown verb '" + word + "'";
+  return fail(weir::input_error(found + ", expected one of " + known).error());
+}
+
 int run(int argc, char** argv) {
-  using namespace weir::cli;
   Action action;
   const auto app = make_app(action);
+  if (argc < 2 || argv[1][0] != '-') {
+    const std::string word = argc < 2 ? "" : argv[1];
+    if (const auto refused = refuse_verb(*app, word)) return *refused;
+  }
   try {
     app->parse(argc, argv);
   } catch (const CLI::ParseError& error) {
