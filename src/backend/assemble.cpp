@@ -2,6 +2,7 @@
 //
 // The lower half of the Emitter: single instructions, labels, and their final places.
 #include <limits>
+#include <utility>
 
 #include "backend/emitter.h"
 
@@ -51,7 +52,8 @@ void Emitter::constant(std::uint8_t dst, std::uint64_t value) {
 void Emitter::wide(Opcode opcode, std::uint8_t dst, std::uint64_t value,
                    std::optional<decltype(isa::Relocation::what)> relocation) {
   const auto pair = isa::make_wide(opcode, dst, value);
-  items_.push_back({.insn = pair[0], .target = {}, .relocation = relocation, .rule = rule_});
+  items_.push_back(
+      {.insn = pair[0], .target = {}, .relocation = std::move(relocation), .rule = rule_});
   items_.push_back({.insn = pair[1], .target = {}, .relocation = {}, .rule = rule_});
 }
 

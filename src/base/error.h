@@ -34,10 +34,10 @@ enum class ErrorKind : std::uint8_t {
 
 struct Diagnostic {
   ErrorKind kind = ErrorKind::input;
-  std::string message;                  // what was found, and what was expected
-  SourceLocation location = {};         // empty file when there is none
+  std::string message;                       // what was found, and what was expected
+  SourceLocation location = {};              // empty file when there is none
   std::optional<std::uint64_t> handle = {};  // nf_tables rule handle, when it names the place
-  std::vector<std::string> notes = {};  // further lines: the verifier's words, candidates, ...
+  std::vector<std::string> notes = {};       // further lines: the verifier's words, candidates, ...
 
   // "file:line:column: message" and the notes, each on a line of its own, indented by two.
   [[nodiscard]] std::string text() const;
@@ -67,14 +67,14 @@ inline void invariant(bool holds, std::string_view what) {
 }  // namespace weir
 
 // Unwraps a Result into `name`, or returns its error from the enclosing function.
-#define WEIR_TRY(name, expression)                            \
-  auto name##_result = (expression);                          \
+#define WEIR_TRY(name, expression)                                   \
+  auto name##_result = (expression);                                 \
   if (!name##_result) return std::unexpected(name##_result.error()); \
   auto& name = *name##_result
 
 // The same for a Status, whose value is of no interest.
-#define WEIR_CHECK(expression)                                         \
-  do {                                                                 \
-    auto weir_status = (expression);                                   \
-    if (!weir_status) return std::unexpected(weir_status.error());     \
+#define WEIR_CHECK(expression)                                     \
+  do {                                                             \
+    auto weir_status = (expression);                               \
+    if (!weir_status) return std::unexpected(weir_status.error()); \
   } while (false)

@@ -68,8 +68,8 @@ struct Compilation {
   isa::MapIndex trace;
 };
 
-// Refuses rules that stay with the kernel (ErrorKind::partial, one note a rule) and expressions that
-// the hook cannot serve (input error that names them).
+// Refuses rules that stay with the kernel (ErrorKind::partial, one note a rule) and expressions
+// that the hook cannot serve (input error that names them).
 [[nodiscard]] Result<Compilation> compile(const imr::Ruleset& ruleset,
                                           const std::vector<Attachment>& attachments,
                                           const Options& options = {});

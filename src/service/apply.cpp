@@ -33,7 +33,7 @@ std::string now() {
 // A mount made in a private mount namespace would vanish with it, and every pin on it.
 Status check_bpffs(const Paths& paths) {
   if (paths.bpffs != kernel::bpffs_path) return {};
-  struct statfs info {};
+  struct statfs info{};
   const bool mounted = ::statfs(kernel::bpffs_path, &info) == 0 &&
                        static_cast<std::uint32_t>(info.f_type) == BPF_FS_MAGIC;
   if (mounted) return {};

@@ -78,7 +78,8 @@ ForwardingWorld::ForwardingWorld(const Devices& devices) : netns_(Netns::create(
   expect(run_command({"ip", "-6", "route", "add", "default", "dev", devices.out}));
   // What comes in by the second device leaves by the first.
   for (const std::string version : {"-4", "-6"}) {
-    expect(run_command({"ip", version, "route", "add", "default", "dev", devices.in, "table", "7"}));
+    expect(
+        run_command({"ip", version, "route", "add", "default", "dev", devices.in, "table", "7"}));
     expect(run_command({"ip", version, "rule", "add", "iif", devices.out, "lookup", "7"}));
   }
 }

@@ -142,12 +142,13 @@ TEST(ForwardingWorld, IsRuledByNft) {
 
 TEST(ForwardingWorld, ForwardsBothWays) {
   ForwardingWorld world;
-  expect(world.load_ruleset("table inet t {\n"
-                            "  chain f {\n"
-                            "    type filter hook forward priority 0;\n"
-                            "    iif tun1 oif tun0 counter\n"
-                            "  }\n"
-                            "}\n"));
+  expect(
+      world.load_ruleset("table inet t {\n"
+                         "  chain f {\n"
+                         "    type filter hook forward priority 0;\n"
+                         "    iif tun1 oif tun0 counter\n"
+                         "  }\n"
+                         "}\n"));
   EXPECT_TRUE(world.send(ipv4(53)));
   EXPECT_TRUE(world.send(ipv4(53), 0, ForwardingWorld::Way::back));
   EXPECT_TRUE(world.send(ipv6(53), 0, ForwardingWorld::Way::back));
