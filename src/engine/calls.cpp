@@ -17,10 +17,6 @@ struct Dynptr {
   std::uint64_t size = 0;
 };
 
-std::uint8_t* pointer_to(std::uint64_t address) {
-  return reinterpret_cast<std::uint8_t*>(static_cast<std::uintptr_t>(address));
-}
-
 std::uint64_t failure(int error) {
   return static_cast<std::uint64_t>(-std::int64_t{error});
 }

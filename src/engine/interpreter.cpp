@@ -26,10 +26,6 @@ struct Step {
 
 using Registers = std::array<std::uint64_t, register_count>;
 
-void* pointer_to(std::uint64_t address) {
-  return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address));
-}
-
 std::uint64_t address(std::uint64_t base, std::int32_t off) {
   return base + static_cast<std::uint64_t>(std::int64_t{off});
 }

@@ -29,6 +29,9 @@ using namespace kernel_structs;
     .real_offset = offsetof(type, field), .real_size = sizeof(type::field)            \
   }
 
+// Members that are pointers are meant to have a pointer's size.
+// NOLINTBEGIN(bugprone-sizeof-expression)
+
 // struct xdp_md in linux/bpf.h.
 constexpr std::array xdp_members = {
     WEIR_AT("data", packet, 0, 4, XdpContext, data),
@@ -68,6 +71,8 @@ constexpr std::array device_members = {
     WEIR_MEMBER("name", bytes, NetDevice, name),
     WEIR_MEMBER("ifindex", scalar, NetDevice, ifindex),
 };
+
+// NOLINTEND(bugprone-sizeof-expression)
 
 #undef WEIR_MEMBER
 #undef WEIR_POINTER

@@ -14,6 +14,11 @@ namespace weir::engine {
 [[nodiscard]] inline std::uint64_t address_of(const void* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer);
 }
+// Registers hold addresses as numbers, so that there is no way around this conversion.
+[[nodiscard]] inline std::uint8_t* pointer_to(std::uint64_t address) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
+  return reinterpret_cast<std::uint8_t*>(static_cast<std::uintptr_t>(address));
+}
 
 class Memory {
   struct Region {
