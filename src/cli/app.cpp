@@ -7,7 +7,7 @@ namespace weir::cli {
 
 std::unique_ptr<CLI::App> make_app(Action& action) {
   auto app = std::make_unique<CLI::App>(
-      "weir compiles nftables rulesets to eBPF and runs them at netfilter hooks and XDP", "weir");
+      "compile nftables rulesets to eBPF and run them at netfilter hooks and XDP", "weir");
   app->set_version_flag("--version", "weir " WEIR_VERSION);
   app->require_subcommand(1);
   app->footer(
