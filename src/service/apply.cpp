@@ -180,6 +180,13 @@ Status check_request(const Request& request, const Paths& paths) {
       return input_error("hook " + to_string(hook) + ": netfilter hooks have no device");
     }
   }
+  // nft refuses them too: an index that no device has would match nothing, in silence.
+  for (const imr::Interface& interface : request.ruleset.interfaces) {
+    if (if_nametoindex(interface.name.c_str()) != 0) continue;
+    return input_error("the rules name interface '" + interface.name +
+                       "' by iif or oif, and there is none in this network namespace; iifname "
+                       "and oifname match by name");
+  }
   if (request.foreground) return {};
   const auto names = policy_names(paths);
   if (std::find(names.begin(), names.end(), request.name) != names.end()) {
@@ -265,13 +272,14 @@ Status release(Installed& installed) {
 
 Status release(const std::string& name, const Paths& paths) {
   WEIR_CHECK(check_policy_name(name));
-  const bool pinned = fs::exists(paths.pins(name));
   const auto policy = load_policy(name, paths);
+  std::error_code error;
+  const bool pinned = fs::exists(paths.pins(name), error);
+  if (error) return system_error("looking at " + paths.pins(name), error.value());
   if (!policy && !pinned) return std::unexpected(policy.error());
   remove_pins(paths.pins(name));
-  std::error_code error;
-  if (fs::exists(paths.pins(name), error)) {
-    return system_error("removing " + paths.pins(name), EPERM);
+  if (fs::exists(paths.pins(name), error) || error) {
+    return system_error("removing " + paths.pins(name), error ? error.value() : EPERM);
   }
   if (policy && policy->keeps_connections) {
     WEIR_CHECK(drop_connections(name, policy->namespace_id));

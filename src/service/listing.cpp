@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/listing.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 
 #include "kernel/kernel.h"
 #include "service/netns.h"
@@ -61,19 +63,24 @@ std::string chain_header(const ChainState& chain) {
 }
 
 struct LinkStatus {
-  bool attached = false;
-  std::string why_not;
+  std::optional<bool> attached;  // nothing: it could not be looked at
+  std::string why;
 };
 
 LinkStatus link_status(const PolicyState& policy, std::size_t index, const Paths& paths) {
-  const auto link = kernel::open_pinned(paths.pins(policy.name) + "/link_" + std::to_string(index));
-  if (!link) return {.attached = false, .why_not = link.error().message};
+  const std::string path = paths.pins(policy.name) + "/link_" + std::to_string(index);
+  std::error_code error;
+  const bool pinned = std::filesystem::exists(path, error);
+  if (error) return {.attached = std::nullopt, .why = error.message()};
+  if (!pinned) return {.attached = false, .why = path + " is gone"};
+  const auto link = kernel::open_pinned(path);
+  if (!link) return {.attached = std::nullopt, .why = link.error().message};
   const auto info = kernel::link_info(*link);
-  if (!info) return {.attached = false, .why_not = info.error().message};
+  if (!info) return {.attached = std::nullopt, .why = info.error().message};
   if (policy.attachments.at(index).hook.kind == Hook::Kind::xdp && info->ifindex == 0) {
-    return {.attached = false, .why_not = "the device is gone"};
+    return {.attached = false, .why = "the device is gone"};
   }
-  return {.attached = true, .why_not = {}};
+  return {.attached = true, .why = {}};
 }
 
 }  // namespace
@@ -185,7 +192,12 @@ std::string status_text(const PolicyState& policy, const Paths& paths) {
     out += ": program " + std::to_string(attachment.program_id) + " " + attachment.program_name +
            ", link " + std::to_string(attachment.link_id);
     const LinkStatus link = link_status(policy, i, paths);
-    out += link.attached ? "\n" : ", NOT ATTACHED: " + link.why_not + "\n";
+    if (!link.attached) {
+      out += ", cannot be looked at: " + link.why;
+    } else if (!*link.attached) {
+      out += ", NOT ATTACHED: " + link.why;
+    }
+    out += "\n";
   }
   for (const MapState& map : policy.maps) {
     out += "  map " + std::to_string(map.id) + " " + map.name + "\n";
@@ -208,7 +220,10 @@ std::string status_json(const PolicyState& policy, const Paths& paths) {
                           {"chains", attachment.chains},
                           {"program", attachment.program_id},
                           {"link", attachment.link_id},
-                          {"attached", link_status(policy, i, paths).attached}};
+                          {"attached", nullptr}};
+    if (const LinkStatus link = link_status(policy, i, paths); link.attached) {
+      entry["attached"] = *link.attached;
+    }
     if (at_netfilter) {
       entry["family"] = to_string(attachment.nfproto);
       entry["priority"] = attachment.priority;
