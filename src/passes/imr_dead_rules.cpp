@@ -38,7 +38,7 @@ bool never_holds(const imr::Ruleset& ruleset, const imr::Rule& rule, std::size_t
 
 bool is_dead(const imr::Ruleset& ruleset, const imr::Rule& rule) {
   for (std::size_t i = 0; i < rule.statements.size(); ++i) {
-    if (never_holds(ruleset, rule, i)) return !counts_before(rule, i);
+    if (never_holds(ruleset, rule, i)) return !acts_before(rule, i);
   }
   return false;
 }

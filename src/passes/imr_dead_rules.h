@@ -2,7 +2,7 @@
 //
 // Removes rules from chains that no packet gets to the end of: behind a rule that always ends the
 // chain, contradictions (one value equal to two constants), empty ranges and sets. Their counters
-// stay listed, at zero; a rule that counts in front of its contradiction stays.
+// stay listed, at zero; a rule that counts or may end in front of its contradiction stays.
 //
 //   accept
 //   match payload network 9 1 == 0x06; drop      ->    accept

@@ -122,7 +122,7 @@ void imr_fold_constants(imr::Unit& unit) {
           rule.statements.erase(rule.statements.begin() + static_cast<std::ptrdiff_t>(i));
           continue;
         }
-        if (known == false && !counts_before(rule, i)) return true;
+        if (known == false && !acts_before(rule, i)) return true;
         ++i;
       }
       return false;

@@ -15,7 +15,7 @@ constexpr std::size_t most_copies = 512;  // rules that may be added to one unit
 
 class Inliner {
  public:
-  explicit Inliner(imr::Unit& unit) : unit_(unit), ruleset_(unit.ruleset) {}
+  explicit Inliner(imr::Unit& unit) : unit_(unit), ruleset_(unit.ruleset), names_(unit.ruleset) {}
 
   void run() {
     forget_empty_chains();
@@ -62,9 +62,14 @@ class Inliner {
     }
   }
 
+  // Rules of a chain and of those that it jumps to. No further than to more than a small chain has:
+  // chains that jump often, 16 deep, would never be counted to the end.
   std::size_t size(imr::ChainId chain) {
     std::size_t rules = ruleset_[chain].rules.size();
-    for_each_jump(chain, [&](imr::Verdict& verdict) { rules += size(verdict.chain); });
+    if (rules > small_chain) return rules;
+    for_each_jump(chain, [&](imr::Verdict& verdict) {
+      if (rules <= small_chain) rules += size(verdict.chain);
+    });
     return rules;
   }
 
@@ -81,7 +86,7 @@ class Inliner {
 
   imr::ChainId copy(imr::ChainId original) {
     imr::Chain chain = ruleset_[original];
-    chain.name += "." + std::to_string(++numbers_[original]);
+    chain.name = names_.fresh(chain.table, chain.name + ".");
     std::vector<imr::RuleId> rules;
     for (const imr::RuleId id : chain.rules) {
       imr::Rule rule = ruleset_[id];
@@ -100,7 +105,7 @@ class Inliner {
   imr::Unit& unit_;
   imr::Ruleset& ruleset_;
   std::map<imr::ChainId, unsigned> sites_;
-  std::map<imr::ChainId, unsigned> numbers_;
+  ChainNames names_;
   std::size_t copies_ = 0;
 };
 

@@ -2,6 +2,7 @@
 #include "passes/imr_share_guards.h"
 
 #include <algorithm>
+#include <map>
 #include <variant>
 
 #include "passes/imr_tools.h"
@@ -9,9 +10,10 @@
 namespace weir::passes {
 namespace {
 
-// Groups within groups make chains deeper; imr::verify() allows jumps 16 deep, as nft does.
-constexpr unsigned most_levels = 2;
-constexpr std::size_t deepest = 12;
+// Groups within groups make chains deeper; imr::verify() allows 16 chains below one another, as nft
+// does.
+constexpr std::size_t most_levels = 2;
+constexpr std::size_t deepest = 16;
 
 bool leaves_by_return(const imr::Verdict& verdict) {
   return verdict.kind == imr::Verdict::Kind::return_ || verdict.kind == imr::Verdict::Kind::go_to;
@@ -36,34 +38,24 @@ const imr::Match* guard(const imr::Ruleset& ruleset, const imr::Rule& rule) {
   return std::get_if<imr::Match>(&rule.statements.front());
 }
 
-std::size_t depth(const imr::Ruleset& ruleset, imr::ChainId chain) {
-  std::size_t deepest_target = 0;
-  const auto see = [&](const imr::Verdict& verdict) {
-    if (verdict.chain.valid()) {
-      deepest_target = std::max(deepest_target, 1 + depth(ruleset, verdict.chain));
-    }
-  };
-  for (const imr::RuleId rule : ruleset[chain].rules) {
-    for (const imr::Statement& statement : ruleset[rule].statements) {
-      if (const auto* verdict = std::get_if<imr::VerdictStatement>(&statement)) {
-        see(verdict->verdict);
-      } else if (const auto* lookup = std::get_if<imr::VerdictMap>(&statement)) {
-        for (const imr::Element& element : ruleset[lookup->map].elements) {
-          if (element.verdict) see(*element.verdict);
-        }
-        const auto& catch_all = ruleset[lookup->map].catch_all;
-        if (catch_all && catch_all->verdict) see(*catch_all->verdict);
-      }
-    }
+// How many chains stand below one another from here on, this one included. `known` holds what was
+// found out before.
+std::size_t height(const imr::Ruleset& ruleset, imr::ChainId chain,
+                   std::map<imr::ChainId, std::size_t>& known) {
+  if (const auto found = known.find(chain); found != known.end()) return found->second;
+  std::size_t highest = 0;
+  for (const imr::ChainId target : imr::targets(ruleset, chain)) {
+    highest = std::max(highest, height(ruleset, target, known));
   }
-  return deepest_target;
+  return known[chain] = highest + 1;
 }
 
 class Sharing {
  public:
-  explicit Sharing(imr::Unit& unit) : ruleset_(unit.ruleset) {}
+  Sharing(imr::Unit& unit, std::size_t levels)
+      : ruleset_(unit.ruleset), names_(unit.ruleset), levels_(levels) {}
 
-  void chain(imr::ChainId chain, unsigned level) {
+  void chain(imr::ChainId chain, std::size_t level) {
     const std::vector<imr::RuleId> rules = ruleset_[chain].rules;
     std::vector<imr::RuleId> grouped;
     for (std::size_t from = 0; from < rules.size();) {
@@ -95,15 +87,16 @@ class Sharing {
   }
 
   // Moves the rules into a chain of their own; the rule that tests and jumps there.
-  imr::RuleId group(imr::ChainId chain, const std::vector<imr::RuleId>& rules, unsigned level) {
+  imr::RuleId group(imr::ChainId chain, const std::vector<imr::RuleId>& rules, std::size_t level) {
     const imr::Statement test = ruleset_[rules.front()].statements.front();
     for (const imr::RuleId rule : rules) {
       auto& statements = ruleset_[rule].statements;
       statements.erase(statements.begin());
     }
+    const imr::TableId table = ruleset_[chain].table;
     const imr::ChainId made =
-        ruleset_.add(imr::Chain{.table = ruleset_[chain].table,
-                                .name = ruleset_[chain].name + ".g" + std::to_string(++groups_),
+        ruleset_.add(imr::Chain{.table = table,
+                                .name = names_.fresh(table, ruleset_[chain].name + ".g"),
                                 .base = std::nullopt,
                                 .rules = rules});
     imr::Rule tester{.chain = chain, .synthetic = true};
@@ -112,21 +105,27 @@ class Sharing {
     tester.total_statements = 2;
     ruleset_.rules.push_back(std::move(tester));
     const imr::RuleId id(ruleset_.rules.size() - 1);
-    if (level < most_levels) this->chain(made, level + 1);
+    if (level < levels_) this->chain(made, level + 1);
     return id;
   }
 
   imr::Ruleset& ruleset_;
-  unsigned groups_ = 0;
+  ChainNames names_;
+  std::size_t levels_;
 };
 
 }  // namespace
 
 void imr_share_guards(imr::Unit& unit) {
-  for (const imr::ChainId root : unit.roots) {
-    if (depth(unit.ruleset, root) > deepest) return;
+  std::map<imr::ChainId, std::size_t> known;
+  std::size_t highest = 1;
+  for (std::size_t chain = 0; chain < unit.ruleset.chains.size(); ++chain) {
+    highest = std::max(highest, height(unit.ruleset, imr::ChainId(chain), known));
   }
-  Sharing sharing(unit);
+  // Each chain on the way down may get so many below it.
+  const std::size_t levels = std::min(most_levels, deepest / highest - 1);
+  if (levels == 0) return;
+  Sharing sharing(unit, levels);
   for (const imr::ChainId chain : unit_chains(unit)) sharing.chain(chain, 1);
 }
 

@@ -83,12 +83,31 @@ void remove_rules(imr::Chain& chain, const std::function<bool(imr::RuleId)>& dea
   std::erase_if(chain.rules, dead);
 }
 
-bool counts_before(const imr::Rule& rule, std::size_t index) {
+bool acts_before(const imr::Rule& rule, std::size_t index) {
+  const auto acts = [](const imr::Statement& statement) {
+    return imr::match_on(
+        statement, [](const imr::Counter&) { return true; },
+        [](const imr::VerdictMap&) { return true; },
+        [](const imr::VerdictStatement& s) {
+          return s.verdict.kind != imr::Verdict::Kind::continue_;
+        },
+        [](const imr::Native&) { return true; }, [](const imr::Match&) { return false; },
+        [](const imr::MatchRange&) { return false; }, [](const imr::MatchSet&) { return false; });
+  };
   return std::any_of(rule.statements.begin(),
-                     rule.statements.begin() + static_cast<std::ptrdiff_t>(index),
-                     [](const imr::Statement& statement) {
-                       return std::holds_alternative<imr::Counter>(statement);
-                     });
+                     rule.statements.begin() + static_cast<std::ptrdiff_t>(index), acts);
+}
+
+ChainNames::ChainNames(const imr::Ruleset& ruleset) {
+  for (const imr::Chain& chain : ruleset.chains) taken_.emplace(chain.table, chain.name);
+}
+
+std::string ChainNames::fresh(imr::TableId table, const std::string& stem) {
+  unsigned& last = last_[{table, stem}];
+  for (;;) {
+    std::string name = stem + std::to_string(++last);
+    if (taken_.emplace(table, name).second) return name;
+  }
 }
 
 }  // namespace weir::passes

@@ -4,7 +4,11 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "imr/imr.h"
 
@@ -25,7 +29,19 @@ namespace weir::passes {
 // Removes the rules from a chain for which `dead` holds.
 void remove_rules(imr::Chain& chain, const std::function<bool(imr::RuleId)>& dead);
 
-// Whether a rule counts in front of statement `index`: its effect there must not be lost.
-[[nodiscard]] bool counts_before(const imr::Rule& rule, std::size_t index);
+// Whether a rule does something in front of statement `index` that must not be lost: it counts, or
+// may have reached its verdict already.
+[[nodiscard]] bool acts_before(const imr::Rule& rule, std::size_t index);
+
+// Names for chains that a pass makes: a stem and the first number that no chain of the table has.
+class ChainNames {
+ public:
+  explicit ChainNames(const imr::Ruleset& ruleset);
+  [[nodiscard]] std::string fresh(imr::TableId table, const std::string& stem);
+
+ private:
+  std::set<std::pair<imr::TableId, std::string>> taken_;
+  std::map<std::pair<imr::TableId, std::string>, unsigned> last_;
+};
 
 }  // namespace weir::passes
