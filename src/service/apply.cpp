@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/apply.h"
 
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <net/if.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -49,6 +51,20 @@ Status check_bpffs(const Paths& paths) {
     return refused;
   }
   return kernel::ensure_bpffs();
+}
+
+// One apply or release at a time: of two that run at once with one name, the one that fails would
+// clean up what the other installed. Held as long as the descriptor lives.
+Result<kernel::Fd> lock(const Paths& paths) {
+  std::error_code error;
+  fs::create_directories(paths.state, error);
+  if (error) return system_error("creating " + paths.state, error.value());
+  const std::string file = paths.state + "/lock";
+  kernel::Fd held(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!held.valid() || ::flock(held.get(), LOCK_EX) != 0) {
+    return system_error("locking " + file, errno);
+  }
+  return held;
 }
 
 AttachmentState describe(const imr::Ruleset& ruleset, const driver::Attachment& attachment,
@@ -234,6 +250,8 @@ Result<PolicyState> describe_policy(const Request& request) {
 }  // namespace
 
 Result<Installed> apply(const Request& request, const Paths& paths) {
+  const auto held = lock(paths);
+  if (!held) return std::unexpected(held.error());
   WEIR_CHECK(check_request(request, paths));
   Installed installed;
   WEIR_TRY(state, describe_policy(request));
@@ -272,6 +290,8 @@ Status release(Installed& installed) {
 
 Status release(const std::string& name, const Paths& paths) {
   WEIR_CHECK(check_policy_name(name));
+  const auto held = lock(paths);
+  if (!held) return std::unexpected(held.error());
   const auto policy = load_policy(name, paths);
   std::error_code error;
   const bool pinned = fs::exists(paths.pins(name), error);
