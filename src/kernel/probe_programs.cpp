@@ -11,6 +11,8 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "isa/helpers.h"
@@ -92,8 +94,7 @@ Result<Fd> load(const Load& what) {
   }
   Fd program(bpf(Command::prog_load, attr));
   if (program.valid()) return program;
-  std::string said(log.c_str());
-  said.resize(said.find('\n') == said.npos ? said.size() : said.find('\n'));
+  const std::string said = log.substr(0, log.find_first_of(std::string_view("\n\0", 2)));
   return system_error(said.empty() ? "loading it" : said, -program.get());
 }
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
 #include "packet/builder.h"
 
@@ -51,12 +52,12 @@ std::string state(Tracker& tracker, Packet packet) {
 }
 
 Packet there(packet::TransportHeader transport) {
-  return packet::build(
-      {.network = Ipv4{.source = client, .destination = server}, .transport = transport});
+  return packet::build({.network = Ipv4{.source = client, .destination = server},
+                        .transport = std::move(transport)});
 }
 Packet back(packet::TransportHeader transport) {
-  return packet::build(
-      {.network = Ipv4{.source = server, .destination = client}, .transport = transport});
+  return packet::build({.network = Ipv4{.source = server, .destination = client},
+                        .transport = std::move(transport)});
 }
 Tcp to_server(int flags) {
   return {.source_port = 4000, .destination_port = 80, .flags = static_cast<std::uint8_t>(flags)};
