@@ -33,10 +33,12 @@ class Exploration {
       WEIR_TRY(ended, advance());
       if (!ended) continue;
       release(path_.origin);
-      if (pending_.empty()) return statistics_;
+      if (pending_.empty()) break;
       path_ = std::move(pending_.back());
       pending_.pop_back();
     }
+    WEIR_CHECK(transfer_.stacks());
+    return statistics_;
   }
 
  private:
@@ -52,7 +54,7 @@ class Exploration {
     std::uint32_t misses = 0;
     std::uint32_t hits = 0;
     std::vector<Step> steps;  // from `origin` to here
-    Parts needed;             // the numbers that paths from here on rested on
+    Needed needed;            // the numbers that paths from here on rested on
   };
 
   // An operation where paths meet, and the checkpoints there.
@@ -78,6 +80,8 @@ class Exploration {
     for (std::uint32_t at = 0; at < code_.operations.size(); ++at) {
       const Operation& operation = code_.operations[at];
       if (falls_through(operation)) ++arrivals[at + 1];
+      // Where the paths through a function come back.
+      if (form(operation) == isa::Form::call_local) points_[at + 1].meets = true;
       if (!isa::is_jump(operation.opcode)) continue;
       ++arrivals[operation.target];
       // A loop back to where nothing else arrives would never be noticed.
@@ -103,9 +107,13 @@ class Exploration {
     }
     switch (form(operation)) {
       case isa::Form::exit:
-        WEIR_CHECK(transfer_.exit(path_.state, operation));
-        trace_back(transfer_.needed());
-        return true;
+        return leave(operation);
+      case isa::Form::call_local:
+        path_.steps.push_back({.operation = path_.at});
+        WEIR_CHECK(transfer_.enter(path_.state, operation, path_.at + 1, live_[operation.target],
+                                   live_[path_.at + 1]));
+        path_.at = operation.target;
+        return false;
       case isa::Form::jump:
       case isa::Form::jump_long:
         path_.at = operation.target;
@@ -122,6 +130,18 @@ class Exploration {
         return false;
       }
     }
+  }
+
+  Result<bool> leave(const Operation& operation) {
+    if (path_.state.callers.empty()) {
+      WEIR_CHECK(transfer_.exit(path_.state, operation));
+      trace_back(transfer_.needed());
+      return true;
+    }
+    path_.steps.push_back({.operation = path_.at});
+    path_.at = path_.state.callers.back().return_to;
+    WEIR_CHECK(transfer_.leave(path_.state, operation));
+    return false;
   }
 
   Result<bool> fork(const Operation& operation) {
@@ -186,22 +206,33 @@ class Exploration {
     return false;
   }
 
+  void trace_back(const Parts& needed) {
+    if (needed == Parts{}) return;
+    Needed frames(path_.state.callers.size() + 1);
+    frames.back() = needed;
+    trace_back(std::move(frames));
+  }
+
   // Marks what these numbers, at the end of the path, were computed from, in every checkpoint that
   // the path passed.
-  void trace_back(Parts needed) {
+  void trace_back(Needed needed) {
+    needed.resize(path_.state.callers.size() + 1);
+    const auto nothing = [&] { return std::ranges::count(needed, Parts{}) == std::ssize(needed); };
     const std::vector<Step>* steps = &path_.steps;
     std::uint32_t checkpoint = path_.origin;
     for (;;) {
-      for (std::size_t i = steps->size(); i-- > 0 && needed != Parts{};) {
+      for (std::size_t i = steps->size(); i-- > 0 && !nothing();) {
         const Step& step = (*steps)[i];
-        needed = needed_before(code_.operations[step.operation], step, needed);
+        trace_step(code_.operations[step.operation], step, needed);
       }
-      if (checkpoint == none) return;
+      if (checkpoint == none || nothing()) return;
       Checkpoint& passed = checkpoints_[checkpoint];
-      // What was marked before was traced on before.
-      needed = without(needed, passed.needed);
-      if (needed == Parts{}) return;
-      passed.needed = passed.needed | needed;
+      passed.needed.resize(needed.size());
+      for (std::size_t i = 0; i < needed.size(); ++i) {
+        // What was marked before was traced on before.
+        needed[i] = without(needed[i], passed.needed[i]);
+        passed.needed[i] = passed.needed[i] | needed[i];
+      }
       steps = &passed.steps;
       checkpoint = passed.origin;
     }

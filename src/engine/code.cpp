@@ -29,6 +29,8 @@ class Decoder {
     WEIR_CHECK(relocate());
     WEIR_CHECK(resolve_targets());
     WEIR_CHECK(check_calls_and_registers());
+    find_functions();
+    WEIR_CHECK(check_functions());
     WEIR_CHECK(check_flow());
     return std::move(code_);
   }
@@ -156,7 +158,7 @@ class Decoder {
 
   Status resolve_targets() {
     for (Operation& operation : code_.operations) {
-      if (!isa::is_jump(operation.opcode)) continue;
+      if (!isa::is_jump(operation.opcode) && form(operation) != isa::Form::call_local) continue;
       const std::int64_t slot = std::int64_t{operation.slot} + 1 +
                                 isa::distance(operation.opcode, insns_[operation.slot]);
       if (slot < 0 || slot >= static_cast<std::int64_t>(insns_.size())) {
@@ -189,8 +191,6 @@ class Decoder {
             return refuse(code_, operation, "calls a helper that the engine does not have");
           }
           break;
-        case isa::Form::call_local:
-          return refuse(code_, operation, "calls within the program, which the engine does not do");
         default:
           break;
       }
@@ -264,12 +264,36 @@ class Decoder {
     throw InvariantError("a form of instruction that the decoder does not know");
   }
 
-  // check_cfg(): control stays within the program, and comes to every instruction.
+  void find_functions() {
+    std::vector<std::uint32_t>& starts = code_.functions;
+    starts = {0};
+    for (const Operation& operation : code_.operations) {
+      if (form(operation) == isa::Form::call_local) starts.push_back(operation.target);
+    }
+    std::ranges::sort(starts);
+    starts.erase(std::ranges::unique(starts).begin(), starts.end());
+  }
+
+  // check_subprogs(): control comes into a function by calls only, and leaves it by exit only.
+  Status check_functions() const {
+    const auto& operations = code_.operations;
+    for (std::size_t at = 0; at < operations.size(); ++at) {
+      const std::size_t function = function_of(code_, at);
+      const bool last = at + 1 == operations.size() || function_of(code_, at + 1) != function;
+      if (last && falls_through(operations[at])) {
+        return refuse(code_, operations[at], "is the last one, and control falls off the end");
+      }
+      if (isa::is_jump(operations[at].opcode) &&
+          function_of(code_, operations[at].target) != function) {
+        return refuse(code_, operations[at], "jumps into another function");
+      }
+    }
+    return {};
+  }
+
+  // check_cfg(): control comes to every instruction.
   Status check_flow() const {
     const auto& operations = code_.operations;
-    if (falls_through(operations.back())) {
-      return refuse(code_, operations.back(), "is the last one, and control falls off the end");
-    }
     std::vector<bool> reached(operations.size());
     std::vector<std::uint32_t> pending = {0};
     while (!pending.empty()) {
@@ -278,7 +302,9 @@ class Decoder {
       if (reached[at]) continue;
       reached[at] = true;
       if (falls_through(operations[at])) pending.push_back(at + 1);
-      if (isa::is_jump(operations[at].opcode)) pending.push_back(operations[at].target);
+      if (isa::is_jump(operations[at].opcode) || form(operations[at]) == isa::Form::call_local) {
+        pending.push_back(operations[at].target);
+      }
     }
     const auto missed = std::ranges::find(reached, false);
     if (missed == reached.end()) return {};
@@ -302,6 +328,11 @@ std::string rule_of(const isa::Object& object, const isa::Program& program, std:
 }
 
 }  // namespace
+
+std::size_t function_of(const Code& code, std::size_t operation) {
+  const auto next = std::ranges::upper_bound(code.functions, operation);
+  return static_cast<std::size_t>(next - code.functions.begin()) - 1;
+}
 
 std::unexpected<Diagnostic> refuse(const Code& code, const Operation& operation,
                                    const std::string& what) {

@@ -18,6 +18,7 @@ namespace weir::engine {
 constexpr std::uint8_t frame_register = 10;
 constexpr std::uint8_t register_count = 11;
 constexpr std::int64_t stack_size = 512;  // MAX_BPF_STACK
+constexpr std::size_t max_frames = 8;     // MAX_CALL_FRAMES
 
 // What the checker found about an access to memory, which decides how it is run.
 enum class Access : std::uint8_t {
@@ -34,7 +35,7 @@ struct Operation {
   Access access = Access::unknown;
   std::int16_t off = 0;
   std::uint32_t slot = 0;    // of the instruction, in Program::insns
-  std::uint32_t target = 0;  // of jumps: the operation
+  std::uint32_t target = 0;  // of jumps and local calls: the operation
   std::uint64_t imm = 0;     // sign-extended; of ld_imm64 all 64 bits; of map values the offset
   isa::MapIndex map;         // of ld_map_fd and ld_map_value
   const Function* function = nullptr;  // of calls
@@ -44,12 +45,16 @@ struct Code {
   const isa::Object* object = nullptr;
   const isa::Program* program = nullptr;
   std::vector<Operation> operations;
+  std::vector<std::uint32_t> functions;  // their first operations, in order; the program's own is 0
 };
 
 // Refuses what is no program at all: unknown instructions and functions, jumps out of the program,
 // instructions that nothing reaches, an end that control can fall off, writes to r10, relocations
 // that do not fit.
 [[nodiscard]] Result<Code> decode(const isa::Object& object, std::size_t index);
+
+// Which function an operation belongs to, as an index into Code::functions.
+[[nodiscard]] std::size_t function_of(const Code& code, std::size_t operation);
 
 // The error for one instruction: its index, its text, its rule, and what is wrong.
 [[nodiscard]] std::unexpected<Diagnostic> refuse(const Code& code, const Operation& operation,

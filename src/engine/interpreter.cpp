@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The interpreter: steps with everything filled in, and one switch over them.
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -22,6 +24,12 @@ struct Step {
   std::int32_t off = 0;
   std::uint32_t target = 0;
   std::uint64_t imm = 0;
+};
+
+// A function that called another one.
+struct Waiting {
+  std::array<std::uint64_t, 4> kept = {};  // r6 to r9
+  std::uint32_t next = 0;
 };
 
 using Registers = std::array<std::uint64_t, register_count>;
@@ -166,6 +174,8 @@ std::uint64_t Interpreter::run(Machine& machine) const {
   Registers r = {};
   r[1] = machine.context();
   r[frame_register] = machine.frame();
+  std::array<Waiting, max_frames> waiting;
+  std::size_t depth = 0;
   std::uint64_t executed = 0;
   std::uint32_t next = 0;
   for (;;) {
@@ -253,10 +263,22 @@ std::uint64_t Interpreter::run(Machine& machine) const {
         r[0] = call(machine, step.function, {r[1], r[2], r[3], r[4], r[5]});
         break;
       case Opcode::call_local:
-        throw InvariantError("engine: a local call passed the checker");
-      case Opcode::exit:
-        machine.executed += executed;
-        return r[0];
+        invariant(depth + 1 < max_frames, "engine: calls that are nested too deep");
+        waiting[depth++] = {.kept = {r[6], r[7], r[8], r[9]}, .next = next};
+        r[frame_register] -= static_cast<std::uint64_t>(stack_size);
+        next = step.target;
+        break;
+      case Opcode::exit: {
+        if (depth == 0) {
+          machine.executed += executed;
+          return r[0];
+        }
+        const Waiting& caller = waiting[--depth];
+        std::ranges::copy(caller.kept, r.begin() + 6);
+        r[frame_register] += static_cast<std::uint64_t>(stack_size);
+        next = caller.next;
+        break;
+      }
     }
   }
 }

@@ -115,6 +115,12 @@ class Liveness {
     places_[0].fill(elsewhere);
     places_[0][frame_register] = {.kind = Place::Kind::stack, .offset = 0};
     std::vector<std::size_t> pending = {0};
+    // Functions get no addresses of their caller's stack.
+    for (const Operation& operation : code_.operations) {
+      if (form(operation) != isa::Form::call_local) continue;
+      places_[operation.target] = places_[0];
+      pending.push_back(operation.target);
+    }
     while (!pending.empty()) {
       const std::size_t at = pending.back();
       pending.pop_back();
@@ -184,7 +190,11 @@ class Liveness {
 
   void transfer_call(Parts& live, const Operation& operation, const Places& places) const {
     for (std::uint8_t reg = 0; reg <= 5; ++reg) write_register(live, reg);
-    if (operation.function == nullptr) return;
+    if (form(operation) == isa::Form::call_local) {
+      const auto arguments = live_[operation.target].registers & 0x3eU;
+      live.registers = static_cast<std::uint16_t>(live.registers | arguments);
+      return;
+    }
     const auto& arguments = operation.function->arguments;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
       if (arguments[i] == Argument::new_dynptr) live.slots &= ~overwritten(places[i + 1], 0, 16);

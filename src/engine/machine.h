@@ -27,7 +27,7 @@ class Machine {
 
   // What r1 and r10 hold at the start.
   [[nodiscard]] std::uint64_t context() const;
-  [[nodiscard]] std::uint64_t frame() const { return address_of(stack_.data()) + stack_size; }
+  [[nodiscard]] std::uint64_t frame() const { return address_of(stack_.data()) + stack_.size(); }
 
   [[nodiscard]] Map& map(isa::MapIndex index) const { return *maps_[index.index()]; }
   // The map that a register names.
@@ -58,7 +58,7 @@ class Machine {
   kernel_structs::SkBuff skb_;
   kernel_structs::NetDevice in_;
   kernel_structs::NetDevice out_;
-  alignas(16) std::array<std::uint8_t, stack_size> stack_ = {};
+  alignas(16) std::array<std::uint8_t, stack_size * max_frames> stack_ = {};
   alignas(
       16) std::array<std::uint8_t, 16> connection_ = {};  // what skb->_nfct points to; unreadable
   std::uint64_t random_state_ = 0;

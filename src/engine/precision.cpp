@@ -26,6 +26,8 @@ Parts holders(const State& state, std::uint8_t reg) {
   return parts;
 }
 
+constexpr Parts clobbered = {.registers = 0x3f};  // r0 to r5, by any call
+
 bool empty(const Parts& parts) {
   return parts == Parts{};
 }
@@ -75,6 +77,9 @@ Step step_of(const State& state, const Operation& operation, std::uint32_t index
   return step;
 }
 
+namespace {
+
+// Within one frame.
 Parts needed_before(const Operation& operation, const Step& step, Parts needed) {
   const Parts dst = part_of_register(operation.dst);
   const Parts src = part_of_register(operation.src);
@@ -109,9 +114,8 @@ Parts needed_before(const Operation& operation, const Step& step, Parts needed) 
     case isa::Form::atomic_cmpxchg:
       return without(needed, part_of_register(0));
     case isa::Form::call_helper:
-    case isa::Form::call_local:
     case isa::Form::call_kfunc:
-      return without(needed, {.registers = 0x3f});
+      return without(needed, clobbered);
     case isa::Form::jump_imm:
     case isa::Form::jump_reg:
       // What the comparison told about one side it told with the help of the other.
@@ -121,10 +125,30 @@ Parts needed_before(const Operation& operation, const Step& step, Parts needed) 
     case isa::Form::atomic:
     case isa::Form::jump:
     case isa::Form::jump_long:
-    case isa::Form::exit:
       return needed;
+    case isa::Form::call_local:
+    case isa::Form::exit:
+      break;
   }
   throw InvariantError("checker: a form of instruction that cannot be traced back");
+}
+
+}  // namespace
+
+void trace_step(const Operation& operation, const Step& step, Needed& needed) {
+  if (form(operation) == isa::Form::exit) {
+    // Back into the function that returned here.
+    const Parts result = needed.back() & part_of_register(0);
+    needed.back() = without(needed.back(), clobbered);
+    needed.push_back(result);
+  } else if (form(operation) == isa::Form::call_local) {
+    // Back out of it, with its arguments.
+    const Parts arguments = needed.back() & without(clobbered, part_of_register(0));
+    needed.pop_back();
+    needed.back() = needed.back() | arguments;
+  } else {
+    needed.back() = needed_before(operation, step, needed.back());
+  }
 }
 
 }  // namespace weir::engine

@@ -30,7 +30,7 @@ struct Step {
 
 // The step that `operation` is in `state`, before it is done.
 [[nodiscard]] Step step_of(const State& state, const Operation& operation, std::uint32_t index);
-// From what is needed after the step to what is needed before it.
-[[nodiscard]] Parts needed_before(const Operation& operation, const Step& step, Parts needed);
+// From what is needed after the step to what is needed before it, which may be of another frame.
+void trace_step(const Operation& operation, const Step& step, Needed& needed);
 
 }  // namespace weir::engine

@@ -81,12 +81,12 @@ Value Value::structure(StructureId id) {
   return value;
 }
 
-const Slot& State::slot(std::size_t index) const {
+const Slot& Frame::slot(std::size_t index) const {
   static const Slot never_written;
   return index < stack.size() ? stack[index] : never_written;
 }
 
-Slot& State::writable_slot(std::size_t index) {
+Slot& Frame::writable_slot(std::size_t index) {
   if (index >= stack.size()) stack.resize(index + 1);
   return stack[index];
 }
@@ -114,8 +114,10 @@ void forget_dead(State& state, const Parts& live) {
   });
 }
 
-bool covers(const State& old, const State& next, const Parts& needed) {
-  Renaming renaming;
+namespace {
+
+bool covers_frame(const Frame& old, const Frame& next, const Parts& needed, Renaming& renaming) {
+  if (old.return_to != next.return_to) return false;
   for (std::size_t i = 0; i < old.registers.size(); ++i) {
     const bool exact = (needed.registers >> i & 1) != 0;
     if (!covers_value(old.registers[i], next.registers[i], exact, renaming)) return false;
@@ -127,8 +129,23 @@ bool covers(const State& old, const State& next, const Parts& needed) {
   return true;
 }
 
+}  // namespace
+
+bool covers(const State& old, const State& next, const Needed& needed) {
+  if (old.callers.size() != next.callers.size()) return false;
+  const auto part = [&](std::size_t depth) {
+    return depth < needed.size() ? needed[depth] : Parts{};
+  };
+  Renaming renaming;
+  if (!covers_frame(old, next, part(old.callers.size()), renaming)) return false;
+  for (std::size_t i = 0; i < old.callers.size(); ++i) {
+    if (!covers_frame(old.callers[i], next.callers[i], part(i), renaming)) return false;
+  }
+  return true;
+}
+
 bool same(const State& old, const State& next) {
-  constexpr Parts everything = {.registers = 0xffff, .slots = ~std::uint64_t{0}};
+  const Needed everything(max_frames, {.registers = 0xffff, .slots = ~std::uint64_t{0}});
   return covers(old, next, everything) && covers(next, old, everything);
 }
 
@@ -144,6 +161,7 @@ std::uint64_t fingerprint(const State& state) {
     mix(value.number.umin());
     mix(value.number.umax());
   };
+  for (const Frame& caller : state.callers) mix(caller.return_to);
   for (const Value& value : state.registers) mix_value(value);
   for (std::size_t i = 0; i < state.stack.size(); ++i) {
     const Slot& slot = state.stack[i];

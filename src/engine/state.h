@@ -70,13 +70,14 @@ struct Slot {
 constexpr std::uint32_t slot_size = 8;
 constexpr std::uint32_t slot_count = stack_size / slot_size;
 
-struct State {
+// What one function of the program sees.
+struct Frame {
   std::array<Value, register_count> registers;
   // Slot n holds the bytes from r10 - 8 * (n + 1) on; slots that are not there were never written.
   std::vector<Slot> stack;
-  std::uint32_t last_id = 0;
+  // Of a function that called another one: the operation to go on with.
+  std::uint32_t return_to = 0;
 
-  [[nodiscard]] std::uint32_t new_id() { return ++last_id; }
   [[nodiscard]] const Slot& slot(std::size_t index) const;
   Slot& writable_slot(std::size_t index);
   // Calls `visit` with every value in a register or spilled.
@@ -89,6 +90,15 @@ struct State {
   }
 };
 
+// The frame of the running function, and those of the functions that wait for it, outermost first.
+// Those hold only what is read after the return.
+struct State : Frame {
+  std::uint32_t last_id = 0;
+  std::vector<Frame> callers;
+
+  [[nodiscard]] std::uint32_t new_id() { return ++last_id; }
+};
+
 // A set of registers and stack slots, a bit each: those that may still be read, or whose numbers
 // were needed.
 struct Parts {
@@ -97,11 +107,15 @@ struct Parts {
   friend bool operator==(const Parts&, const Parts&) = default;
 };
 
-// Forgets what is not live, and ids of numbers that only one value has: they relate it to nothing.
+// What is needed of each frame, outermost first; nothing of frames that are not there.
+using Needed = std::vector<Parts>;
+
+// Forgets what is not live in the running function, and ids of numbers that only one value has:
+// they relate it to nothing.
 void forget_dead(State& state, const Parts& live);
 // Whether everything that can happen after `next` can happen after `old`, of whose numbers only
 // those in `needed` matter. Both without dead parts.
-[[nodiscard]] bool covers(const State& old, const State& next, const Parts& needed);
+[[nodiscard]] bool covers(const State& old, const State& next, const Needed& needed);
 // Whether both are the same, but for the names of ids.
 [[nodiscard]] bool same(const State& old, const State& next);
 // Equal for states that are the same.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "engine/transfer.h"
 
+#include <algorithm>
+#include <set>
+#include <utility>
+
 namespace weir::engine {
 
 State Transfer::start() const {
@@ -56,6 +60,70 @@ Status Transfer::step(State& state, Operation& operation) {
       break;
   }
   throw InvariantError("checker: an operation that is no step");
+}
+
+Status Transfer::enter(State& state, const Operation& operation, std::uint32_t return_to,
+                       const Parts& function, const Parts& caller) {
+  needed_ = {};
+  if (state.callers.size() + 1 == max_frames) {
+    return refuse(operation,
+                  "is a call at depth " + std::to_string(max_frames) + ", expected less");
+  }
+  Frame callee;
+  for (std::uint8_t reg = 1; reg <= 5; ++reg) {
+    if ((function.registers >> reg & 1) == 0) continue;
+    const Value& value = state.registers[reg];
+    if (value.type == Type::stack) {
+      return refuse(operation, "passes " + describe(value) + " in r" + std::to_string(reg) +
+                                   ", expected something else than the caller's stack");
+    }
+    callee.registers[reg] = value;
+  }
+  callee.registers[frame_register].type = Type::stack;
+  Parts kept = caller;
+  kept.registers = static_cast<std::uint16_t>(kept.registers & ~0x3fU);
+  forget_dead(state, kept);
+  Frame& waiting = state.callers.emplace_back(static_cast<Frame&>(state));
+  waiting.return_to = return_to;
+  static_cast<Frame&>(state) = std::move(callee);
+  return {};
+}
+
+Status Transfer::leave(State& state, const Operation& operation) {
+  needed_ = {};
+  WEIR_TRY(result, read(state, operation, 0));
+  if (result.type == Type::stack) {
+    return refuse(operation, "returns " + describe(result) + ", which is gone then");
+  }
+  static_cast<Frame&>(state) = std::move(state.callers.back());
+  state.callers.pop_back();
+  state.return_to = 0;
+  state.registers[0] = result;
+  return {};
+}
+
+// check_max_stack_depth(): the stack of each function is rounded up to 16 bytes.
+std::int64_t Transfer::combined_depth(std::size_t function, std::size_t level) const {
+  std::set<std::size_t> callees;
+  for (std::size_t at = code_.functions[function];
+       at < code_.operations.size() && function_of(code_, at) == function; ++at) {
+    const Operation& operation = code_.operations[at];
+    if (form(operation) != isa::Form::call_local || level == max_frames) continue;
+    callees.insert(function_of(code_, operation.target));
+  }
+  std::int64_t deepest = 0;
+  for (const std::size_t callee : callees) {
+    deepest = std::max(deepest, combined_depth(callee, level + 1));
+  }
+  return (std::max<std::int64_t>(depths_[function], 1) + 15) / 16 * 16 + deepest;
+}
+
+Status Transfer::stacks() const {
+  const std::int64_t depth = combined_depth(0, 1);
+  if (depth <= stack_size) return {};
+  return refuse(code_.operations.front(),
+                "begins a program whose functions need " + std::to_string(depth) +
+                    " bytes of stack together, expected at most " + std::to_string(stack_size));
 }
 
 // Verdicts: include/linux/netfilter.h, NF_DROP and NF_ACCEPT; XDP takes any number.

@@ -16,10 +16,10 @@ namespace weir::engine {
 
 class Transfer {
  public:
-  explicit Transfer(Code& code) : code_(code) {}
+  explicit Transfer(Code& code) : code_(code), depths_(code.functions.size()) {}
 
   [[nodiscard]] State start() const;
-  // Any operation but jumps and exit.
+  // Any operation but jumps, local calls and exit.
   [[nodiscard]] Status step(State& state, Operation& operation);
   // A conditional jump: the state where it is taken, and where it is not; nothing where that cannot
   // happen.
@@ -28,12 +28,23 @@ class Transfer {
     std::optional<State> not_taken;
   };
   [[nodiscard]] Result<Branches> branch(const State& state, const Operation& operation);
+  // From the end of the program, and from a function to its caller.
   [[nodiscard]] Status exit(const State& state, const Operation& operation);
+  [[nodiscard]] Status leave(State& state, const Operation& operation);
+  // Into a function, whose operations live with `function` at its start and which the caller goes
+  // on from with `caller`.
+  [[nodiscard]] Status enter(State& state, const Operation& operation, std::uint32_t return_to,
+                             const Parts& function, const Parts& caller);
+  // Whether the stacks of all functions that can be active at once fit, after all paths were seen.
+  [[nodiscard]] Status stacks() const;
   // The parts whose numbers the last call of step(), branch() or exit() rested on, as they were
   // before it.
   [[nodiscard]] const Parts& needed() const { return needed_; }
 
  private:
+  // Bytes of stack from the start of a function on, with all that it calls.
+  [[nodiscard]] std::int64_t combined_depth(std::size_t function, std::size_t level) const;
+
   struct Bytes {
     std::int64_t offset = 0;  // beside what the pointer itself holds
     std::int64_t size = 0;
@@ -48,13 +59,13 @@ class Transfer {
   Status unary(State& state, const Operation& operation) const;
 
   // transfer_memory.cpp
-  Status load(State& state, Operation& operation) const;
-  Status load_member(State& state, Operation& operation, const Value& base) const;
-  Status store(State& state, Operation& operation) const;
-  Status atomic(State& state, Operation& operation) const;
+  Status load(State& state, Operation& operation);
+  Status load_member(State& state, Operation& operation, const Value& base);
+  Status store(State& state, Operation& operation);
+  Status atomic(State& state, Operation& operation);
   // Whether the bytes lie within what `base` points to; not for structures.
-  Status bounds(const Operation& operation, const Value& base, Bytes bytes) const;
-  Status stack_bounds(const Operation& operation, const Value& base, Bytes bytes) const;
+  Status bounds(const Operation& operation, const Value& base, Bytes bytes);
+  Status stack_bounds(const Operation& operation, const Value& base, Bytes bytes);
   Status stack_readable(const State& state, const Operation& operation, std::int64_t begin,
                         std::int64_t size) const;
   Result<Value> read_stack(State& state, const Operation& operation, std::int64_t begin) const;
@@ -66,8 +77,7 @@ class Transfer {
   // transfer_call.cpp
   Status call(State& state, const Operation& operation);
   Status argument(State& state, const Operation& operation, std::size_t index);
-  Status dynptr_argument(State& state, const Operation& operation, std::uint8_t reg,
-                         bool fresh) const;
+  Status dynptr_argument(State& state, const Operation& operation, std::uint8_t reg, bool fresh);
   Status memory_argument(State& state, const Operation& operation, std::uint8_t reg, Argument kind);
   Status returned(State& state, const Operation& operation) const;
 
@@ -97,6 +107,7 @@ class Transfer {
 
   Code& code_;
   Parts needed_;
+  std::vector<std::int64_t> depths_;  // of each function: bytes of its stack that it touched
 };
 
 }  // namespace weir::engine

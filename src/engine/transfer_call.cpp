@@ -75,7 +75,7 @@ Status Transfer::argument(State& state, const Operation& operation, std::size_t 
 }
 
 Status Transfer::dynptr_argument(State& state, const Operation& operation, std::uint8_t reg,
-                                 bool fresh) const {
+                                 bool fresh) {
   const Value value = state.registers[reg];
   if (value.type != Type::stack || value.offset % slot_size != 0) {
     return refuse(operation, "gets " + describe(value) + " in " + name_of(reg) +

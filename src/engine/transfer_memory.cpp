@@ -2,6 +2,8 @@
 //
 // Loads, stores and atomic operations: whether the bytes are there and may be read or written, and
 // what the stack holds.
+#include <algorithm>
+
 #include "engine/transfer.h"
 
 namespace weir::engine {
@@ -37,16 +39,21 @@ Status Transfer::set_access(Operation& operation, Access access) const {
   return {};
 }
 
-Status Transfer::stack_bounds(const Operation& operation, const Value& base, Bytes bytes) const {
+Status Transfer::stack_bounds(const Operation& operation, const Value& base, Bytes bytes) {
   const std::int64_t begin = base.offset + bytes.offset;
-  if (begin >= -stack_size && begin + bytes.size <= 0) return {};
+  if (begin >= -stack_size && begin + bytes.size <= 0) {
+    const std::ptrdiff_t index = &operation - code_.operations.data();
+    std::int64_t& depth = depths_[function_of(code_, static_cast<std::size_t>(index))];
+    depth = std::max(depth, -begin);
+    return {};
+  }
   return refuse(operation,
                 "touches " + plural(bytes.size) + " at r10 " + (begin < 0 ? "- " : "+ ") +
                     std::to_string(begin < 0 ? -begin : begin) + ", expected bytes from r10 - " +
                     std::to_string(stack_size) + " to r10 - 1");
 }
 
-Status Transfer::bounds(const Operation& operation, const Value& base, Bytes bytes) const {
+Status Transfer::bounds(const Operation& operation, const Value& base, Bytes bytes) {
   if (base.maybe_null) {
     return refuse(operation, "uses " + describe(base) + ", expected a comparison with 0 before");
   }
@@ -159,7 +166,7 @@ void Transfer::clobber_stack(State& state, std::int64_t begin, std::int64_t size
   }
 }
 
-Status Transfer::load_member(State& state, Operation& operation, const Value& base) const {
+Status Transfer::load_member(State& state, Operation& operation, const Value& base) {
   const std::int64_t begin = base.offset + operation.off;
   const std::uint32_t size = access_size(operation);
   const Member* member = member_at(base.structure_id(), begin, size);
@@ -205,7 +212,7 @@ Status Transfer::load_member(State& state, Operation& operation, const Value& ba
   return {};
 }
 
-Status Transfer::load(State& state, Operation& operation) const {
+Status Transfer::load(State& state, Operation& operation) {
   WEIR_TRY(base, read(state, operation, operation.src));
   if (base.type == Type::structure) return load_member(state, operation, base);
   const std::uint32_t size = access_size(operation);
@@ -227,7 +234,7 @@ Status Transfer::load(State& state, Operation& operation) const {
   return {};
 }
 
-Status Transfer::store(State& state, Operation& operation) const {
+Status Transfer::store(State& state, Operation& operation) {
   WEIR_TRY(base, read(state, operation, operation.dst));
   const bool from_register = form(operation) == isa::Form::store_reg;
   const std::uint32_t size = access_size(operation);
@@ -255,7 +262,7 @@ Status Transfer::store(State& state, Operation& operation) const {
   return {};
 }
 
-Status Transfer::atomic(State& state, Operation& operation) const {
+Status Transfer::atomic(State& state, Operation& operation) {
   WEIR_TRY(base, read(state, operation, operation.dst));
   WEIR_TRY(source, read(state, operation, operation.src));
   const std::uint32_t size = access_size(operation);

@@ -363,6 +363,109 @@ const Case joins[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Joins, MoreRules, testing::ValuesIn(joins));
 
+const Case calls[] = {
+    {"a function", "r1 = 1\n call f\n exit\nf:\n r0 = r1\n exit\n"},
+    {"a function gets r1 to r5 only", "r6 = 1\n call f\n exit\nf:\n r0 = r6\n exit\n",
+     "reads r6, which was not written"},
+    {"a call clobbers r1 to r5", "r1 = 1\n call f\n r0 = r1\n exit\nf:\n r0 = 0\n exit\n",
+     "reads r1, which was not written"},
+    {"a call keeps r6 to r9 and the stack",
+     R"(
+      r6 = r1
+      *(u64 *)(r10 - 8) = r1
+      call f
+      r0 = *(u32 *)(r6 + 12)
+      r6 = *(u64 *)(r10 - 8)
+      r0 = *(u32 *)(r6 + 12)
+      exit
+    f:
+      r6 = 0
+      *(u64 *)(r10 - 8) = r6
+      r0 = 0
+      exit
+    )"},
+    {"a function has a stack of its own",
+     "*(u64 *)(r10 - 8) = 1\n call f\n exit\nf:\n r0 = *(u64 *)(r10 - 8)\n exit\n",
+     "which was not written"},
+    {"a function that returns nothing", "call f\n r0 = 0\n exit\nf:\n r1 = 0\n exit\n",
+     "reads r0, which was not written"},
+    {"the caller's stack as an argument",
+     "r1 = r10\n call f\n r0 = 0\n exit\nf:\n r0 = r1\n exit\n", "the caller's stack"},
+    {"a stale pointer to the stack is no argument",
+     "r2 = r10\n r1 = 1\n call f\n r0 = 0\n exit\nf:\n r0 = r1\n exit\n"},
+    {"a function's stack returned", "call f\n r0 = 0\n exit\nf:\n r0 = r10\n exit\n",
+     "which is gone then"},
+    {"the context as an argument", "call f\n exit\nf:\n r0 = *(u32 *)(r1 + 12)\n exit\n"},
+    {"a jump into another function", "if r1 == 0 goto f\n call f\n exit\nf:\n r0 = 0\n exit\n",
+     "jumps into another function"},
+    {"control falls into a function", "r0 = 0\n call f\nf:\n r0 = 0\n exit\n", "falls off the end"},
+    {"endless recursion", "r0 = 0\n call f\n exit\nf:\n call f\n exit\n", "at depth 8"},
+    {"stacks that fit together",
+     "*(u8 *)(r10 - 480) = 1\n call f\n exit\nf:\n *(u64 *)(r10 - 32) = 1\n r0 = 0\n exit\n"},
+    {"stacks that do not fit together",
+     "*(u8 *)(r10 - 480) = 1\n call f\n exit\nf:\n *(u64 *)(r10 - 40) = 1\n r0 = 0\n exit\n",
+     "528 bytes of stack together"},
+    {"a number that the function bounds",
+     R"(
+      r1 = *(u32 *)(r1 + 12)
+      call f
+      r4 = map[one][0]+0
+      r4 += r0
+      r0 = *(u8 *)(r4 + 48)
+      exit
+    f:
+      r0 = 0
+      if r1 > 15 goto out
+      r0 = r1
+    out:
+      exit
+    )"},
+    {"a number that only one of two calls bounds",
+     R"(
+      r6 = *(u32 *)(r1 + 12)
+      r1 = 3
+      call f
+      r4 = map[one][0]+0
+      r4 += r0
+      r0 = *(u8 *)(r4 + 48)
+      r1 = r6
+      call f
+      r4 = map[one][0]+0
+      r4 += r0
+      r0 = *(u8 *)(r4 + 48)
+      exit
+    f:
+      r0 = r1
+      if r1 != 16 goto out
+      r0 = 0
+    out:
+      exit
+    )",
+     "which has 64 bytes"},
+    {"a caller's number that only one path bounds",
+     R"(
+      r6 = *(u32 *)(r1 + 12)
+      r2 = *(u32 *)(r1 + 16)
+      if r2 != 0 goto meet
+      r6 &= 15
+    meet:
+      r1 = r2
+      call f
+      r4 = map[one][0]+0
+      r4 += r6
+      r0 = *(u8 *)(r4 + 48)
+      exit
+    f:
+      r0 = r1
+      if r1 != 16 goto out
+      r0 = 0
+    out:
+      exit
+    )",
+     "which has 64 bytes"},
+};
+INSTANTIATE_TEST_SUITE_P(Calls, MoreRules, testing::ValuesIn(calls));
+
 TEST(Checker, NamesInstructionAndRule) {
   isa::Object object = object_of(xdp, "r6 = r1\n r0 = *(u8 *)(r10 - 1)\n exit\n");
   object.rule_names = {"inet filter input handle 4", "inet filter input handle 5"};

@@ -65,7 +65,6 @@ const Case flow[] = {
     )"},
     {"a loop that runs too long", "r0 = 0\nloop:\n r0 += 1\n if r0 < 900000 goto loop\n exit\n",
      "expected at most 1000000"},
-    {"local call", ".insn 0x8510000000000000\n exit\n", "calls within the program"},
     {"unknown helper", "call #999\n exit\n", "does not have"},
     {"unknown kernel function", "call kfunc bpf_nothing\n exit\n", "does not have"},
     {"unknown field", "r0 = *(u32 *)(r1 + sk_buff.nothing)\n exit\n", "does not have"},

@@ -179,6 +179,34 @@ TEST(Interpreter, RunsLoopsAndCountsInstructions) {
   EXPECT_EQ(engine->executed(), 22U);
 }
 
+TEST(Interpreter, CallsFunctions) {
+  constexpr std::string_view text = R"(
+    r6 = 5
+    *(u64 *)(r10 - 8) = 7
+    r1 = 100
+    call outer
+    r1 = *(u64 *)(r10 - 8)
+    r0 += r1
+    r0 += r6
+    exit
+  outer:
+    r6 = r1
+    *(u64 *)(r10 - 8) = 1000
+    r1 = 20
+    call inner
+    r0 += r6
+    r1 = *(u64 *)(r10 - 8)
+    r0 += r1
+    exit
+  inner:
+    *(u64 *)(r10 - 8) = 0
+    r6 = 0
+    r0 = r1
+    r0 *= 3
+  )";
+  EXPECT_EQ(run(isa::ProgramType::xdp, text), 60U + 100 + 1000 + 7 + 5);
+}
+
 constexpr std::string_view xdp_load = R"(
   r2 = *(u32 *)(r1 + 0)
   r3 = *(u32 *)(r1 + 4)
