@@ -354,7 +354,9 @@ std::optional<Bytes> Evaluation::header_field(const HeaderField& named) const {
       break;
     case packet::Layer::transport:
       place.base = HeaderBase::transport;
-      if (!view_.has_transport || protocol.ip_protocol != view_.l4proto) return std::nullopt;
+      // Fields of "th" are those of any transport protocol.
+      if (!view_.has_transport) return std::nullopt;
+      if (protocol.ip_protocol && protocol.ip_protocol != view_.l4proto) return std::nullopt;
       break;
     case packet::Layer::extension:
       throw InvariantError("header field without a fixed place: " + named.name);

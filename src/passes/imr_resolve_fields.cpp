@@ -77,8 +77,10 @@ class Resolver {
       }
       case packet::Layer::transport:
         place.base = imr::HeaderBase::transport;
-        invariant(protocol.ip_protocol.has_value(), "resolve_fields: transport without a number");
-        guard(ruleset_.add(imr::Expr(imr::Meta{imr::MetaKey::l4proto})), {*protocol.ip_protocol});
+        // Fields of "th" are those of any transport protocol.
+        if (protocol.ip_protocol) {
+          guard(ruleset_.add(imr::Expr(imr::Meta{imr::MetaKey::l4proto})), {*protocol.ip_protocol});
+        }
         break;
       case packet::Layer::extension:
         throw InvariantError("resolve_fields: a field without a fixed place: " + named.name);

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Each IMR pass, and all of them in order, leaves the meaning of random units alone: verdict,
+// deciding rule, matched rules and counters, as the reference evaluator has them. WEIR_SEED in the
+// environment varies a run, WEIR_UNITS makes it longer.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "imr/evaluator.h"
+#include "imr/parse.h"
+#include "imr/print.h"
+#include "imr/verify.h"
+#include "passes/imr_break.h"
+#include "passes/pipeline.h"
+#include "unit/passes/unit_generator.h"
+
+namespace weir::test {
+namespace {
+
+constexpr std::size_t packets_per_unit = 60;
+
+std::size_t wish(const char* name, std::size_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoul(text, nullptr, 10);
+}
+
+std::string to_string(const imr::Outcome& outcome) {
+  static constexpr std::array verdicts = {"accept", "drop", "native"};
+  std::string text = verdicts.at(static_cast<std::size_t>(outcome.verdict));
+  text += outcome.decided_by ? " by #" + std::to_string(outcome.decided_by->value) : " by policy";
+  text += ", matched";
+  for (const imr::RuleId rule : outcome.matched) text += " #" + std::to_string(rule.value);
+  text += ", counted";
+  for (const imr::CounterId counter : outcome.counted) {
+    text += " #" + std::to_string(counter.value);
+  }
+  return text + " bytes " + std::to_string(outcome.counted_bytes);
+}
+
+// The first packet that two units answer differently; empty when there is none.
+std::string difference(const imr::Unit& before, const imr::Unit& after,
+                       const std::vector<packet::Packet>& packets) {
+  for (const packet::Packet& packet : packets) {
+    const imr::Outcome expected = imr::evaluate(before, packet);
+    const imr::Outcome found = imr::evaluate(after, packet);
+    if (found == expected) continue;
+    return "expected " + to_string(expected) + "\nfound    " + to_string(found) + "\npacket " +
+           to_hex(packet.bytes) + "\n---- before\n" + imr::print(before) + "---- after\n" +
+           imr::print(after);
+  }
+  return "";
+}
+
+imr::Unit parsed(const std::string& text) {
+  Result<imr::Unit> unit = imr::parse_unit(text, "generated");
+  invariant(unit.has_value(), unit ? "" : unit.error().text() + "\n" + text);
+  imr::verify(*unit);
+  return std::move(*unit);
+}
+
+struct Tally {
+  std::size_t changed = 0;    // units that the pass made another text of
+  std::size_t different = 0;  // units that then meant something else
+  std::string example;        // of the last of them
+};
+
+// Runs `transform` over many random units and compares what they mean before and after.
+template <typename Transform>
+Tally judge(const Transform& transform) {
+  Tally tally;
+  Random random(wish("WEIR_SEED", 1));
+  const std::size_t units = wish("WEIR_UNITS", 240);
+  for (std::size_t i = 0; i < units; ++i) {
+    const UnitOptions options{.at_xdp = i % 4 >= 2,
+                              .nfproto = i % 2 == 0 ? Nfproto::ipv4 : Nfproto::ipv6};
+    const imr::Unit before = parsed(random_unit(options, random));
+    imr::Unit after = before;
+    transform(after);
+    imr::verify(after);
+    if (imr::print(before) != imr::print(after)) ++tally.changed;
+    const std::string found =
+        difference(before, after, packets_for(before, packets_per_unit, random));
+    if (found.empty()) continue;
+    ++tally.different;
+    tally.example = found;
+  }
+  return tally;
+}
+
+class ImrPass : public testing::TestWithParam<std::string> {};
+
+TEST_P(ImrPass, LeavesTheMeaningAlone) {
+  const auto pass = std::ranges::find(passes::imr_passes(), GetParam(), &passes::ImrPass::name);
+  const Tally tally = judge(pass->run);
+  EXPECT_EQ(tally.different, 0U) << tally.example;
+  EXPECT_GT(tally.changed, 5U) << "the units hold nothing for this pass to do";
+}
+
+std::vector<std::string> pass_names() {
+  std::vector<std::string> names;
+  for (const passes::ImrPass& pass : passes::imr_passes()) names.emplace_back(pass.name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Random, ImrPass, testing::ValuesIn(pass_names()));
+
+TEST(ImrPipeline, LeavesTheMeaningAlone) {
+  const Tally tally = judge([](imr::Unit& unit) {
+    for (const passes::ImrPass& pass : passes::imr_passes()) {
+      pass.run(unit);
+      imr::verify(unit);
+    }
+  });
+  EXPECT_EQ(tally.different, 0U) << tally.example;
+}
+
+TEST(ImrBreak, IsNoticedByTheJudge) {
+  EXPECT_GT(judge(passes::imr_break).different, 20U);
+}
+
+// 16 chains below one another, each of which jumps to the next ten times: 10^15 ways down.
+TEST(ImrPipeline, EndsWhereChainsJumpOften) {
+  std::string text =
+      "unit netfilter:forward ipv4 roots ip t c0\ntable ip t\n"
+      "chain ip t c0 hook forward priority 0 policy accept\n";
+  for (int chain = 0; chain < 16; ++chain) {
+    if (chain != 0) text += "chain ip t c" + std::to_string(chain) + "\n";
+    for (int rule = 0; rule < 10; ++rule) {
+      text += "rule match meta mark == 0x0" + std::to_string(rule) + "000000";
+      text += chain == 15 ? " drop\n" : " jump c" + std::to_string(chain + 1) + "\n";
+    }
+  }
+  imr::Unit unit = parsed(text);
+  for (const passes::ImrPass& pass : passes::imr_passes()) pass.run(unit);
+  imr::verify(unit);
+}
+
+}  // namespace
+}  // namespace weir::test

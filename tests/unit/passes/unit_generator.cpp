@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "unit/passes/unit_generator.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/bytes.h"
+#include "imr/constants.h"
+#include "packet/directed.h"
+#include "packet/fields.h"
+
+namespace weir::test {
+namespace {
+
+// An expression, and values that are worth comparing it with.
+struct Subject {
+  std::string text;
+  std::size_t size = 1;
+  std::vector<Bytes> values;
+};
+
+class Writer {
+ public:
+  Writer(const UnitOptions& options, Random& random)
+      : options_(options),
+        ipv4_(options.nfproto == Nfproto::ipv4),
+        random_(random),
+        family_(one_in(2) ? "inet" : (ipv4_ ? "ip" : "ip6")) {}
+
+  std::string unit() {
+    roots_ = 1 + below(2);
+    subs_ = below(5);
+    std::string chains;
+    std::string names;
+    for (std::size_t i = 0; i < roots_; ++i) {
+      const std::string name = family_ + " t r" + std::to_string(i);
+      names += (i == 0 ? " roots " : ", ") + name;
+      chains += "chain " + name + " hook forward priority 0 policy " +
+                (one_in(2) ? "accept\n" : "drop\n") + rules(0, 1 + below(8));
+    }
+    for (std::size_t i = 0; i < subs_; ++i) {
+      chains += "chain " + family_ + " t s" + std::to_string(i) + "\n" + rules(i + 1, below(5));
+    }
+    return std::string("unit ") + (options_.at_xdp ? "xdp" : "netfilter:forward") +
+           (ipv4_ ? " ipv4" : " ipv6") + names + "\ntable " + family_ + " t\n" + sets_ + chains;
+  }
+
+ private:
+  std::size_t below(std::size_t bound) { return random_() % bound; }
+  bool one_in(std::size_t n) { return below(n) == 0; }
+  template <typename Container>
+  const auto& pick(const Container& candidates) {
+    return candidates[below(candidates.size())];
+  }
+
+  // Rules of a chain that may jump to sub-chains from `first_target` on.
+  std::string rules(std::size_t first_target, std::size_t count) {
+    std::string out;
+    std::string first;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (first.empty() || one_in(2)) first = match();
+      out += "  rule handle " + std::to_string(++handle_);
+      if (!one_in(6)) out += first;
+      for (std::size_t more = below(3); more > 0; --more) out += statement(first_target);
+      if (!one_in(4)) out += " " + verdict(first_target);
+      out += "\n";
+    }
+    return out;
+  }
+
+  std::string statement(std::size_t first_target) {
+    switch (below(12)) {
+      case 0:
+      case 1:
+        return " counter";
+      case 2:
+        return lookup("vmap ", true, first_target);
+      case 3: {
+        // Neighbours, in either order.
+        const std::string a = ipv4_ ? " match payload network 12 4 == 0x0a000001"
+                                    : " match (payload network 8 4 & 0xffff0000) == 0x20010000";
+        const std::string b = ipv4_ ? " match (payload network 16 4 & 0xffffff00) == 0x0a000000"
+                                    : " match payload network 12 4 == 0x00000001";
+        return one_in(2) ? a + b : b + a;
+      }
+      case 4: {
+        const Subject subject = expression();
+        const std::string side = " match " + subject.text + (one_in(3) ? " != " : " == ");
+        return side + to_hex(pick(subject.values)) + (one_in(2) ? " counter" : "") + " match " +
+               subject.text + " == " + to_hex(pick(subject.values));
+      }
+      default:
+        return match();
+    }
+  }
+
+  std::string match() {
+    Subject subject = expression();
+    if (one_in(6)) return lookup("match ", false, 0);
+    if (one_in(8) && subject.size > 1) {
+      for (Bytes& value : subject.values) value.resize(subject.size - 1);
+    }
+    if (one_in(5)) {
+      Bytes from = pick(subject.values);
+      Bytes to = pick(subject.values);
+      if (to < from && !one_in(8)) std::swap(from, to);
+      return " match " + subject.text + (one_in(3) ? " not in [" : " in [") + to_hex(from) + ", " +
+             to_hex(to) + "]";
+    }
+    static constexpr std::array operators = {"==", "==", "==", "==", "!=", "<", "<=", ">", ">="};
+    return " match " + subject.text + " " + pick(operators) + " " + to_hex(pick(subject.values));
+  }
+
+  // A lookup in a new set or map.
+  std::string lookup(const std::string& start, bool verdicts, std::size_t first_target) {
+    const Subject subject = expression();
+    std::set<Bytes> keys;
+    for (std::size_t n = below(5); n > 0; --n) keys.insert(pick(subject.values));
+    if (one_in(8)) {
+      // Enough for another form than code.
+      for (int n = 0; n < 70; ++n) keys.insert(random_value(subject.size));
+    }
+    const bool interval = one_in(2);
+    std::string elements;
+    const auto value = [&] { return verdicts ? " : " + verdict(first_target) : std::string(); };
+    for (auto key = keys.begin(); key != keys.end(); ++key) {
+      elements += (elements.empty() ? "" : ", ") + to_hex(*key);
+      if (interval && !one_in(3) && std::next(key) != keys.end()) elements += "-" + to_hex(*++key);
+      elements += value();
+    }
+    if (one_in(8)) elements += (elements.empty() ? "*" : ", *") + value();
+    const std::string name = "set" + std::to_string(++set_count_);
+    sets_ += std::string(verdicts ? "map " : "set ") + family_ + " t " + name + " type " +
+             std::to_string(subject.size) + (interval ? " interval { " : " { ") + elements + " }\n";
+    const std::string in = verdicts ? " @" : (one_in(4) ? " not in @" : " in @");
+    return " " + start + subject.text + in + name;
+  }
+
+  std::string verdict(std::size_t first_target) {
+    const bool targets = first_target < subs_;
+    switch (below(targets ? 10 : 6)) {
+      case 0:
+      case 1:
+        return "accept";
+      case 2:
+        return "drop";
+      case 3:
+        return "return";
+      case 4:
+      case 5:
+        return "continue";
+      default: {
+        const std::size_t target = first_target + below(subs_ - first_target);
+        return (one_in(3) ? "goto s" : "jump s") + std::to_string(target);
+      }
+    }
+  }
+
+  Bytes random_value(std::size_t size) {
+    static constexpr std::array<std::uint8_t, 8> likely = {0, 1, 2, 6, 0x0a, 0x11, 0x45, 0xff};
+    Bytes value(size);
+    for (std::uint8_t& byte : value) {
+      byte = one_in(3) ? static_cast<std::uint8_t>(below(256)) : pick(likely);
+    }
+    return value;
+  }
+
+  Subject with_values(std::string text, std::size_t size) {
+    Subject subject{.text = std::move(text), .size = size, .values = {}};
+    for (int i = 0; i < 3; ++i) subject.values.push_back(random_value(size));
+    return subject;
+  }
+
+  Subject load(const char* base, std::size_t offset, std::size_t size) {
+    return with_values(
+        std::string("payload ") + base + " " + std::to_string(offset) + " " + std::to_string(size),
+        size);
+  }
+
+  Subject leaf() {
+    switch (below(12)) {
+      case 0:
+      case 1:
+        return {"meta l4proto", 1, {{6}, {0x11}, {1}, {0x3a}, {0x2c}}};
+      case 2:
+        return {"meta nfproto", 1, {{2}, {10}}};
+      case 3:
+      case 4:
+        if (ipv4_) {
+          Subject address = load("network", one_in(2) ? 12 : 16, 4);
+          address.values = {{10, 0, 0, 1}, {10, 0, 0, 2}, {10, 0, 0, 3}, {10, 1, 0, 0}};
+          return address;
+        }
+        return load("network", one_in(2) ? 8 : 24, one_in(2) ? 16 : 8);
+      case 5:
+        return load("network", below(62), 1 + below(9));
+      case 6:
+      case 7:
+      case 8: {
+        Subject port = load("transport", one_in(2) ? 0 : 2, 2);
+        port.values = {{0, 22}, {0, 53}, {0, 80}, {0x9c, 0x40}};
+        if (one_in(4)) port = load("transport", 4 * below(5), 4);
+        if (one_in(2)) port.text += " later-fragments";
+        return port;
+      }
+      case 9:
+        return options_.named_fields ? field() : load("transport", below(24), 1 + below(8));
+      case 10:
+        return with_values(to_hex(random_value(2)), 2);
+      default:
+        return fact();
+    }
+  }
+
+  Subject field() {
+    for (;;) {
+      const packet::Field& one = packet::fields()[below(packet::fields().size())];
+      const packet::Layer layer = one.protocol->layer;
+      if (layer == packet::Layer::extension) continue;
+      if (layer == packet::Layer::link && !options_.at_xdp) continue;
+      return with_values("field \"" + std::string(one.name) + "\"", one.byte_length());
+    }
+  }
+
+  Subject fact() {
+    if (options_.at_xdp) {
+      return one_in(2) ? Subject{"meta iif", 4, {{1, 0, 0, 0}, {2, 0, 0, 0}}}
+                       : Subject{"meta length", 4, {{60, 0, 0, 0}, {0x2a, 0, 0, 0}}};
+    }
+    static const std::array<Subject, 7> known = {{
+        {"meta mark", 4, {{0, 0, 0, 0}, {1, 0, 0, 0}, {0x12, 0x34, 0, 0}}},
+        {"meta iif", 4, {{1, 0, 0, 0}, {2, 0, 0, 0}}},
+        {"meta oif", 4, {{0, 0, 0, 0}, {3, 0, 0, 0}}},
+        {"meta iifname", 16, {{'e', 't', 'h', '0', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}},
+        {"meta length", 4, {{20, 0, 0, 0}, {0x2a, 0, 0, 0}, {60, 0, 0, 0}}},
+        {"meta pkttype", 1, {{0}, {1}, {2}}},
+        {"ct state", 4, {{2, 0, 0, 0}, {8, 0, 0, 0}, {64, 0, 0, 0}}},
+    }};
+    return pick(known);
+  }
+
+  Subject expression() {
+    Subject subject = leaf();
+    while (one_in(3)) subject = wrapped(subject);
+    return subject;
+  }
+
+  Subject wrapped(const Subject& inner) {
+    const std::size_t size = inner.size;
+    if (one_in(4) && size % 2 == 0) {
+      const char* unit = size % 8 == 0 ? "swap8(" : size % 4 == 0 ? "swap4(" : "swap2(";
+      return with_values(unit + inner.text + ")", size);
+    }
+    if (one_in(5) && (size < 4 || size % 4 == 0)) {
+      return with_values(
+          "(" + inner.text + (one_in(2) ? " << " : " >> ") + std::to_string(1 + below(31)) + ")",
+          std::max<std::size_t>(4, size));
+    }
+    Subject out = inner;
+    out.text = "(" + inner.text;
+    const bool flips = one_in(2);
+    if (!flips || one_in(2)) {
+      Bytes mask(size, 0xff);
+      if (!one_in(4)) mask[below(size)] = one_in(2) ? 0xf0 : 0;
+      out.text += " & " + to_hex(mask);
+    }
+    if (flips) out.text += " ^ " + to_hex(random_value(size));
+    out.text += ")";
+    return out;
+  }
+
+  const UnitOptions& options_;
+  bool ipv4_;
+  Random& random_;
+  std::string family_;
+  std::string sets_;
+  std::size_t roots_ = 1;
+  std::size_t subs_ = 0;
+  unsigned handle_ = 0;
+  unsigned set_count_ = 0;
+};
+
+packet::Layer layer_of(imr::HeaderBase base) {
+  switch (base) {
+    case imr::HeaderBase::link:
+      return packet::Layer::link;
+    case imr::HeaderBase::network:
+      return packet::Layer::network;
+    case imr::HeaderBase::transport:
+      return packet::Layer::transport;
+  }
+  throw InvariantError("header base out of range");
+}
+
+void add_context(packet::Packet& packet, const imr::Constants& constants, Random& random) {
+  static constexpr std::array<std::uint8_t, 5> tracked = {0, 1, 2, 3, 4};
+  static constexpr std::array<std::uint8_t, 5> types = {0, 1, 2, 3, 5};
+  packet.mark = static_cast<std::uint32_t>(random() % 3);
+  packet.in = {.index = static_cast<std::uint32_t>(random() % 4), .name = ""};
+  packet.out = {.index = static_cast<std::uint32_t>(random() % 4), .name = ""};
+  if (packet.in.index != 0) packet.in.name = random() % 2 == 0 ? "eth0" : "eth1.4094-long";
+  if (packet.out.index != 0) packet.out.name = "lo";
+  for (const imr::MetaConstant& constant : constants.meta) {
+    if (random() % 3 != 0 || constant.value.size() < 4) continue;
+    const auto number = static_cast<std::uint32_t>(load_native(ByteView(constant.value).first(4)));
+    if (constant.key == imr::MetaKey::mark) packet.mark = number;
+    if (constant.key == imr::MetaKey::iif && packet.in.index != 0 && number != 0) {
+      packet.in.index = number;
+    }
+  }
+  packet.has_connection = random() % 2 == 0;
+  if (packet.has_connection) {
+    packet.ct_info = static_cast<packet::CtInfo>(tracked[random() % tracked.size()]);
+  } else if (random() % 2 == 0) {
+    packet.ct_info = packet::CtInfo::untracked;
+  }
+  packet.type = static_cast<packet::PacketType>(types[random() % types.size()]);
+}
+
+}  // namespace
+
+std::string random_unit(const UnitOptions& options, Random& random) {
+  return Writer(options, random).unit();
+}
+
+std::vector<packet::Packet> packets_for(const imr::Unit& unit, std::size_t count, Random& random) {
+  const imr::Constants constants = imr::constants(unit);
+  std::vector<packet::Probe> probes;
+  for (const imr::PacketConstant& constant : constants.packet) {
+    probes.push_back({.layer = layer_of(constant.base),
+                      .offset = constant.offset,
+                      .length = constant.length,
+                      .value = constant.value,
+                      .group = constant.rule.value});
+  }
+  const bool at_xdp = unit.hook.kind == Hook::Kind::xdp;
+  const bool ipv4 = unit.nfproto == Nfproto::ipv4;
+  packet::DirectedOptions options;
+  options.count = count;
+  options.link_header = at_xdp;
+  options.vlan_tags = at_xdp;
+  options.other_protocols = at_xdp;
+  options.ipv4 = at_xdp || ipv4;
+  options.ipv6 = at_xdp || !ipv4;
+  std::vector<packet::Packet> packets = packet::directed_packets(probes, options, random);
+  for (packet::Packet& packet : packets) add_context(packet, constants, random);
+  return packets;
+}
+
+}  // namespace weir::test
