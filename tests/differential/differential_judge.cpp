@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// evaluator = interpreter = kernel test run, for every generated pair of a ruleset and a packet.
+// Run by ctest with a few hundred rulesets a hook, and by hand with as many as there is time for.
+// Without root, the kernel is left out, and the summary says so.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <string>
+
+#include "differential/failure.h"
+#include "differential/generator.h"
+#include "differential/judge.h"
+#include "passes/pipeline.h"
+
+namespace weir::differential {
+namespace {
+
+struct Settings {
+  std::uint64_t seed = 0;
+  std::size_t first = 0;
+  std::size_t rulesets = 200;
+  std::size_t packets = 200;
+  std::size_t rules = 0;
+  std::string hook = "netfilter:forward";
+  bool break_a_pass = false;
+  bool keep_going = false;
+  bool with_kernel = true;
+};
+
+// A script that nft takes and weir translates whole; the generator aims at nothing else, and may
+// miss now and then.
+struct Generated {
+  Script script;
+  RulesetAtHook subject;
+  Facts facts = Facts::all;
+};
+
+class Run {
+ public:
+  Run(Settings settings, Hook hook, frontend::nft::ScratchNamespace scratch)
+      : settings_(std::move(settings)), hook_(std::move(hook)), scratch_(std::move(scratch)) {}
+
+  // The number of rulesets with a mismatch.
+  std::size_t all();
+  // Whether each judge notices a pass that is wrong on purpose.
+  bool broken();
+  void summary(std::size_t failed) const;
+  [[nodiscard]] bool too_many_refusals() const {
+    return (refused_ + native_) * 50 > settings_.rulesets + 50;
+  }
+
+ private:
+  Generated generate_accepted(std::mt19937_64& random);
+  std::optional<Mismatch> one(std::size_t index);
+  std::optional<Mismatch> judge_one(const Generated& generated,
+                                    std::span<const packet::Packet> packets,
+                                    const JudgeOptions& options, std::size_t index);
+  JudgeOptions variant(const JudgeOptions& plain, std::mt19937_64& random) const;
+
+  Settings settings_;
+  Hook hook_;
+  frontend::nft::ScratchNamespace scratch_;
+  Tally plain_;
+  Tally variants_;
+  std::size_t refused_ = 0;
+  std::size_t native_ = 0;
+  std::size_t rules_ = 0;
+};
+
+std::mt19937_64 random_for(std::uint64_t seed, std::size_t index) {
+  return std::mt19937_64(seed * 0x9e3779b97f4a7c15 + index);
+}
+
+Generated Run::generate_accepted(std::mt19937_64& random) {
+  GeneratorOptions options{.hook = hook_.nf_hook, .rules = settings_.rules};
+  if (hook_.kind == Hook::Kind::xdp) {
+    options.facts = Facts::bytes;
+  } else if (settings_.with_kernel && (settings_.break_a_pass || random() % 2 == 0)) {
+    options.facts = Facts::test_run;
+  }
+  for (;;) {
+    Script script = generate(options, random);
+    auto subject = read_at_hook(scratch_, script.text(), hook_);
+    if (!subject) {
+      ++refused_;
+      std::cout << "nft refuses: " << subject.error().text() << "\n";
+      invariant(refused_ < 20 + settings_.rulesets / 10, "nft refuses too many scripts");
+      continue;
+    }
+    const auto whole = [](const imr::Rule& rule) {
+      return imr::translation(rule) == imr::Translation::full;
+    };
+    if (const auto rule = std::ranges::find_if_not(subject->ruleset.rules, whole);
+        rule != subject->ruleset.rules.end()) {
+      ++native_;
+      std::cout << "stays with the kernel: " << rule->origin.text << ": "
+                << std::get<imr::Native>(rule->statements.back()).reason << "\n";
+      invariant(native_ < 20 + settings_.rulesets / 10, "too many scripts hold untranslated rules");
+      continue;
+    }
+    return {.script = std::move(script), .subject = std::move(*subject), .facts = options.facts};
+  }
+}
+
+// The same ruleset compiled in another way must mean the same.
+JudgeOptions Run::variant(const JudgeOptions& plain, std::mt19937_64& random) const {
+  JudgeOptions options = plain;
+  switch (random() % 3) {
+    case 0:
+      options.compiler.trace = true;
+      break;
+    case 1:
+      for (const passes::ImrPass& pass : passes::imr_passes()) {
+        if (!pass.required && random() % 2 == 0) {
+          options.compiler.disabled_passes.emplace_back(pass.name);
+        }
+      }
+      for (const passes::FlowPass& pass : passes::flow_passes()) {
+        if (random() % 2 == 0) options.compiler.disabled_passes.emplace_back(pass.name);
+      }
+      break;
+    default:
+      options.compiler.untrusted_memory = false;
+      options.compiler.trace = hook_.kind == Hook::Kind::xdp;
+      break;
+  }
+  return options;
+}
+
+std::optional<Mismatch> Run::judge_one(const Generated& generated,
+                                       std::span<const packet::Packet> packets,
+                                       const JudgeOptions& options, std::size_t index) {
+  Tally& tally = options.compiler.trace || !options.compiler.untrusted_memory ||
+                         !options.compiler.disabled_passes.empty()
+                     ? variants_
+                     : plain_;
+  auto found = judge(generated.subject, packets, options, tally);
+  if (!found || settings_.break_a_pass) return found;
+
+  std::vector<packet::Packet> kept(packets.begin(), packets.end());
+  if (found->packet) kept = {packets[*found->packet]};
+  Tally ignored;
+  const auto fails = [&](const Script& script) {
+    const auto subject = read_at_hook(scratch_, script.text(), hook_);
+    if (!subject) return false;
+    const auto again = judge(*subject, kept, options, ignored);
+    return again && again->kind == found->kind;
+  };
+  Script smallest = minimise(generated.script, fails);
+  auto subject = read_at_hook(scratch_, smallest.text(), hook_);
+  auto again = subject ? judge(*subject, kept, options, ignored) : std::nullopt;
+  const std::string place = std::to_string(settings_.seed) + "-" + std::to_string(index);
+  const auto directory = std::filesystem::path("differential-failures") / place;
+  record_failure(directory / "whole", generated.script, generated.subject, packets, *found,
+                 options);
+  std::cout << "MISMATCH at --seed " << settings_.seed << " --first " << index
+            << " --rulesets 1 --hook " << to_string(hook_) << ", dumped to " << directory.string()
+            << "\n  trace " << options.compiler.trace << ", untrusted memory "
+            << options.compiler.untrusted_memory << ", disabled passes:";
+  for (const std::string& pass : options.compiler.disabled_passes) std::cout << " " << pass;
+  std::cout << "\n"
+            << (again ? record_failure(directory / "minimal", smallest, *subject, kept, *again,
+                                       options)
+                      : found->what + "\n(does not come back when judged again)\n")
+            << std::endl;
+  return found;
+}
+
+std::optional<Mismatch> Run::one(std::size_t index) {
+  std::mt19937_64 random = random_for(settings_.seed, index);
+  const Generated generated = generate_accepted(random);
+  rules_ += generated.subject.ruleset.rules.size();
+  const bool facts = generated.facts == Facts::all;
+  const std::vector<packet::Packet> packets =
+      packets_for(generated.subject, settings_.packets, facts, random);
+  const JudgeOptions plain{
+      .compiler = {}, .interpreter = true, .kernel = settings_.with_kernel && !facts};
+  if (auto found = judge_one(generated, packets, plain, index)) return found;
+  if (index % 4 == 3) return std::nullopt;
+  return judge_one(generated, packets, variant(plain, random), index);
+}
+
+std::size_t Run::all() {
+  std::size_t failed = 0;
+  for (std::size_t i = 0; i < settings_.rulesets; ++i) {
+    if (!one(settings_.first + i)) continue;
+    ++failed;
+    if (!settings_.keep_going) break;
+  }
+  return failed;
+}
+
+bool Run::broken() {
+  const auto notices = [&](bool interpreter) {
+    for (std::size_t i = 0; i < settings_.rulesets; ++i) {
+      std::mt19937_64 random = random_for(settings_.seed, settings_.first + i);
+      const Generated generated = generate_accepted(random);
+      const auto packets = packets_for(generated.subject, settings_.packets, false, random);
+      JudgeOptions options{.compiler = {}, .interpreter = interpreter, .kernel = !interpreter};
+      options.compiler.break_a_pass = true;
+      const auto found = judge_one(generated, packets, options, i);
+      if (!found) continue;
+      const bool judged =
+          found->kind == Mismatch::Kind::verdict || found->kind == Mismatch::Kind::counters;
+      std::cout << (interpreter ? "interpreter" : "kernel") << (judged ? " notices" : " fails on")
+                << " the broken pass at ruleset " << i << ": " << found->what << "\n";
+      return judged;
+    }
+    std::cout << (interpreter ? "interpreter" : "kernel") << " does not notice the broken pass\n";
+    return false;
+  };
+  const bool by_interpreter = notices(true);
+  if (!settings_.with_kernel) {
+    std::cout << "not root: the kernel's test run is left out\n";
+    return by_interpreter;
+  }
+  return notices(false) && by_interpreter;
+}
+
+void Run::summary(std::size_t failed) const {
+  std::cout << to_string(hook_) << ": " << settings_.rulesets << " rulesets with " << rules_
+            << " rules, " << plain_.pairs << " pairs judged (" << plain_.matched
+            << " matched a rule, " << plain_.dropped << " dropped), " << plain_.interpreter_runs
+            << " by the interpreter, " << plain_.kernel_runs << " by the kernel; "
+            << variants_.pairs << " more traced, with passes off or by slices; nft refused "
+            << refused_ << " scripts, " << native_ << " were not translated whole; " << failed
+            << " mismatches, seed " << settings_.seed << "\n";
+  if (!settings_.with_kernel) std::cout << "not root: the kernel's test run was left out\n";
+}
+
+int run(int argc, char** argv) {
+  Settings settings;
+  settings.seed = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch() /
+                                             std::chrono::microseconds(1));
+  CLI::App app("evaluator = interpreter = kernel test run, over generated rulesets and packets");
+  app.add_option("--seed", settings.seed, "of everything; the time of day by default");
+  app.add_option("--first", settings.first, "number of the first ruleset of the seed");
+  app.add_option("--rulesets", settings.rulesets, "how many");
+  app.add_option("--packets", settings.packets, "for each ruleset");
+  app.add_option("--rules", settings.rules, "of each ruleset; drawn by default");
+  app.add_option("--hook", settings.hook, "xdp or netfilter:HOOK");
+  app.add_flag("--break", settings.break_a_pass, "make a pass wrong; succeed if all judges notice");
+  app.add_flag("--keep-going", settings.keep_going, "do not stop at the first mismatch");
+  CLI11_PARSE(app, argc, argv);
+
+  settings.with_kernel = ::geteuid() == 0;
+  const auto hook = parse_hook(settings.hook);
+  if (!hook) {
+    std::cerr << hook.error().text() << "\n";
+    return 1;
+  }
+  auto scratch = frontend::nft::ScratchNamespace::create();
+  if (!scratch) {
+    std::cerr << scratch.error().text() << "\n";
+    return 1;
+  }
+  std::cout << "seed " << settings.seed << std::endl;
+  const bool break_a_pass = settings.break_a_pass;
+  Run judges(std::move(settings), *hook, std::move(*scratch));
+  if (break_a_pass) return judges.broken() ? 0 : 1;
+  const std::size_t failed = judges.all();
+  judges.summary(failed);
+  return failed == 0 && !judges.too_many_refusals() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace weir::differential
+
+int main(int argc, char** argv) {
+  return weir::differential::run(argc, argv);
+}

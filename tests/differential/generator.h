@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Random nft scripts for the differential judges: everything that the front end translates, of all
+// sizes, with constants from small pools so that packets match. The same state of `random` gives
+// the same script.
+#pragma once
+
+#include <cstddef>
+#include <random>
+
+#include "base/hook.h"
+#include "differential/script.h"
+
+namespace weir::differential {
+
+// Which facts beside the packet's bytes the rules may ask for.
+enum class Facts : std::uint8_t {
+  all,       // devices, mark, packet type, connection
+  test_run,  // what BPF_PROG_TEST_RUN carries: mark 0 and packet type host
+  bytes,     // none: what XDP knows
+};
+
+struct GeneratorOptions {
+  NfHook hook = NfHook::forward;  // of the base chains
+  Facts facts = Facts::all;
+  // Rules of a script; drawn, small ones much more often, when 0.
+  std::size_t rules = 0;
+  // One table with one base chain: what runs at a hook that is not shared.
+  bool single_chain = false;
+};
+
+[[nodiscard]] Script generate(const GeneratorOptions& options, std::mt19937_64& random);
+
+}  // namespace weir::differential

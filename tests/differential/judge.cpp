@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "differential/judge.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "driver/runner.h"
+#include "packet/parse.h"
+
+namespace weir::differential {
+namespace {
+
+using driver::EngineKind;
+using driver::Runner;
+using Kind = Mismatch::Kind;
+
+std::string list_rules(const std::vector<imr::RuleId>& rules) {
+  std::string out;
+  for (const imr::RuleId rule : rules) out += " " + std::to_string(rule.value);
+  return out.empty() ? " none" : out;
+}
+
+std::string describe(const imr::Outcome& outcome) {
+  std::string out = outcome.verdict == imr::Outcome::Verdict::accept ? "accept" : "drop";
+  out += ", decided by ";
+  out += outcome.decided_by ? "rule " + std::to_string(outcome.decided_by->value) : "a policy";
+  return out + ", matched rules" + list_rules(outcome.matched);
+}
+
+Mismatch mismatch(Kind kind, std::string what, std::optional<std::size_t> packet = {}) {
+  return {.kind = kind, .what = std::move(what), .packet = packet};
+}
+
+struct Judged {
+  std::vector<imr::Outcome> outcomes;
+  std::vector<driver::CounterTotal> counters;
+};
+
+// One engine over all packets, against what the evaluator said.
+std::optional<Mismatch> compare(EngineKind kind, const RulesetAtHook& subject,
+                                const driver::Compilation& compilation,
+                                std::span<const packet::Packet> packets, const Judged& expected,
+                                bool traced) {
+  const std::string name(to_string(kind));
+  auto runner = Runner::create(kind, subject.ruleset, compilation);
+  if (!runner) {
+    return mismatch(kind == EngineKind::interpreter ? Kind::checker : Kind::verifier,
+                    name + " refuses the program: " + runner.error().text());
+  }
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    auto outcome = runner->run(packets[i]);
+    if (!outcome) return mismatch(Kind::crash, name + ": " + outcome.error().text(), i);
+    const imr::Outcome& wanted = expected.outcomes[i];
+    const std::string both = "evaluator: " + describe(wanted) + "\n" + name + ": " +
+                             (traced ? describe(*outcome)
+                              : outcome->verdict == imr::Outcome::Verdict::accept ? "accept"
+                                                                                  : "drop");
+    if (outcome->verdict != wanted.verdict) return mismatch(Kind::verdict, both, i);
+    if (!traced) continue;
+    if (outcome->matched != wanted.matched || outcome->decided_by != wanted.decided_by) {
+      return mismatch(Kind::rules, both, i);
+    }
+  }
+  auto counters = runner->counters();
+  if (!counters) return mismatch(Kind::crash, name + ": " + counters.error().text());
+  for (std::size_t i = 0; i < expected.counters.size(); ++i) {
+    const driver::CounterTotal& wanted = expected.counters[i];
+    const driver::CounterTotal& found = counters->at(i);
+    if (found == wanted) continue;
+    const auto text = [](const driver::CounterTotal& total) {
+      return std::to_string(total.packets) + " packets, " + std::to_string(total.bytes) + " bytes";
+    };
+    return mismatch(Kind::counters, "counter " + std::to_string(i) + " of rule " +
+                                        std::to_string(subject.ruleset.counters[i].rule.value) +
+                                        ": evaluator: " + text(wanted) + "; " + name + ": " +
+                                        text(found));
+  }
+  return std::nullopt;
+}
+
+std::optional<Mismatch> judge_throwing(const RulesetAtHook& subject,
+                                       std::span<const packet::Packet> packets,
+                                       const JudgeOptions& options, Tally& tally) {
+  const auto compilation = driver::compile(subject.ruleset, subject.attachments, options.compiler);
+  if (!compilation) return mismatch(Kind::compiler, compilation.error().text());
+  Judged expected;
+  auto evaluator = Runner::create(EngineKind::evaluator, subject.ruleset, *compilation);
+  if (!evaluator) return mismatch(Kind::crash, evaluator.error().text());
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    auto outcome = evaluator->run(packets[i]);
+    if (!outcome) return mismatch(Kind::crash, "evaluator: " + outcome.error().text(), i);
+    ++tally.pairs;
+    tally.matched += outcome->matched.empty() ? 0 : 1;
+    tally.dropped += outcome->verdict == imr::Outcome::Verdict::drop ? 1 : 0;
+    expected.outcomes.push_back(std::move(*outcome));
+  }
+  auto counters = evaluator->counters();
+  if (!counters) return mismatch(Kind::crash, counters.error().text());
+  expected.counters = std::move(*counters);
+
+  const bool traced = options.compiler.trace;
+  if (options.interpreter) {
+    auto found = compare(EngineKind::interpreter, subject, *compilation, packets, expected, traced);
+    if (found) return found;
+    tally.interpreter_runs += packets.size();
+  }
+  if (options.kernel) {
+    auto found = compare(EngineKind::kernel, subject, *compilation, packets, expected, traced);
+    if (found) return found;
+    tally.kernel_runs += packets.size();
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+// An InvariantError would end the run without the ruleset that broke the promise.
+std::optional<Mismatch> judge(const RulesetAtHook& subject, std::span<const packet::Packet> packets,
+                              const JudgeOptions& options, Tally& tally) {
+  try {
+    return judge_throwing(subject, packets, options, tally);
+  } catch (const std::exception& error) {
+    return mismatch(Kind::crash, std::string("exception: ") + error.what());
+  }
+}
+
+}  // namespace weir::differential

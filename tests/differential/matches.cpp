@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "differential/matches.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "differential/keys.h"
+
+namespace weir::differential {
+namespace {
+
+constexpr std::array<std::string_view, 5> device_names = {"eth0", "eth1", "wan0", "lan12",
+                                                          "verylongname0"};
+constexpr std::array<std::string_view, 5> states = {"invalid", "established", "related", "new",
+                                                    "untracked"};
+constexpr std::array<std::string_view, 4> orders = {"<", "<=", ">", ">="};
+
+// More elements than this are a map in the program, of which the kernel allows 64.
+constexpr std::size_t large_set = 16;
+
+Domain domain_of(const Key& key) {
+  return {.notation = key.notation, .bits = key.bits, .pool = key.pool};
+}
+
+bool fixes_message(const Key& key) {
+  if (key.l4 != L4::icmp && key.l4 != L4::icmpv6) return false;
+  return !key.text.ends_with(" code") && !key.text.ends_with(" checksum");
+}
+
+class Writer {
+ public:
+  explicit Writer(MatchWriter& to) : to_(to), random_(to.random) {}
+
+  std::string number(const Key& key);
+  std::string number_map(const Key& key);
+  std::string raw();
+  std::string device();
+  std::string state();
+  std::string word_map();  // of a key whose values are words
+  [[nodiscard]] const Key* draw_key(Subject& subject);
+
+ private:
+  std::string masked(const Key& key);
+  std::string masked_ipv6(const Key& key);
+  std::size_t draw_size();
+  std::string elements(const Key& key, bool with_verdicts, bool* interval);
+  std::string named(const Key& key, bool with_verdicts);
+  std::string inverted() { return random_.chance(30) ? "!= " : ""; }
+
+  MatchWriter& to_;
+  Random& random_;
+};
+
+std::size_t Writer::draw_size() {
+  const std::uint64_t way = random_.below(100);
+  if (way < 80) return 1 + random_.below(6);
+  if (way < 94 || to_.large_sets == 0) return 1 + random_.below(large_set);
+  --to_.large_sets;
+  return way < 98 ? 17 + random_.below(80) : 80 + random_.below(250);
+}
+
+// "{ 1, 2-5 }". `interval` is set when one of them is not a single value; without it, ranges may
+// be there all the same.
+std::string Writer::elements(const Key& key, bool with_verdicts, bool* interval) {
+  const bool exact = !key.ordered || random_.chance(60);
+  const Domain domain = domain_of(key);
+  std::string out = "{ ";
+  bool first = true;
+  for (const Interval& drawn : draw_intervals(domain, draw_size(), exact, random_)) {
+    if (interval != nullptr && drawn.first != drawn.last) *interval = true;
+    if (!first) out += ", ";
+    first = false;
+    out += write(domain, drawn, random_);
+    if (with_verdicts) out += " : " + to_.verdict();
+  }
+  if (with_verdicts && random_.chance(25)) out += ", * : " + to_.verdict();
+  return out + " }";
+}
+
+std::string Writer::named(const Key& key, bool with_verdicts) {
+  std::string name = (with_verdicts ? "m" : "s") + std::to_string(to_.table.sets.size());
+  bool interval = false;
+  const std::string members = elements(key, with_verdicts, &interval);
+  std::string definition = (with_verdicts ? "map " : "set ") + name + " { typeof " +
+                           std::string(key.text) + (with_verdicts ? " : verdict; " : "; ");
+  if (interval || (key.ordered && random_.chance(20))) definition += "flags interval; ";
+  definition += "elements = " + members + " }";
+  to_.table.sets.push_back({.name = name, .definition = std::move(definition)});
+  return "@" + name;
+}
+
+std::string Writer::masked_ipv6(const Key& key) {
+  constexpr std::array<std::string_view, 5> masks = {"ffff:ffff::", "::ffff", "ffff:ffff:ffff::1",
+                                                     "::ff00:0:0:00f0", "fff0::f"};
+  constexpr std::array<std::string_view, 5> values = {"2001:db8::", "::1", "2001:db8:1::1", "::10",
+                                                      "fe80::1"};
+  return std::string(key.text) + " & " + std::string(random_.pick(masks)) +
+         (random_.chance(30) ? " != " : " == ") + std::string(random_.pick(values));
+}
+
+std::string Writer::masked(const Key& key) {
+  if (key.notation == Notation::ipv6) return masked_ipv6(key);
+  const Domain domain = domain_of(key);
+  const std::uint64_t mask = draw_mask(domain, random_);
+  std::uint64_t value = draw(domain, random_) & mask;
+  std::string_view operation = " & ";
+  // nft 1.0.6 folds "^" and "|" of fields narrower than their bytes wrongly into nonsense that
+  // the kernel refuses; whole bytes are fine.
+  if (key.bits % 8 == 0 && random_.chance(15)) {
+    operation = random_.chance(50) ? " ^ " : " | ";
+    value = operation == " | " ? value | mask : draw(domain, random_);
+  }
+  return std::string(key.text) + std::string(operation) + write(domain, mask) +
+         (random_.chance(35) ? " != " : " == ") + write(domain, value);
+}
+
+std::string Writer::number(const Key& key) {
+  const Domain domain = domain_of(key);
+  const std::string text = std::string(key.text) + " ";
+  const std::uint64_t way = random_.below(100);
+  if (way < 30) return text + inverted() + write(domain, draw(domain, random_));
+  if (way < 45 && key.ordered)
+    return text + inverted() + write(domain, draw_range(domain, random_), random_);
+  if (way < 57 && key.ordered) {
+    const std::uint64_t edge = draw(domain, random_);
+    const std::uint64_t inner = std::clamp<std::uint64_t>(edge, 1, domain.max() - 1);
+    return text + std::string(random_.pick(orders)) + " " + write(domain, inner);
+  }
+  if (way < 72) return masked(key);
+  if (way < 88) return text + inverted() + elements(key, false, nullptr);
+  return text + inverted() + named(key, false);
+}
+
+std::string Writer::number_map(const Key& key) {
+  const std::string text = std::string(key.text) + " vmap ";
+  return text + (random_.chance(35) ? named(key, true) : elements(key, true, nullptr));
+}
+
+// Raw bytes, of any alignment: "@th,16,16 22".
+std::string Writer::raw() {
+  const bool transport = random_.chance(50);
+  unsigned bits = 0;
+  unsigned offset = 0;
+  if (random_.chance(60)) {
+    bits = 8 * static_cast<unsigned>(1 + random_.below(random_.chance(70) ? 4 : 16));
+    offset = 8 * static_cast<unsigned>(random_.below(24));
+  } else {
+    bits = static_cast<unsigned>(1 + random_.below(random_.chance(70) ? 24 : 100));
+    offset = static_cast<unsigned>(random_.below(190));
+  }
+  std::string text = std::string(transport ? "@th," : "@nh,") + std::to_string(offset) + "," +
+                     std::to_string(bits) + " ";
+  if (bits > 48) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string value = "0x";
+    for (unsigned digit = 0; digit < bits / 4; ++digit) {
+      value += digits[random_.chance(60) ? 0 : random_.below(16)];
+    }
+    return text + inverted() + value;
+  }
+  Key key{.text = {}, .bits = bits, .pool = {0, 1, 2, 4, 6, 22, 80, 64}};
+  const Domain domain = domain_of(key);
+  const std::uint64_t way = random_.below(10);
+  if (way < 5 || bits < 2) return text + inverted() + write(domain, draw(domain, random_));
+  if (way < 7) return text + inverted() + write(domain, draw_range(domain, random_), random_);
+  if (way < 8 && bits % 8 == 0) {
+    const std::uint64_t mask = draw_mask(domain, random_);
+    return text + "& " + write(domain, mask) + (random_.chance(30) ? " != " : " == ") +
+           write(domain, draw(domain, random_) & mask);
+  }
+  return text + std::string(random_.pick(orders)) + " " +
+         write(domain, std::clamp<std::uint64_t>(draw(domain, random_), 1, domain.max() - 1));
+}
+
+std::string Writer::device() {
+  const std::uint64_t way = random_.below(20);
+  const std::string side = random_.chance(50) ? "iif" : "oif";
+  if (way == 0) {
+    return side + " " + inverted() + "\"" + std::string(random_.pick(device_names).substr(0, 4)) +
+           "\"";
+  }
+  if (way < 10) {
+    return side + "name " + inverted() + "\"" + std::string(random_.pick(device_names)) + "\"";
+  }
+  if (way < 15) {
+    constexpr std::array<std::string_view, 4> patterns = {"eth*", "wan*", "l*", "verylong*"};
+    return side + "name " + inverted() + "\"" + std::string(random_.pick(patterns)) + "\"";
+  }
+  std::string out = side + "name " + inverted() + "{ ";
+  const std::size_t start = random_.below(3);
+  for (std::size_t i = start; i < start + 2; ++i) {
+    out += (i == start ? "\"" : ", \"") + std::string(device_names.at(i)) + "\"";
+  }
+  return out + (random_.chance(20) ? ", \"ppp*\" }" : " }");
+}
+
+std::string Writer::state() {
+  const std::size_t first = random_.below(states.size());
+  const std::size_t second = (first + 1 + random_.below(4)) % states.size();
+  const std::string one(states.at(first));
+  const std::string two(states.at(second));
+  switch (random_.below(5)) {
+    case 0:
+      return "ct state " + inverted() + one;
+    case 1:
+      return "ct state " + one + "," + two;
+    case 2:
+      return "ct state " + inverted() + "{ " + one + ", " + two + " }";
+    case 3:
+      return "ct state & (" + one + "|" + two + ") != " + (random_.chance(50) ? "0" : one);
+    default:
+      return "ct state " + one;
+  }
+}
+
+std::string Writer::word_map() {
+  std::string out;
+  const bool of_state = random_.chance(50);
+  out = of_state ? "ct state vmap { " : random_.chance(50) ? "iifname vmap { " : "oifname vmap { ";
+  const std::size_t start = random_.below(3);
+  const std::size_t count = 1 + random_.below(3);
+  for (std::size_t i = start; i < std::min<std::size_t>(start + count, 5); ++i) {
+    if (i != start) out += ", ";
+    const std::string name(of_state ? states.at(i) : device_names.at(i));
+    out += (of_state ? name : "\"" + name + "\"") + " : " + to_.verdict();
+  }
+  if (random_.chance(25)) out += ", * : " + to_.verdict();
+  return out + " }";
+}
+
+// A key of the subject; with a subject of several layers, mostly of its transport protocol.
+const Key* Writer::draw_key(Subject& subject) {
+  const bool wants_transport = subject.l4 != L4::any && random_.chance(60);
+  for (int attempt = 0; attempt < 4000; ++attempt) {
+    const bool facts = to_.options.facts != Facts::bytes && random_.chance(4);
+    const Key& key = facts ? random_.pick(fact_keys()) : random_.pick(keys());
+    if (key.l3 != L3::any && key.l3 != subject.l3) continue;
+    if (key.l4 != L4::any && key.l4 != subject.l4) continue;
+    if (wants_transport && key.l4 == L4::any) continue;
+    if (key.in_inet_only && (to_.table.family != Family::inet || subject.l3 != L3::any)) continue;
+    // "ip protocol 6" settles the transport protocol, as does "meta l4proto 6": nft refuses a
+    // contradiction.
+    const bool settles =
+        key.text == "ip protocol" || key.text == "ip6 nexthdr" || key.text == "meta l4proto";
+    if (settles && subject.l4 != L4::any) continue;
+    // So does "icmp id": it goes with echo messages only.
+    if (fixes_message(key)) {
+      if (subject.message_chosen) continue;
+      subject.message_chosen = true;
+    }
+    return &key;
+  }
+  return &keys().front();
+}
+
+}  // namespace
+
+Subject draw_subject(Family family, Random& random) {
+  Subject subject;
+  if (family == Family::ip) subject.l3 = L3::ipv4;
+  if (family == Family::ip6) subject.l3 = L3::ipv6;
+  if (family == Family::inet) {
+    constexpr std::array<L3, 5> choices = {L3::ipv4, L3::ipv4, L3::ipv6, L3::ipv6, L3::any};
+    subject.l3 = random.pick(choices);
+  }
+  if (random.chance(35)) return subject;
+  constexpr std::array<L4, 20> transports = {L4::tcp,    L4::tcp,  L4::tcp,  L4::tcp,  L4::tcp,
+                                             L4::udp,    L4::udp,  L4::udp,  L4::udp,  L4::udplite,
+                                             L4::sctp,   L4::dccp, L4::icmp, L4::icmp, L4::icmpv6,
+                                             L4::icmpv6, L4::ah,   L4::esp,  L4::comp, L4::ports};
+  subject.l4 = random.pick(transports);
+  if (random.chance(2)) subject.l4 = L4::igmp;
+  const bool needs_v4 = subject.l4 == L4::icmp || subject.l4 == L4::igmp;
+  const bool needs_v6 = subject.l4 == L4::icmpv6;
+  if ((needs_v4 && subject.l3 != L3::ipv4) || (needs_v6 && subject.l3 != L3::ipv6)) {
+    subject.l4 = L4::udp;
+  }
+  return subject;
+}
+
+std::string MatchWriter::match(Subject& subject) {
+  Writer writer(*this);
+  if (random.chance(8)) return writer.raw();
+  if (options.facts == Facts::all && random.chance(12)) {
+    return random.chance(60) ? writer.device() : writer.state();
+  }
+  return writer.number(*writer.draw_key(subject));
+}
+
+std::string MatchWriter::verdict_map(Subject& subject) {
+  Writer writer(*this);
+  if (options.facts == Facts::all && random.chance(15)) return writer.word_map();
+  return writer.number_map(*writer.draw_key(subject));
+}
+
+}  // namespace weir::differential

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// One match of a generated rule, as nft text.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/hook.h"
+#include "differential/generator.h"
+#include "differential/script.h"
+#include "differential/values.h"
+
+namespace weir::differential {
+
+enum class L3 : std::uint8_t { any, ipv4, ipv6 };
+enum class L4 : std::uint8_t {
+  any,
+  tcp,
+  udp,
+  udplite,
+  sctp,
+  dccp,
+  icmp,
+  icmpv6,
+  ah,
+  esp,
+  comp,
+  igmp,
+  ports,  // tcp or udp
+};
+
+// What a rule is about. nft refuses contradictions, so every match of a rule keeps to it.
+struct Subject {
+  L3 l3 = L3::any;
+  L4 l4 = L4::any;
+  bool message_chosen = false;  // an ICMP field fixed the message type
+};
+[[nodiscard]] Subject draw_subject(Family family, Random& random);
+
+// Where matches are written: they may add named sets to the table.
+struct MatchWriter {
+  Random& random;
+  Script::Table& table;
+  const GeneratorOptions& options;
+  std::size_t& large_sets;                      // how many the script may still have
+  const std::function<std::string()>& verdict;  // of an element of a verdict map
+
+  [[nodiscard]] std::string match(Subject& subject);
+  // A match that ends the rule: "tcp dport vmap { ... }".
+  [[nodiscard]] std::string verdict_map(Subject& subject);
+};
+
+}  // namespace weir::differential

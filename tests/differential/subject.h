@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What the differential judges judge: a ruleset at a hook, and the packets that reach its edges.
+#pragma once
+
+#include <cstddef>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "driver/compile.h"
+#include "frontend/nft/scratch.h"
+#include "imr/imr.h"
+#include "packet/packet.h"
+
+namespace weir::differential {
+
+struct RulesetAtHook {
+  imr::Ruleset ruleset;
+  Hook hook;
+  std::vector<driver::Attachment> attachments;
+};
+
+// At XDP all base chains decide, one after another. An input error when nft refuses the script.
+[[nodiscard]] Result<RulesetAtHook> read_at_hook(frontend::nft::ScratchNamespace& scratch,
+                                                 const std::string& script, const Hook& hook);
+
+// Directed packets. With `facts`, marks, devices, packet types and connections are drawn as well,
+// from the constants of the rules; without, they are those of a kernel test run, and only packets
+// that it takes are there (so there may be fewer than `count`).
+[[nodiscard]] std::vector<packet::Packet> packets_for(const RulesetAtHook& subject,
+                                                      std::size_t count, bool facts,
+                                                      std::mt19937_64& random);
+
+}  // namespace weir::differential
