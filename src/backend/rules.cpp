@@ -36,16 +36,21 @@ std::vector<imr::Verdict> distinct_verdicts(const imr::Set& map) {
   return out;
 }
 
-// Calls `visit` for each place in a rule from which another chain can be entered.
+// Calls `visit` for each place in a rule from which another chain can be entered. What stands
+// behind a verdict is never reached, nor what stands behind a map without `continue`.
 void for_each_site(const imr::Ruleset& ruleset, const imr::Rule& rule,
                    const std::function<void(imr::ChainId)>& visit) {
   for (const imr::Statement& statement : rule.statements) {
     if (const auto* verdict = std::get_if<imr::VerdictStatement>(&statement)) {
       if (goes_elsewhere(verdict->verdict)) visit(verdict->verdict.chain);
+      if (verdict->verdict.kind != imr::Verdict::Kind::continue_) return;
     } else if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+      bool goes_on = false;
       for (const imr::Verdict& entry : distinct_verdicts(ruleset[map->map])) {
         if (goes_elsewhere(entry)) visit(entry.chain);
+        goes_on = goes_on || entry.kind == imr::Verdict::Kind::continue_;
       }
+      if (!goes_on) return;
     }
   }
 }
@@ -97,9 +102,14 @@ void RootLowering::run() {
 }
 
 void RootLowering::count_sites() {
-  for (const imr::ChainId chain : imr::reachable_chains(ruleset_, root_)) {
+  std::vector<imr::ChainId> pending = {root_};
+  while (!pending.empty()) {
+    const imr::ChainId chain = pending.back();
+    pending.pop_back();
     for (const imr::RuleId rule : ruleset_[chain].rules) {
-      for_each_site(ruleset_, ruleset_[rule], [&](imr::ChainId target) { ++site_count_[target]; });
+      for_each_site(ruleset_, ruleset_[rule], [&](imr::ChainId target) {
+        if (++site_count_[target] == 1) pending.push_back(target);
+      });
     }
   }
   for (const auto& [chain, count] : site_count_) {

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "unit/backend/support.h"
+
+#include <algorithm>
+#include <array>
+
+#include "backend/emitter.h"
+#include "backend/lower.h"
+#include "engine/map.h"
+#include "imr/parse.h"
+#include "imr/verify.h"
+#include "passes/pipeline.h"
+
+namespace weir::test {
+namespace {
+
+constexpr std::uint32_t trace_entries = 4096;
+constexpr std::uint32_t trace_decided = 0x80000000;
+constexpr std::uint32_t trace_policy = 0xffffffff;
+constexpr isa::MapIndex counters{std::size_t{0}};
+constexpr isa::MapIndex trace{std::size_t{1}};
+
+std::vector<isa::MapSpec> shared_maps(const imr::Ruleset& ruleset) {
+  const auto count = static_cast<std::uint32_t>(std::max<std::size_t>(1, ruleset.counters.size()));
+  return {{.name = "counters",
+           .type = isa::MapType::percpu_array,
+           .key_size = 4,
+           .value_size = 16,
+           .max_entries = count},
+          {.name = "trace",
+           .type = isa::MapType::array,
+           .key_size = 4,
+           .value_size = 4 + 4 * trace_entries,
+           .max_entries = 1}};
+}
+
+std::uint8_t* value(engine::Engine& engine, isa::MapIndex map, std::size_t index) {
+  std::uint8_t* found = engine.map(map).lookup(native_bytes(index, 4).data());
+  invariant(found != nullptr, "a shared map is too short");
+  return found;
+}
+
+}  // namespace
+
+imr::Unit parse_unit(const std::string& text) {
+  Result<imr::Unit> unit = imr::parse_unit(text, "test");
+  invariant(unit.has_value(), unit ? "" : unit.error().text() + "\n" + text);
+  imr::verify(*unit);
+  return std::move(*unit);
+}
+
+Result<Compiled> Compiled::make(std::vector<imr::Unit> units, const CompileOptions& options) {
+  const Hook hook = units.front().hook;
+  const backend::Profile& profile =
+      backend::profile_for(hook, {.untrusted_memory = options.untrusted_memory});
+  for (imr::Unit& unit : units) {
+    for (const passes::ImrPass& pass : passes::imr_passes()) {
+      if (pass.required || options.imr_passes) pass.run(unit);
+    }
+    imr::verify(unit);
+  }
+  flow::Function function{.name = "test", .maps = shared_maps(units.front().ruleset)};
+  for (std::size_t i = 0; i < units.front().ruleset.rules.size(); ++i) {
+    function.rule_names.push_back("#" + std::to_string(i));
+  }
+  backend::SharedMaps shared{.counters = counters, .trace = trace};
+  WEIR_CHECK(backend::lower(units, profile, {.drop_unparsable = options.drop_unparsable}, shared,
+                            function));
+  flow::verify(function);
+  if (options.flow_passes) {
+    for (const passes::FlowPass& pass : passes::flow_passes()) pass.run(function);
+    flow::verify(function);
+  }
+  isa::Program program = backend::emit(function, profile);
+  program.name = function.name;
+  isa::Object object{
+      .maps = function.maps, .programs = {std::move(program)}, .rule_names = function.rule_names};
+  WEIR_TRY(loaded, engine::Engine::load(object));
+  return Compiled(std::move(function), std::move(object), std::move(loaded));
+}
+
+imr::Outcome Compiled::run(const packet::Packet& packet) {
+  const bool at_xdp = object_.programs.front().type == isa::ProgramType::xdp;
+  engine::Input in;
+  in.bytes = at_xdp ? ByteView(packet.bytes) : packet.network();
+  in.mark = packet.mark;
+  in.iif = packet.in.index;
+  in.oif = packet.out.index;
+  in.iifname = packet.in.name;
+  in.oifname = packet.out.name;
+  in.pkttype = static_cast<std::uint8_t>(packet.type);
+  in.protocol = static_cast<std::uint16_t>((packet.ethertype << 8) | (packet.ethertype >> 8));
+  in.ct_info = static_cast<std::uint64_t>(packet.ct_info);
+  in.has_connection = packet.has_connection;
+
+  std::uint8_t* const entries = value(engine_, trace, 0);
+  std::fill_n(entries, 4, std::uint8_t{0});
+  const std::uint64_t result = engine_.run(0, in);
+  // XDP_PASS and XDP_DROP, NF_ACCEPT and NF_DROP.
+  invariant(at_xdp ? result == 1 || result == 2 : result <= 1, "a verdict that is none");
+  imr::Outcome outcome;
+  outcome.verdict =
+      result == (at_xdp ? 2U : 1U) ? imr::Outcome::Verdict::accept : imr::Outcome::Verdict::drop;
+  const auto word = [&](std::size_t i) {
+    return static_cast<std::uint32_t>(load_native(ByteView(entries + 4 * i, 4)));
+  };
+  for (std::size_t i = 1; i <= word(0); ++i) {
+    if (word(i) == trace_policy) {
+      outcome.decided_by.reset();
+      continue;
+    }
+    const imr::RuleId rule(std::size_t{word(i) & ~trace_decided});
+    outcome.matched.push_back(rule);
+    if ((word(i) & trace_decided) != 0) outcome.decided_by = rule;
+  }
+  return outcome;
+}
+
+std::uint64_t Compiled::packets(std::size_t counter) {
+  return load_native(ByteView(value(engine_, counters, counter), 8));
+}
+
+Compiled compile(const std::string& unit, const CompileOptions& options) {
+  Result<Compiled> program = Compiled::make({parse_unit(unit)}, options);
+  invariant(program.has_value(), program ? "" : program.error().text());
+  return std::move(*program);
+}
+
+std::string describe(const imr::Outcome& outcome) {
+  static constexpr std::array verdicts = {"accept", "drop", "native"};
+  std::string text = verdicts.at(static_cast<std::size_t>(outcome.verdict));
+  text += outcome.decided_by ? " by #" + std::to_string(outcome.decided_by->value) : " by policy";
+  if (!outcome.matched.empty()) text += ", matched";
+  for (const imr::RuleId rule : outcome.matched) text += " #" + std::to_string(rule.value);
+  return text;
+}
+
+std::string told(Compiled& program, const packet::Packet& packet) {
+  return describe(program.run(packet));
+}
+
+std::string meant(const imr::Unit& unit, const packet::Packet& packet,
+                  const imr::EvaluatorOptions& options) {
+  return describe(imr::evaluate(unit, packet, options));
+}
+
+}  // namespace weir::test

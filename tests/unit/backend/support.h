@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The back end as a whole, for its tests: units in text become a program that runs in the engine,
+// and what it does is told in the words of the reference evaluator.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/profile.h"
+#include "engine/engine.h"
+#include "flow/flow.h"
+#include "imr/evaluator.h"
+#include "imr/imr.h"
+#include "isa/program.h"
+#include "packet/packet.h"
+
+namespace weir::test {
+
+struct CompileOptions {
+  bool imr_passes = false;  // all of them, or only what lowering relies on
+  bool flow_passes = true;
+  bool untrusted_memory = true;
+  bool drop_unparsable = true;
+};
+
+// Throws InvariantError with the error, if the text has one.
+[[nodiscard]] imr::Unit parse_unit(const std::string& text);
+
+class Compiled {
+ public:
+  // Units of one hook: one, or at XDP one of each protocol out of one ruleset.
+  [[nodiscard]] static Result<Compiled> make(std::vector<imr::Unit> units,
+                                             const CompileOptions& options = {});
+
+  // Verdict, deciding rule and matched rules.
+  [[nodiscard]] imr::Outcome run(const packet::Packet& packet);
+  // Packets that a counter has counted so far.
+  [[nodiscard]] std::uint64_t packets(std::size_t counter);
+
+  [[nodiscard]] const flow::Function& function() const { return function_; }
+  [[nodiscard]] const isa::Object& object() const { return object_; }
+
+ private:
+  Compiled(flow::Function function, isa::Object object, engine::Engine engine)
+      : function_(std::move(function)), object_(std::move(object)), engine_(std::move(engine)) {}
+
+  flow::Function function_;
+  isa::Object object_;
+  engine::Engine engine_;
+};
+
+// What a test with one unit in text needs most: the program, or an InvariantError with the reason.
+[[nodiscard]] Compiled compile(const std::string& unit, const CompileOptions& options = {});
+
+// "drop by #3, matched #1 #3"
+[[nodiscard]] std::string describe(const imr::Outcome& outcome);
+// The same of what the program does with the packet.
+[[nodiscard]] std::string told(Compiled& program, const packet::Packet& packet);
+// And of what the unit means for it.
+[[nodiscard]] std::string meant(const imr::Unit& unit, const packet::Packet& packet,
+                                const imr::EvaluatorOptions& options = {});
+
+}  // namespace weir::test
