@@ -88,6 +88,8 @@ void RootLowering::run() {
   count_sites();
   collect_needs();
   out_.set_rule(-1);
+  if (!shared_.empty()) impossible_ = out_.block();
+  for (auto& [chain, shared] : shared_) out_.assign_constant(shared.came_from, no_site);
   const BlockId policy = out_.block();
   chain_rules(root_, policy);
   shared_chains();
@@ -346,32 +348,53 @@ void RootLowering::call(imr::ChainId chain, BlockId back) {
     return;
   }
   SharedChain& shared = found->second;
-  out_.assign_opaque(shared.came_from, opaque_, shared.sites.size());
+  const std::uint64_t site = shared.sites.size();
+  out_.assign_opaque(shared.came_from, opaque_, site);
+  if (site > 0) out_.leave_if(Condition::lt, shared.came_from, site, impossible_);
   shared.sites.push_back(back);
   out_.jump(shared.entry);
 }
 
+// Callers come before those they call, so that a site's number is above those of the sites that
+// its chain's callers have.
+std::map<imr::ChainId, RootLowering::SharedChain>::iterator RootLowering::next_shared() {
+  const auto waits = [&](const auto& candidate) {
+    return std::ranges::any_of(shared_, [&](const auto& other) {
+      if (other.second.emitted || other.first == candidate.first) return false;
+      const auto reached = imr::reachable_chains(ruleset_, other.first);
+      return std::ranges::find(reached, candidate.first) != reached.end();
+    });
+  };
+  return std::ranges::find_if(shared_, [&](const auto& candidate) {
+    return !candidate.second.emitted && !waits(candidate);
+  });
+}
+
 void RootLowering::shared_chains() {
-  // Emitting one may add sites to another, so the ends come when all are out.
-  for (bool more = true; more;) {
-    more = false;
-    for (auto& [chain, shared] : shared_) {
-      if (shared.emitted || shared.sites.empty()) continue;
-      shared.emitted = true;
-      more = true;
-      out_.at(shared.entry);
-      chain_rules(chain, shared.end);
-    }
+  for (auto at = next_shared(); at != shared_.end(); at = next_shared()) {
+    SharedChain& shared = at->second;
+    invariant(!shared.sites.empty(), "lowering: a shared chain that nothing enters");
+    shared.emitted = true;
+    out_.at(shared.entry);
+    chain_rules(at->first, shared.end);
   }
   out_.set_rule(-1);
   for (auto& [chain, shared] : shared_) {
-    invariant(!shared.sites.empty(), "lowering: a shared chain that nothing enters");
     out_.at(shared.end);
-    for (std::size_t i = 0; i + 1 < shared.sites.size(); ++i) {
-      out_.leave_if(Condition::eq, shared.came_from, i, shared.sites[i]);
+    for (std::size_t i = 0; i < shared.sites.size(); ++i) {
+      const BlockId leaving = out_.block();
+      const BlockId another = out_.block();
+      out_.branch(Condition::eq, shared.came_from, i, leaving, another);
+      out_.at(leaving);
+      out_.assign_constant(shared.came_from, no_site);
+      out_.jump(shared.sites[i]);
+      out_.at(another);
     }
-    out_.jump(shared.sites.back());
+    out_.jump(impossible_);
   }
+  if (shared_.empty()) return;
+  out_.at(impossible_);
+  out_.ret(false);
 }
 
 void RootLowering::trace(bool decided) {

@@ -27,6 +27,12 @@ class RootLowering {
  private:
   // A chain that several rules jump to exists once. A jump there leaves the number of its site in
   // `came_from`, and the chain's end branches on it.
+  //
+  // To the verifier the number is an opaque one, or it would walk the chain anew for each site. It
+  // is told just enough to see that the program ends: the number is no smaller than that of the
+  // site, and no_site where the chain is not being walked. So a return that it takes for possible
+  // leads to where it should, or to a later site of the same chain, or into a chain that nothing
+  // has called, whose end leads nowhere; never back.
   struct SharedChain {
     flow::BlockId entry;
     flow::BlockId end;
@@ -35,12 +41,15 @@ class RootLowering {
     bool emitted = false;
   };
 
+  static constexpr std::uint64_t no_site = 1 << 20;
+
   void count_sites();
   void collect_needs();
   [[nodiscard]] bool reaches_shared(imr::ChainId chain) const;
   void chain_rules(imr::ChainId chain, flow::BlockId end);
   void rule(imr::RuleId id, flow::BlockId end);
   void shared_chains();
+  [[nodiscard]] std::map<imr::ChainId, SharedChain>::iterator next_shared();
 
   void match(const imr::Match& match, flow::BlockId fail);
   void match(const imr::MatchRange& match, flow::BlockId fail);
@@ -61,6 +70,7 @@ class RootLowering {
   const SharedMaps& maps_;
   flow::Reg opaque_;
   flow::BlockId passed_;
+  flow::BlockId impossible_;  // valid with shared chains: where no packet gets
   imr::RuleId current_rule_;
   std::map<imr::ChainId, unsigned> site_count_;
   std::map<imr::ChainId, SharedChain> shared_;
