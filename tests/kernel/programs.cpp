@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "kernel/programs.h"
+
+#include "kernel/support/netns.h"
+
+namespace weir::test {
+
+std::vector<driver::CounterTotal> Programs::counters(const imr::Ruleset& ruleset) const {
+  std::vector<driver::CounterTotal> totals(ruleset.counters.size());
+  if (!compilation.counters.valid()) return totals;
+  const kernel::Fd& map = loaded.maps.at(compilation.counters.index());
+  for (std::size_t i = 0; i < totals.size(); ++i) {
+    const Bytes value = expect(kernel::read_element(map, native_bytes(i, 4), 16, true));
+    for (std::size_t cpu = 0; cpu + 16 <= value.size(); cpu += 16) {
+      totals[i].packets += load_native(ByteView(value).subspan(cpu, 8));
+      totals[i].bytes += load_native(ByteView(value).subspan(cpu + 8, 8));
+    }
+  }
+  return totals;
+}
+
+Result<Programs> make_programs(const imr::Ruleset& ruleset, const std::optional<Hook>& hook,
+                               const driver::Options& options) {
+  WEIR_TRY(attachments, driver::plan(ruleset, hook, {}));
+  WEIR_TRY(compilation, driver::compile(ruleset, attachments, options));
+  WEIR_TRY(loaded, kernel::load(compilation.object));
+  return Programs{.compilation = std::move(compilation), .loaded = std::move(loaded)};
+}
+
+}  // namespace weir::test

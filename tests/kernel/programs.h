@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// A ruleset compiled and loaded, and what its counters have counted.
+#pragma once
+
+#include <vector>
+
+#include "driver/compile.h"
+#include "driver/runner.h"
+#include "kernel/kernel.h"
+
+namespace weir::test {
+
+struct Programs {
+  driver::Compilation compilation;
+  kernel::LoadedObject loaded;
+
+  // Of every counter of the ruleset, without its initial value; an error of the kernel is the end
+  // of the test.
+  [[nodiscard]] std::vector<driver::CounterTotal> counters(const imr::Ruleset& ruleset) const;
+};
+
+// At `hook`, or, without one, at the hook of each base chain.
+[[nodiscard]] Result<Programs> make_programs(const imr::Ruleset& ruleset,
+                                             const std::optional<Hook>& hook,
+                                             const driver::Options& options);
+
+}  // namespace weir::test
