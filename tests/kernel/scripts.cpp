@@ -61,7 +61,7 @@ class Writer {
       out_ += "  }\n";
     }
     usable_chains_ = user_chains;
-    const std::size_t bases = chance_.one_in(5) ? 2 : 1;
+    const std::size_t bases = !options_.single_chain && chance_.one_in(5) ? 2 : 1;
     for (std::size_t i = 0; i < bases; ++i) {
       out_ += "  chain base" + std::to_string(i) + " {\n    type filter hook " + options_.hook +
               " priority " + std::to_string(static_cast<int>(i) * 10 - 5) + "; policy " +
@@ -256,7 +256,7 @@ std::string Writer::transport_match() {
 
 std::string Writer::meta_match() {
   const std::string name(chance_.pick(Words{"iifname", "oifname"}));
-  switch (chance_.below(options_.devices ? 9 : 4)) {
+  switch (chance_.below(options_.devices ? 10 : 3)) {
     case 0:
       return number("meta length", {"20", "28", "40", "60", "100", "576", "1500"});
     case 1:
@@ -264,12 +264,12 @@ std::string Writer::meta_match() {
                                             "meta l4proto { tcp, udp, sctp }", "meta l4proto 60",
                                             "meta l4proto icmp"}));
     case 2:
-      return std::string(chance_.pick(
-          Words{"meta mark 0", "meta mark != 0", "meta mark & 0xff == 0", "meta mark 7-9"}));
-    case 3:
-      if (family_ != Family::inet) return "meta pkttype host";
+      if (family_ != Family::inet) return "meta length > 0";
       return std::string(chance_.pick(Words{"meta nfproto ipv4", "meta nfproto ipv6",
                                             "meta protocol ip", "meta protocol != ip6"}));
+    case 3:
+      return std::string(chance_.pick(
+          Words{"meta mark 0", "meta mark != 0", "meta mark & 0xff == 0", "meta mark 7-9"}));
     case 4:
       return std::string(
           chance_.pick(Words{"iif tun0", "oif tun1", "iif != tun1", "oif tun0", "iif lo"}));

@@ -13,9 +13,11 @@ namespace weir::test {
 
 struct ScriptOptions {
   std::string hook = "forward";
-  bool devices = true;       // iif, oif, iifname, oifname; of tun0 and tun1
+  // Devices (tun0 and tun1), mark and packet type: what XDP does not know.
+  bool devices = true;
   bool connections = false;  // ct state
   std::size_t max_rules = 10;
+  bool single_chain = false;  // one base chain, never two
 };
 
 // One rule a line, so that a script can be made smaller line by line. Not every script is one that
