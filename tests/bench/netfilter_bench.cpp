@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// ns per packet of linear rules at the netfilter hook: the kernel's nf_tables and weir's program,
+// in one run. docs/benchmarks.md has the method.
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "bench/live_frames.h"
+#include "bench/report.h"
+#include "bench/subjects.h"
+
+namespace weir::bench {
+namespace {
+
+constexpr int exit_system = 3;
+
+constexpr Shape shapes[] = {Shape::first_fails, Shape::last_fails, Shape::last_matches};
+constexpr std::uint32_t rule_counts[] = {1, 10, 100, 1000};
+
+// A sample takes about so long; making and freeing its pages is some tens of microseconds of it.
+constexpr double sample_ns = 8e6;
+constexpr std::uint32_t fewest_packets = 1024;
+constexpr std::uint32_t most_packets = 20480;
+constexpr std::uint32_t test_runs = 2000;
+
+struct Options {
+  int rounds = 41;
+  int cpu = 0;
+  bool json = false;
+};
+
+// A subject and how many packets make a sample of it.
+struct Measured {
+  Subject subject;
+  std::uint32_t packets = 0;
+};
+
+struct Contest {
+  Measured nft;
+  Measured weir;
+  Case result;
+};
+
+void pin_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  if (::sched_setaffinity(0, sizeof(set), &set) != 0) {
+    test::give_up(fmt::format("staying on CPU {}", cpu), errno);
+  }
+}
+
+Measured measured(const LiveFrames& frames, Subject subject) {
+  constexpr std::uint32_t trial = 1024;
+  const double packet_ns = frames.send(subject.netns, trial) / trial;
+  const auto packets = static_cast<std::uint32_t>(
+      std::clamp(sample_ns / packet_ns, double{fewest_packets}, double{most_packets}));
+  return {.subject = std::move(subject), .packets = packets};
+}
+
+double sample(const LiveFrames& frames, const Measured& what) {
+  return frames.send(what.subject.netns, what.packets) / what.packets;
+}
+
+double test_run_sample(const Subject& subject, const Bytes& packet) {
+  const auto run =
+      test::expect(kernel::test_run(subject.program, isa::ProgramType::netfilter, packet,
+                                    NfHook::prerouting, Nfproto::ipv4, test_runs));
+  return run.duration_ns;
+}
+
+void add(Series& series, double total, double floor) {
+  series.total.push_back(total);
+  series.net.push_back(total - floor);
+}
+
+class Bench {
+ public:
+  explicit Bench(const Options& options)
+      : options_(options),
+        packet_(test_packet()),
+        frames_(packet_),
+        chain_(measured(frames_, empty_chain())),
+        program_(measured(frames_, empty_program())) {
+    for (const auto shape : shapes) {
+      for (const auto rules : rule_counts) add_contest(shape, rules);
+    }
+  }
+
+  Results run() {
+    Floors floors;
+    for (int round = 0; round < options_.rounds; ++round) {
+      for (auto& contest : contests_) one_round(contest, floors, round % 2 == 0);
+    }
+    Results results{.floors = std::move(floors)};
+    for (auto& contest : contests_) results.cases.push_back(std::move(contest.result));
+    return results;
+  }
+
+ private:
+  void add_contest(Shape shape, std::uint32_t rules) {
+    check_shape(frames_, shape, rules);
+    Contest contest{.nft = measured(frames_, nft_subject(shape, rules)),
+                    .weir = measured(frames_, weir_subject(shape, rules)),
+                    .result = {.shape = shape, .rules = rules}};
+    contest.result.instructions = contest.weir.subject.instructions;
+    contests_.push_back(std::move(contest));
+  }
+
+  // An engine and its floor stand side by side, in one order and in the other, so that what drifts
+  // (clock, cache, neighbours) meets both.
+  void one_round(Contest& contest, Floors& floors, bool forth) {
+    double chain = 0;
+    double nft = 0;
+    double weir = 0;
+    double program = 0;
+    const std::pair<double*, const Measured*> steps[] = {
+        {&chain, &chain_}, {&nft, &contest.nft}, {&weir, &contest.weir}, {&program, &program_}};
+    for (std::size_t i = 0; i < std::size(steps); ++i) {
+      const auto& [value, what] = steps[forth ? i : std::size(steps) - 1 - i];
+      *value = sample(frames_, *what);
+    }
+    const double program_run = test_run_sample(program_.subject, packet_);
+    const double weir_run = test_run_sample(contest.weir.subject, packet_);
+    add(contest.result.nft, nft, chain);
+    add(contest.result.weir, weir, program);
+    add(contest.result.test_run, weir_run, program_run);
+    floors.chain.push_back(chain);
+    floors.program.push_back(program);
+    floors.test_run.push_back(program_run);
+  }
+
+  Options options_;
+  Bytes packet_;
+  LiveFrames frames_;
+  Measured chain_;
+  Measured program_;
+  std::vector<Contest> contests_;
+};
+
+int main(int argc, char** argv) {
+  CLI::App app("ns per packet of linear rules at the netfilter hook, nft against weir");
+  Options options;
+  app.add_flag("-j,--json", options.json, "JSON lines instead of a table");
+  app.add_option("--rounds", options.rounds, "samples of each quantity")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  app.add_option("--cpu", options.cpu, "CPU to stay on")
+      ->check(CLI::Range(0, CPU_SETSIZE - 1))
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  if (::geteuid() != 0) {
+    fmt::print(stderr, "netfilter_bench: needs root: makes namespaces and loads BPF programs\n");
+    return exit_system;
+  }
+  try {
+    pin_to(options.cpu);
+    const auto results = Bench(options).run();
+    fmt::print("{}", options.json ? json_lines(results) : table(results));
+  } catch (const std::runtime_error& error) {
+    fmt::print(stderr, "netfilter_bench: {}\n", error.what());
+    return exit_system;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir::bench
+
+int main(int argc, char** argv) {
+  return weir::bench::main(argc, argv);
+}

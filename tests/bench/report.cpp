@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// A table for people, JSON lines for programs.
+#include "bench/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace weir::bench {
+namespace {
+
+struct Row {
+  std::string_view engine;
+  const Series* series;
+};
+
+std::vector<Row> rows(const Case& measured) {
+  return {{"nft", &measured.nft}, {"weir", &measured.weir}, {"weir, test run", &measured.test_run}};
+}
+
+std::string floor_line(std::string_view what, const std::vector<double>& samples) {
+  const auto spread = spread_of(samples);
+  return fmt::format("  {:<44}{:>9.1f}  {:.1f} to {:.1f}\n", what, spread.median,
+                     spread.lower_quartile, spread.upper_quartile);
+}
+
+nlohmann::json json_of(const Spread& spread) {
+  return {{"median", spread.median},
+          {"lower_quartile", spread.lower_quartile},
+          {"upper_quartile", spread.upper_quartile}};
+}
+
+}  // namespace
+
+Spread spread_of(std::vector<double> samples) {
+  invariant(!samples.empty(), "there are samples");
+  std::ranges::sort(samples);
+  const std::size_t last = samples.size() - 1;
+  return {.lower_quartile = samples[last / 4],
+          .median = samples[last / 2],
+          .upper_quartile = samples[last - last / 4]};
+}
+
+std::string table(const Results& results) {
+  std::string text = "floors, ns per packet: median, quartiles\n";
+  text += floor_line("nft, empty base chain, policy drop", results.floors.chain);
+  text += floor_line("eBPF netfilter program that drops", results.floors.program);
+  text += floor_line("the same by BPF_PROG_TEST_RUN", results.floors.test_run);
+  text += fmt::format("\n{:<24}{:>6}  {:<16}{:>10}{:>10}  {:<20}{:>9}{:>8}\n", "shape", "rules",
+                      "engine", "ns/packet", "net", "quartiles of net", "ns/rule", "insns");
+  for (const auto& measured : results.cases) {
+    for (const auto& [engine, series] : rows(measured)) {
+      const auto net = spread_of(series->net);
+      const bool compiled = engine != "nft";
+      text += fmt::format(
+          "{:<24}{:>6}  {:<16}{:>10.1f}{:>10.1f}  {:<20}{:>9.2f}{:>8}\n", to_string(measured.shape),
+          measured.rules, engine, spread_of(series->total).median, net.median,
+          fmt::format("{:.1f} to {:.1f}", net.lower_quartile, net.upper_quartile),
+          net.median / measured.rules, compiled ? std::to_string(measured.instructions) : "");
+    }
+  }
+  return text;
+}
+
+std::string json_lines(const Results& results) {
+  std::string text;
+  const auto add = [&](const nlohmann::json& line) { text += line.dump() + "\n"; };
+  const auto& floors = results.floors;
+  add({{"floor", "nft"}, {"ns_packet", json_of(spread_of(floors.chain))}});
+  add({{"floor", "weir"}, {"ns_packet", json_of(spread_of(floors.program))}});
+  add({{"floor", "weir, test run"}, {"ns_packet", json_of(spread_of(floors.test_run))}});
+  for (const auto& measured : results.cases) {
+    for (const auto& [engine, series] : rows(measured)) {
+      const auto net = spread_of(series->net);
+      add({{"shape", to_string(measured.shape)},
+           {"rules", measured.rules},
+           {"engine", engine},
+           {"rounds", series->total.size()},
+           {"ns_packet", json_of(spread_of(series->total))},
+           {"ns_net", json_of(net)},
+           {"ns_rule", net.median / measured.rules}});
+    }
+  }
+  return text;
+}
+
+}  // namespace weir::bench

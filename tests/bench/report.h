@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Samples, what they say together, and how that is shown.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bench/subjects.h"
+
+namespace weir::bench {
+
+// Of one quantity over all rounds, in ns.
+struct Spread {
+  double lower_quartile = 0;
+  double median = 0;
+  double upper_quartile = 0;
+};
+[[nodiscard]] Spread spread_of(std::vector<double> samples);
+
+// One engine with one set of rules; samples are ns per packet, one a round.
+struct Series {
+  std::vector<double> total;
+  std::vector<double> net;  // less the engine's floor in the same round
+};
+
+struct Case {
+  Shape shape = Shape::first_fails;
+  std::uint32_t rules = 0;
+  Series nft;
+  Series weir;
+  Series test_run;  // the weir program by BPF_PROG_TEST_RUN
+  std::uint32_t instructions = 0;
+};
+
+struct Floors {
+  std::vector<double> chain;     // an nf_tables base chain without rules
+  std::vector<double> program;   // a netfilter program that returns
+  std::vector<double> test_run;  // the same program by BPF_PROG_TEST_RUN
+};
+
+struct Results {
+  Floors floors;
+  std::vector<Case> cases;
+};
+
+[[nodiscard]] std::string table(const Results& results);
+// One object a line.
+[[nodiscard]] std::string json_lines(const Results& results);
+
+}  // namespace weir::bench

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Scripts, and what carries them out.
+#include "bench/subjects.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "driver/compile.h"
+#include "frontend/nft/nft.h"
+#include "isa/isa.h"
+#include "kernel/support/nft.h"
+#include "packet/builder.h"
+
+namespace weir::bench {
+namespace {
+
+using test::expect;
+using test::give_up;
+
+constexpr auto hook = NfHook::prerouting;
+constexpr std::uint32_t packet_port = 80;
+
+std::string match(Shape shape, std::uint32_t index, std::uint32_t rules) {
+  if (shape == Shape::last_fails)
+    return fmt::format("ip saddr 10.0.0.1 tcp dport {}", 1000 + index);
+  if (shape == Shape::last_matches && index + 1 == rules) {
+    return fmt::format("ip saddr 10.0.0.1 tcp dport {}", packet_port);
+  }
+  return fmt::format("ip saddr 192.0.{}.{} tcp dport {}", index / 250, index % 250 + 1,
+                     1000 + index);
+}
+
+std::string script(Shape shape, std::uint32_t rules, std::string_view verdict,
+                   std::string_view policy) {
+  std::string text = fmt::format(
+      "table ip bench {{\n"
+      "  chain raw {{\n"
+      "    type filter hook prerouting priority raw; policy {};\n",
+      policy);
+  for (std::uint32_t i = 0; i < rules; ++i) {
+    text += fmt::format("    {} {}\n", match(shape, i, rules), verdict);
+  }
+  return text + "  }\n}\n";
+}
+
+kernel::Fd attach(const test::Netns& netns, const kernel::Fd& program, std::int32_t priority) {
+  const test::Inside inside(netns);
+  return expect(kernel::attach_netfilter(program, Nfproto::ipv4, hook, priority));
+}
+
+Subject nft_of(const std::string& text) {
+  Subject subject{.netns = test::Netns::create()};
+  expect(test::Nft(subject.netns).run(text));
+  return subject;
+}
+
+struct Compiled {
+  kernel::Fd program;
+  std::int32_t priority = 0;
+  std::uint32_t instructions = 0;
+};
+
+Compiled compile(const std::string& text) {
+  const auto ruleset = expect(frontend::nft::read_script(text, "bench.nft"));
+  const auto attachments = expect(driver::plan(ruleset, std::nullopt, {}));
+  const driver::Options options{.untrusted_memory = kernel::has_untrusted_memory()};
+  const auto compilation = expect(driver::compile(ruleset, attachments, options));
+  invariant(compilation.object.programs.size() == 1, "one chain makes one program");
+  auto loaded = expect(kernel::load(compilation.object));
+  return {
+      .program = std::move(loaded.programs.front()),
+      .priority = attachments.front().priority,
+      .instructions = static_cast<std::uint32_t>(compilation.object.programs.front().insns.size())};
+}
+
+}  // namespace
+
+std::string_view to_string(Shape shape) {
+  switch (shape) {
+    case Shape::first_fails:
+      return "first comparison fails";
+    case Shape::last_fails:
+      return "last comparison fails";
+    case Shape::last_matches:
+      return "last rule matches";
+  }
+  throw InvariantError("no such shape");
+}
+
+Bytes test_packet() {
+  return packet::build({.network = packet::Ipv4{.source = {10, 0, 0, 1}},
+                        .transport = packet::Tcp{.destination_port = packet_port}})
+      .bytes;
+}
+
+Subject nft_subject(Shape shape, std::uint32_t rules) {
+  return nft_of(script(shape, rules, "drop", "drop"));
+}
+
+Subject weir_subject(Shape shape, std::uint32_t rules) {
+  auto compiled = compile(script(shape, rules, "drop", "drop"));
+  Subject subject{.netns = test::Netns::create(),
+                  .program = std::move(compiled.program),
+                  .instructions = compiled.instructions};
+  subject.link = attach(subject.netns, subject.program, compiled.priority);
+  return subject;
+}
+
+Subject empty_chain() {
+  return nft_of(script(Shape::first_fails, 0, "drop", "drop"));
+}
+
+Subject empty_program() {
+  isa::Object object;
+  object.programs.push_back(
+      {.name = "drop",
+       .type = isa::ProgramType::netfilter,
+       .insns = {isa::make(isa::Opcode::mov64_imm, 0, 0, 0, 0), isa::make(isa::Opcode::exit)}});
+  Subject subject{.netns = test::Netns::create(),
+                  .program = std::move(expect(kernel::load(object)).programs.front()),
+                  .instructions = 2};
+  subject.link = attach(subject.netns, subject.program, -300);
+  return subject;
+}
+
+void check_shape(const LiveFrames& frames, Shape shape, std::uint32_t rules) {
+  constexpr std::uint32_t sent = 64;
+  const auto what = fmt::format("{} rules, {}", rules, to_string(shape));
+  const bool matches = shape == Shape::last_matches;
+
+  // A last rule counts what no other one dropped.
+  const Subject nft =
+      nft_of(script(shape, rules, "counter drop", "drop") + "add rule ip bench raw counter\n");
+  static_cast<void>(frames.send(nft.netns, sent));
+  const auto counters = test::Nft(nft.netns).counters();
+  if (counters.size() != rules + 1) give_up(what + ": nft lists another number of counters");
+  for (std::size_t i = 0; i < counters.size(); ++i) {
+    const std::uint64_t expected = i + 1 + (matches ? 1 : 0) == counters.size() ? sent : 0;
+    if (counters[i].packets == expected) continue;
+    give_up(fmt::format("{}: rule {} of nft counted {} of {} packets, not {}", what, i + 1,
+                        counters[i].packets, sent, expected));
+  }
+
+  const auto compiled = compile(script(shape, rules, "drop", "accept"));
+  const auto run = expect(kernel::test_run(compiled.program, isa::ProgramType::netfilter,
+                                           test_packet(), hook, Nfproto::ipv4));
+  if (run.result != (matches ? 0u : 1u)) {
+    give_up(fmt::format("{}: the weir program returned {}", what, run.result));
+  }
+}
+
+}  // namespace weir::bench
