@@ -67,6 +67,7 @@ class Exploration {
   // In a loop of so many rounds only every so many rounds are kept.
   static constexpr std::size_t long_loop = 1024;
   static constexpr std::uint32_t long_loop_step = 64;
+  static constexpr std::size_t longest_stretch = 256;  // operations
 
   struct Path {
     State state;
@@ -87,8 +88,10 @@ class Exploration {
       // A loop back to where nothing else arrives would never be noticed.
       if (operation.target <= at) points_[operation.target].meets = true;
     }
+    // Where nothing meets for long, as in a list of thousands of plain rules, the steps since the
+    // last checkpoint would be copied at every fork.
     for (std::size_t at = 0; at < arrivals.size(); ++at) {
-      if (arrivals[at] > 1) points_[at].meets = true;
+      if (arrivals[at] > 1 || at % longest_stretch == longest_stretch - 1) points_[at].meets = true;
     }
   }
 

@@ -158,6 +158,24 @@ TEST(Chains, CountersCountWhatPassesThem) {
   EXPECT_EQ(program.packets(2), 5U);
 }
 
+// A list of thousands of rules, where nothing meets for long, is compiled and checked in time.
+TEST(Backend, LongListsOfPlainRulesAreCheckedAndRun) {
+  std::string text = head + "chain ip t c hook forward priority 0 policy accept\n";
+  for (unsigned i = 0; i < 4000; ++i) {
+    text +=
+        "rule match payload network 12 4 == " + to_hex(big_endian_bytes(0x0a000000 + 3 * i, 4)) +
+        " drop\n";
+  }
+  Compiled program = compile(text, {.imr_passes = true});
+  EXPECT_GT(program.object().programs.front().insns.size(), 40000U);
+  const auto from = [&](const packet::Ipv4Address& source) {
+    return told(program, packet::build({.network = packet::Ipv4{.source = source}}));
+  };
+  EXPECT_EQ(from({10, 0, 0, 0}), "drop by #0, matched #0");
+  EXPECT_EQ(from({10, 0, 0x2e, 0xdd}), "drop by #3999, matched #3999");  // 3 * 3999 = 0x2edd
+  EXPECT_EQ(from({10, 0, 0x2e, 0xde}), "accept by policy");
+}
+
 // Random units, with and without passes, do in the engine what they mean.
 TEST(Backend, ProgramsDoWhatUnitsMean) {
   Random random(1);
