@@ -26,9 +26,13 @@ struct Settings {
   std::size_t rulesets = 200;
   std::size_t packets = 200;
   std::size_t rules = 0;
+  std::size_t max_rules = 1000;
   std::string hook = "netfilter:forward";
   bool break_a_pass = false;
   bool keep_going = false;
+  bool timing = false;
+  bool flat = false;
+  bool show = false;
   bool with_kernel = true;
 };
 
@@ -77,7 +81,10 @@ std::mt19937_64 random_for(std::uint64_t seed, std::size_t index) {
 }
 
 Generated Run::generate_accepted(std::mt19937_64& random) {
-  GeneratorOptions options{.hook = hook_.nf_hook, .rules = settings_.rules};
+  GeneratorOptions options{.hook = hook_.nf_hook,
+                           .rules = settings_.rules,
+                           .max_rules = settings_.max_rules,
+                           .user_chains = !settings_.flat};
   if (hook_.kind == Hook::Kind::xdp) {
     options.facts = Facts::bytes;
   } else if (settings_.with_kernel && (settings_.break_a_pass || random() % 2 == 0)) {
@@ -174,6 +181,7 @@ std::optional<Mismatch> Run::judge_one(const Generated& generated,
 std::optional<Mismatch> Run::one(std::size_t index) {
   std::mt19937_64 random = random_for(settings_.seed, index);
   const Generated generated = generate_accepted(random);
+  if (settings_.show) std::cout << generated.script.text() << std::endl;
   rules_ += generated.subject.ruleset.rules.size();
   const bool facts = generated.facts == Facts::all;
   const std::vector<packet::Packet> packets =
@@ -188,7 +196,14 @@ std::optional<Mismatch> Run::one(std::size_t index) {
 std::size_t Run::all() {
   std::size_t failed = 0;
   for (std::size_t i = 0; i < settings_.rulesets; ++i) {
-    if (!one(settings_.first + i)) continue;
+    const auto start = std::chrono::steady_clock::now();
+    const auto found = one(settings_.first + i);
+    const auto taken = std::chrono::steady_clock::now() - start;
+    if (settings_.timing) {
+      std::cout << "ruleset " << settings_.first + i << ": " << taken / std::chrono::milliseconds(1)
+                << " ms" << std::endl;
+    }
+    if (!found) continue;
     ++failed;
     if (!settings_.keep_going) break;
   }
@@ -243,9 +258,13 @@ int run(int argc, char** argv) {
   app.add_option("--rulesets", settings.rulesets, "how many");
   app.add_option("--packets", settings.packets, "for each ruleset");
   app.add_option("--rules", settings.rules, "of each ruleset; drawn by default");
+  app.add_option("--max-rules", settings.max_rules, "of each ruleset whose size is drawn");
   app.add_option("--hook", settings.hook, "xdp or netfilter:HOOK");
   app.add_flag("--break", settings.break_a_pass, "make a pass wrong; succeed if all judges notice");
   app.add_flag("--keep-going", settings.keep_going, "do not stop at the first mismatch");
+  app.add_flag("--timing", settings.timing, "say how long each ruleset takes");
+  app.add_flag("--show", settings.show, "print every ruleset before it is judged");
+  app.add_flag("--flat", settings.flat, "base chains only");
   CLI11_PARSE(app, argc, argv);
 
   settings.with_kernel = ::geteuid() == 0;

@@ -145,7 +145,9 @@ Script generate(const GeneratorOptions& options, std::mt19937_64& engine) {
   Random random(engine);
   Script script;
   std::size_t large_sets = 40;
-  const std::size_t rules = options.rules != 0 ? options.rules : draw_rules(random);
+  const std::size_t rules = options.rules != 0
+                                ? options.rules
+                                : std::min(draw_rules(random), 1 + random.below(options.max_rules));
   const std::size_t tables = options.single_chain || random.chance(85) ? 1 : 2;
   for (std::size_t i = 0; i < tables; ++i) {
     script.tables.push_back(
@@ -154,7 +156,9 @@ Script generate(const GeneratorOptions& options, std::mt19937_64& engine) {
   for (Script::Table& table : script.tables) {
     const std::uint64_t way = random.below(100);
     const std::size_t bases = options.single_chain || way < 80 ? 1 : way < 95 ? 2 : 3;
-    std::size_t users = random.chance(40) ? 0 : 1 + random.below(random.chance(90) ? 5 : 13);
+    std::size_t users = !options.user_chains || random.chance(40)
+                            ? 0
+                            : 1 + random.below(random.chance(90) ? 5 : 13);
     users = std::min(users, rules);
     TableWriter(options, random, table, large_sets)
         .write(bases, users, std::max<std::size_t>(1, rules / tables));

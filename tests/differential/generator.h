@@ -25,6 +25,8 @@ struct GeneratorOptions {
   Facts facts = Facts::all;
   // Rules of a script; drawn, small ones much more often, when 0.
   std::size_t rules = 0;
+  std::size_t max_rules = 1000;  // where the number is drawn
+  bool user_chains = true;
   // One table with one base chain: what runs at a hook that is not shared.
   bool single_chain = false;
 };
