@@ -7,9 +7,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cerrno>
-#include <memory>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -22,31 +21,25 @@ namespace weir::bench {
 namespace {
 
 constexpr int exit_system = 3;
+constexpr int exit_internal = 70;
 
 constexpr Shape shapes[] = {Shape::first_fails, Shape::last_fails, Shape::last_matches};
 constexpr std::uint32_t rule_counts[] = {1, 10, 100, 1000};
 
-// A sample takes about so long; making and freeing its pages is some tens of microseconds of it.
-constexpr double sample_ns = 8e6;
-constexpr std::uint32_t fewest_packets = 1024;
-constexpr std::uint32_t most_packets = 20480;
+// The same for all: making and freeing the pages of the frames takes some tens of microseconds a
+// sample, which only cancel out with the floor's when spread over as many packets.
+constexpr std::uint32_t packets = 8192;
 constexpr std::uint32_t test_runs = 2000;
 
 struct Options {
-  int rounds = 41;
+  int rounds = 31;
   int cpu = 0;
   bool json = false;
 };
 
-// A subject and how many packets make a sample of it.
-struct Measured {
-  Subject subject;
-  std::uint32_t packets = 0;
-};
-
 struct Contest {
-  Measured nft;
-  Measured weir;
+  Subject nft;
+  Subject weir;
   Case result;
 };
 
@@ -59,16 +52,8 @@ void pin_to(int cpu) {
   }
 }
 
-Measured measured(const LiveFrames& frames, Subject subject) {
-  constexpr std::uint32_t trial = 1024;
-  const double packet_ns = frames.send(subject.netns, trial) / trial;
-  const auto packets = static_cast<std::uint32_t>(
-      std::clamp(sample_ns / packet_ns, double{fewest_packets}, double{most_packets}));
-  return {.subject = std::move(subject), .packets = packets};
-}
-
-double sample(const LiveFrames& frames, const Measured& what) {
-  return frames.send(what.subject.netns, what.packets) / what.packets;
+double sample(const LiveFrames& frames, const Subject& subject) {
+  return frames.send(subject.netns, packets) / packets;
 }
 
 double test_run_sample(const Subject& subject, const Bytes& packet) {
@@ -89,8 +74,8 @@ class Bench {
       : options_(options),
         packet_(test_packet()),
         frames_(packet_),
-        chain_(measured(frames_, empty_chain())),
-        program_(measured(frames_, empty_program())) {
+        chain_(empty_chain()),
+        program_(empty_program()) {
     for (const auto shape : shapes) {
       for (const auto rules : rule_counts) add_contest(shape, rules);
     }
@@ -109,10 +94,10 @@ class Bench {
  private:
   void add_contest(Shape shape, std::uint32_t rules) {
     check_shape(frames_, shape, rules);
-    Contest contest{.nft = measured(frames_, nft_subject(shape, rules)),
-                    .weir = measured(frames_, weir_subject(shape, rules)),
+    Contest contest{.nft = nft_subject(shape, rules),
+                    .weir = weir_subject(shape, rules),
                     .result = {.shape = shape, .rules = rules}};
-    contest.result.instructions = contest.weir.subject.instructions;
+    contest.result.instructions = contest.weir.instructions;
     contests_.push_back(std::move(contest));
   }
 
@@ -123,14 +108,14 @@ class Bench {
     double nft = 0;
     double weir = 0;
     double program = 0;
-    const std::pair<double*, const Measured*> steps[] = {
+    const std::pair<double*, const Subject*> steps[] = {
         {&chain, &chain_}, {&nft, &contest.nft}, {&weir, &contest.weir}, {&program, &program_}};
     for (std::size_t i = 0; i < std::size(steps); ++i) {
       const auto& [value, what] = steps[forth ? i : std::size(steps) - 1 - i];
       *value = sample(frames_, *what);
     }
-    const double program_run = test_run_sample(program_.subject, packet_);
-    const double weir_run = test_run_sample(contest.weir.subject, packet_);
+    const double program_run = test_run_sample(program_, packet_);
+    const double weir_run = test_run_sample(contest.weir, packet_);
     add(contest.result.nft, nft, chain);
     add(contest.result.weir, weir, program);
     add(contest.result.test_run, weir_run, program_run);
@@ -142,8 +127,8 @@ class Bench {
   Options options_;
   Bytes packet_;
   LiveFrames frames_;
-  Measured chain_;
-  Measured program_;
+  Subject chain_;
+  Subject program_;
   std::vector<Contest> contests_;
 };
 
@@ -169,6 +154,9 @@ int main(int argc, char** argv) {
   } catch (const std::runtime_error& error) {
     fmt::print(stderr, "netfilter_bench: {}\n", error.what());
     return exit_system;
+  } catch (const InvariantError& error) {
+    fmt::print(stderr, "netfilter_bench: internal error: {}\n", error.what());
+    return exit_internal;
   }
   return 0;
 }

@@ -75,13 +75,15 @@ std::string json_lines(const Results& results) {
   for (const auto& measured : results.cases) {
     for (const auto& [engine, series] : rows(measured)) {
       const auto net = spread_of(series->net);
-      add({{"shape", to_string(measured.shape)},
-           {"rules", measured.rules},
-           {"engine", engine},
-           {"rounds", series->total.size()},
-           {"ns_packet", json_of(spread_of(series->total))},
-           {"ns_net", json_of(net)},
-           {"ns_rule", net.median / measured.rules}});
+      nlohmann::json line = {{"shape", to_string(measured.shape)},
+                             {"rules", measured.rules},
+                             {"engine", engine},
+                             {"rounds", series->total.size()},
+                             {"ns_packet", json_of(spread_of(series->total))},
+                             {"ns_net", json_of(net)},
+                             {"ns_rule", net.median / measured.rules}};
+      if (engine != "nft") line["instructions"] = measured.instructions;
+      add(line);
     }
   }
   return text;
