@@ -35,7 +35,8 @@ struct Count {
 // What is attached, and whether it still is.
 [[nodiscard]] std::string status_text(const PolicyState& policy, const Paths& paths);
 // {"name","since","namespace","attachments":[{"hook","family","priority","mode","chains","program",
-// "link","attached"}],"maps":[{"name","id"}]}; "attached" is null where that could not be looked at.
+// "link","attached"}],"maps":[{"name","id"}]}; "attached" is null where that could not be looked
+// at.
 [[nodiscard]] std::string status_json(const PolicyState& policy, const Paths& paths);
 
 }  // namespace weir::service

@@ -174,14 +174,15 @@ std::optional<Mismatch> Run::judge_one(const Generated& generated,
             << (again ? record_failure(directory / "minimal", smallest, *subject, kept, *again,
                                        options)
                       : found->what + "\n(does not come back when judged again)\n")
-            << std::endl;
+            << "\n"
+            << std::flush;
   return found;
 }
 
 std::optional<Mismatch> Run::one(std::size_t index) {
   std::mt19937_64 random = random_for(settings_.seed, index);
   const Generated generated = generate_accepted(random);
-  if (settings_.show) std::cout << generated.script.text() << std::endl;
+  if (settings_.show) std::cout << generated.script.text() << "\n" << std::flush;
   rules_ += generated.subject.ruleset.rules.size();
   const bool facts = generated.facts == Facts::all;
   const std::vector<packet::Packet> packets =
@@ -201,7 +202,8 @@ std::size_t Run::all() {
     const auto taken = std::chrono::steady_clock::now() - start;
     if (settings_.timing) {
       std::cout << "ruleset " << settings_.first + i << ": " << taken / std::chrono::milliseconds(1)
-                << " ms" << std::endl;
+                << " ms" << "\n"
+                << std::flush;
     }
     if (!found) continue;
     ++failed;
@@ -278,7 +280,7 @@ int run(int argc, char** argv) {
     std::cerr << scratch.error().text() << "\n";
     return 1;
   }
-  std::cout << "seed " << settings.seed << std::endl;
+  std::cout << "seed " << settings.seed << "\n" << std::flush;
   const bool break_a_pass = settings.break_a_pass;
   Run judges(std::move(settings), *hook, std::move(*scratch));
   if (break_a_pass) return judges.broken() ? 0 : 1;
