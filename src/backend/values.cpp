@@ -198,8 +198,9 @@ Words Values::packet_value(const imr::Payload& payload, BlockId absent) {
       leaf.kind = Leaf::Kind::transport;
       base = headers_.transport;
       out_.leave_if(Condition::lt,
-                    payload.in_later_fragments ? headers_.available_any : headers_.available, end,
-                    absent);
+                    blurred(payload.in_later_fragments ? headers_.available_any
+                                                       : headers_.available),
+                    end, absent);
       break;
   }
   // The fixed headers are always there; other shared words hold zero when they are not.
@@ -217,7 +218,7 @@ Words Values::packet_value(const imr::Payload& payload, BlockId absent) {
       if (!checked) {
         Reg have = length();
         if (base.valid()) have = out_.binary(Op::sub, have, base);
-        out_.leave_if(Condition::lt, have, end, absent);
+        out_.leave_if(Condition::lt, blurred(have), end, absent);
         checked = true;
       }
       words.push_back({found->second, size});

@@ -120,9 +120,28 @@ class CommonLoads {
     throw InvariantError("no such operation");
   }
 
+  // What rules make of a value to test it. The kernel's verifier learns from a test, and where one
+  // register is tested by many rules, it walks what follows once for every combination of answers.
+  // So every rule makes its own.
+  static bool last_before_test(const Instruction& i) {
+    switch (i.op) {
+      case Op::swap16:
+      case Op::swap32:
+      case Op::swap64:
+      case Op::or_:
+        return true;
+      case Op::add:
+        return i.b.valid();
+      case Op::xor_:
+        return !i.b.valid();
+      default:
+        return false;
+    }
+  }
+
   // Whether the value may live on into another block to stand for `i` there.
   bool keep(const Instruction& i, Reg value) {
-    if (i.op == Op::xor_ && !i.b.valid()) return false;
+    if (last_before_test(i)) return false;
     if (kept_values_.contains(value)) return true;
     if (kept_values_.size() >= max_kept_values) return false;
     kept_values_.insert(value);

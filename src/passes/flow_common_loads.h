@@ -13,7 +13,8 @@
 //     v4 = swap16 v3                   ...
 //
 // A value kept from one block to another may cost a slot of the program's 512 bytes of stack, so
-// only a few are; tests of the form xor with a constant, one a rule, never.
+// only a few are. What a rule makes of a value last before it tests it (byte swaps, xor with a
+// constant) never is: the kernel's verifier would remember the outcome of every test.
 //
 // Reads: instructions, terminators. Writes: both. Before and after: flow::verify().
 #pragma once
