@@ -197,10 +197,10 @@ Words Values::packet_value(const imr::Payload& payload, BlockId absent) {
     case imr::HeaderBase::transport:
       leaf.kind = Leaf::Kind::transport;
       base = headers_.transport;
-      out_.leave_if(Condition::lt,
-                    blurred(payload.in_later_fragments ? headers_.available_any
-                                                       : headers_.available),
-                    end, absent);
+      out_.leave_if(
+          Condition::lt,
+          blurred(payload.in_later_fragments ? headers_.available_any : headers_.available), end,
+          absent);
       break;
   }
   // The fixed headers are always there; other shared words hold zero when they are not.
