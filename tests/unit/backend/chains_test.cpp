@@ -3,6 +3,8 @@
 // Chains, verdicts and verdict maps: the program goes where the rules say, and comes back there.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "packet/builder.h"
 #include "unit/backend/support.h"
 #include "unit/passes/unit_generator.h"
@@ -176,10 +178,17 @@ TEST(Backend, LongListsOfPlainRulesAreCheckedAndRun) {
   EXPECT_EQ(from({10, 0, 0x2e, 0xde}), "accept by policy");
 }
 
-// Random units, with and without passes, do in the engine what they mean.
+std::size_t wish(const char* name, std::size_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoul(text, nullptr, 10);
+}
+
+// Random units, with and without passes, do in the engine what they mean. WEIR_SEED in the
+// environment varies a run, WEIR_UNITS makes it longer.
 TEST(Backend, ProgramsDoWhatUnitsMean) {
-  Random random(1);
-  for (int i = 0; i < 60; ++i) {
+  Random random(wish("WEIR_SEED", 1));
+  const std::size_t units = wish("WEIR_UNITS", 60);
+  for (std::size_t i = 0; i < units; ++i) {
     const UnitOptions shape{.at_xdp = i % 4 >= 2,
                             .nfproto = i % 2 == 0 ? Nfproto::ipv4 : Nfproto::ipv6};
     const std::string text = random_unit(shape, random);

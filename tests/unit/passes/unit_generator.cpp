@@ -87,8 +87,10 @@ class Writer {
       case 4: {
         const Subject subject = expression();
         const std::string side = " match " + subject.text + (one_in(3) ? " != " : " == ");
-        return side + to_hex(pick(subject.values)) + (one_in(2) ? " counter" : "") + " match " +
-               subject.text + " == " + to_hex(pick(subject.values));
+        std::string between = one_in(3) ? " counter" : "";
+        if (one_in(3)) between = lookup("vmap ", true, first_target);
+        return side + to_hex(pick(subject.values)) + between + " match " + subject.text +
+               " == " + to_hex(pick(subject.values));
       }
       default:
         return match();
@@ -129,7 +131,7 @@ class Writer {
       if (interval && !one_in(3) && std::next(key) != keys.end()) elements += "-" + to_hex(*++key);
       elements += value();
     }
-    if (one_in(8)) elements += (elements.empty() ? "*" : ", *") + value();
+    if (one_in(verdicts ? 3 : 8)) elements += (elements.empty() ? "*" : ", *") + value();
     const std::string name = "set" + std::to_string(++set_count_);
     sets_ += std::string(verdicts ? "map " : "set ") + family_ + " t " + name + " type " +
              std::to_string(subject.size) + (interval ? " interval { " : " { ") + elements + " }\n";
