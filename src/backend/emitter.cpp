@@ -142,15 +142,15 @@ std::uint8_t context_width(flow::ContextKey key) {
 
 }  // namespace
 
-isa::Program emit(const flow::Function& function, const Profile& profile) {
+std::optional<isa::Program> emit(const flow::Function& function, const Profile& profile) {
   return Emitter(function, profile).run();
 }
 
 Emitter::Emitter(const flow::Function& function, const Profile& profile)
     : function_(function), profile_(profile), label_at_(function.blocks.size(), unbound) {}
 
-isa::Program Emitter::run() {
-  frame();
+std::optional<isa::Program> Emitter::run() {
+  if (!frame()) return std::nullopt;
   widths();
   op(Opcode::stx64, frame_pointer, r1, context_slot);
   for (std::size_t i = 0; i < allocation_.order.size(); ++i) block(i);
@@ -165,7 +165,7 @@ isa::Program Emitter::run() {
 }
 
 // The stack from the top: context pointer, key of a lookup, what windows need, slots.
-void Emitter::frame() {
+bool Emitter::frame() {
   std::size_t key = 0;
   std::size_t counts = 0;
   std::uint64_t window = 0;
@@ -193,8 +193,7 @@ void Emitter::frame() {
   for (Location& location : allocation_.locations) {
     if (!location.in_register) location.slot = static_cast<std::int16_t>(location.slot + lowest);
   }
-  invariant(lowest + allocation_.lowest >= -stack_size,
-            "emission: the stack of the program is full");
+  return lowest + allocation_.lowest >= -stack_size;
 }
 
 void Emitter::widths() {

@@ -17,16 +17,17 @@
 
 namespace weir::backend {
 
-// One program from one verified function. What does not fit the stack or the reach of jumps breaks
-// an invariant: lowering keeps within both.
-[[nodiscard]] isa::Program emit(const flow::Function& function, const Profile& profile);
+// One program from one verified function; nothing when its values do not fit the stack of a program
+// (lowering with fewer shared words then does).
+[[nodiscard]] std::optional<isa::Program> emit(const flow::Function& function,
+                                               const Profile& profile);
 
 using Label = Id<struct LabelTag>;
 
 class Emitter {
  public:
   Emitter(const flow::Function& function, const Profile& profile);
-  isa::Program run();
+  std::optional<isa::Program> run();
 
   // ---- For profiles ----
   void op(isa::Opcode opcode, std::uint8_t dst = 0, std::uint8_t src = 0, std::int16_t off = 0,
@@ -66,7 +67,7 @@ class Emitter {
     bool far = false;  // takes the long form
   };
 
-  void frame();
+  [[nodiscard]] bool frame();  // false: it is larger than the stack
   void widths();
   void block(std::size_t position);
   void instruction(const flow::Instruction& instruction);

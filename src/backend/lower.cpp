@@ -259,7 +259,8 @@ void Lowering::unparsable(const imr::Unit& unit, BlockId block) {
 void Lowering::unit(const imr::Unit& unit, Headers headers) {
   for (std::size_t i = 0; i < unit.roots.size(); ++i) {
     const BlockId passed = out_.block();
-    RootLowering root(out_, unit, unit.roots[i], profile_, shared_, headers, opaque_, passed);
+    RootLowering root(out_, unit, unit.roots[i], profile_, shared_, headers, opaque_, passed,
+                      options_.shared_words);
     root.run();
     out_.at(passed);
   }

@@ -20,8 +20,12 @@ struct SharedMaps {
   isa::MapIndex opaque;    // made on demand: an array whose one value is a zero
 };
 
+// Words of the packet and the context that one program keeps for several rules, at most.
+constexpr unsigned most_shared_words = 24;
+
 struct LowerOptions {
   bool drop_unparsable = true;
+  unsigned shared_words = most_shared_words;  // fewer need less stack
 };
 
 // One function of one or two units (an XDP program serves both protocols); all units name the same

@@ -72,7 +72,7 @@ Demand root_demand(const imr::Ruleset& ruleset, imr::ChainId root) {
 
 RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId root,
                            const Profile& profile, const SharedMaps& shared, Headers headers,
-                           Reg opaque, BlockId passed)
+                           Reg opaque, BlockId passed, unsigned shared_words)
     : out_(out),
       unit_(unit),
       ruleset_(unit.ruleset),
@@ -82,7 +82,7 @@ RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId roo
       opaque_(opaque),
       passed_(passed),
       demand_(root_demand(unit.ruleset, root)),
-      values_(out, unit, profile, demand_, headers, opaque) {}
+      values_(out, unit, profile, demand_, headers, opaque, shared_words) {}
 
 void RootLowering::run() {
   count_sites();

@@ -19,7 +19,8 @@ class RootLowering {
  public:
   // `passed` is where a packet goes that this root lets through.
   RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId root, const Profile& profile,
-               const SharedMaps& shared, Headers headers, flow::Reg opaque, flow::BlockId passed);
+               const SharedMaps& shared, Headers headers, flow::Reg opaque, flow::BlockId passed,
+               unsigned shared_words);
 
   // Emits everything from the cursor on; ends the current block.
   void run();

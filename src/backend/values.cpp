@@ -14,9 +14,6 @@ using flow::Reg;
 
 namespace {
 
-// Shared words live on the 512-byte stack of the program when registers run out.
-constexpr std::size_t max_shared_words = 24;
-
 // Of the IPv4 header: version and header length, flags and fragment offset, protocol.
 constexpr Leaf first_byte{Leaf::Kind::network, 0, 1};
 constexpr Leaf fragment_word{Leaf::Kind::network, 6, 2};
@@ -25,7 +22,7 @@ constexpr Leaf protocol_byte{Leaf::Kind::network, 9, 1};
 }  // namespace
 
 Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
-               Headers headers, Reg opaque)
+               Headers headers, Reg opaque, unsigned shared_words)
     : out_(out),
       unit_(unit),
       ruleset_(unit.ruleset),
@@ -39,7 +36,7 @@ Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, cons
   }
   std::ranges::stable_sort(candidates, std::ranges::greater{}, &std::pair<unsigned, Leaf>::first);
   for (const auto& [times, leaf] : candidates) {
-    if (chosen_.size() < max_shared_words) chosen_.insert(leaf);
+    if (chosen_.size() < shared_words) chosen_.insert(leaf);
   }
   const bool transport = std::ranges::any_of(demand_, [](const auto& entry) {
     return entry.first.kind == Leaf::Kind::transport || entry.first.kind == Leaf::Kind::l4proto;

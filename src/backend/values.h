@@ -50,7 +50,7 @@ class Values {
   // `demand` holds what all rules of the unit and root need together. `opaque` is a register that
   // is zero, which the verifier does not know.
   Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
-         Headers headers, flow::Reg opaque);
+         Headers headers, flow::Reg opaque, unsigned shared_words);
 
   // Makes everything of `needed` that is worth sharing, at the cursor, which must dominate all
   // uses.

@@ -188,19 +188,26 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
 
     const backend::Profile& profile = backend::profile_for(
         program.attachment.hook, {.untrusted_memory = options.untrusted_memory});
-    flow::Function& function = program.function;
-    function.name = program_name(ruleset, program.attachment);
-    function.maps = result.object.maps;
-    function.rule_names = result.object.rule_names;
-    WEIR_CHECK(backend::lower(program.optimized, profile,
-                              {.drop_unparsable = options.drop_unparsable}, shared, function));
-    flow::verify(function);
-    run_flow_passes(function, options);
-
-    isa::Program emitted = backend::emit(function, profile);
-    emitted.name = function.name;
-    result.object.maps = function.maps;
-    result.object.programs.push_back(std::move(emitted));
+    // Nearly always the first try fits the stack.
+    std::optional<isa::Program> emitted;
+    for (unsigned words = backend::most_shared_words; !emitted; words /= 2) {
+      backend::SharedMaps maps = shared;
+      flow::Function& function = program.function = {};
+      function.name = program_name(ruleset, program.attachment);
+      function.maps = result.object.maps;
+      function.rule_names = result.object.rule_names;
+      WEIR_CHECK(backend::lower(program.optimized, profile,
+                                {.drop_unparsable = options.drop_unparsable, .shared_words = words},
+                                maps, function));
+      flow::verify(function);
+      run_flow_passes(function, options);
+      emitted = backend::emit(function, profile);
+      invariant(emitted || words > 0, "a program that does not fit the stack");
+      if (emitted) shared = maps;
+    }
+    emitted->name = program.function.name;
+    result.object.maps = program.function.maps;
+    result.object.programs.push_back(std::move(*emitted));
   }
   return result;
 }

@@ -65,7 +65,7 @@ std::string to_improved_flow(const std::string& text) {
 std::string to_assembly(const std::string& text) {
   const backend::Profile* profile = nullptr;
   const flow::Function function = improved(text, profile);
-  isa::Program program = backend::emit(function, *profile);
+  isa::Program program = backend::emit(function, *profile).value();
   program.name = function.name;
   const isa::Object object{
       .maps = function.maps, .programs = {program}, .rule_names = function.rule_names};

@@ -71,7 +71,7 @@ Result<Compiled> Compiled::make(std::vector<imr::Unit> units, const CompileOptio
     for (const passes::FlowPass& pass : passes::flow_passes()) pass.run(function);
     flow::verify(function);
   }
-  isa::Program program = backend::emit(function, profile);
+  isa::Program program = backend::emit(function, profile).value();
   program.name = function.name;
   isa::Object object{
       .maps = function.maps, .programs = {std::move(program)}, .rule_names = function.rule_names};
