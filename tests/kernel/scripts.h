@@ -16,7 +16,7 @@ struct ScriptOptions {
   // Devices (tun0 and tun1), mark and packet type: what XDP does not know.
   bool devices = true;
   bool connections = false;  // ct state
-  std::size_t max_rules = 10;
+  std::size_t max_rules = 24;
   bool single_chain = false;  // one base chain, never two
 };
 
