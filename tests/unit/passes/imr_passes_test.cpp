@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <variant>
 
 #include "imr/evaluator.h"
 #include "imr/parse.h"
 #include "imr/print.h"
 #include "imr/verify.h"
 #include "passes/imr_break.h"
+#include "passes/imr_tools.h"
 #include "passes/pipeline.h"
 #include "unit/passes/unit_generator.h"
 
@@ -119,6 +121,77 @@ TEST(ImrPipeline, LeavesTheMeaningAlone) {
 
 TEST(ImrBreak, IsNoticedByTheJudge) {
   EXPECT_GT(judge(passes::imr_break).different, 20U);
+}
+
+// Mistakes that a pass could make, for the judge to notice.
+
+// Runs `wrong` on every rule of the unit, with its place in its chain.
+template <typename Wrong>
+std::size_t noticed(const Wrong& wrong) {
+  const Tally tally = judge([&](imr::Unit& unit) {
+    for (const imr::ChainId chain : passes::unit_chains(unit)) {
+      for (std::size_t i = 0; i < unit.ruleset[chain].rules.size(); ++i) {
+        wrong(unit.ruleset, unit.ruleset[chain], i);
+      }
+    }
+  });
+  return tally.different;
+}
+
+imr::Payload* payload(imr::Ruleset& ruleset, imr::Statement& statement) {
+  const auto* match = std::get_if<imr::Match>(&statement);
+  return match == nullptr ? nullptr : std::get_if<imr::Payload>(&ruleset.exprs[match->lhs.index()]);
+}
+
+const imr::Verdict* verdict(const imr::Statement& statement) {
+  const auto* found = std::get_if<imr::VerdictStatement>(&statement);
+  return found == nullptr ? nullptr : &found->verdict;
+}
+
+TEST(WrongImrPasses, ThatMergeLoadsWhichDifferInLaterFragmentsAreNoticed) {
+  EXPECT_GT(noticed([](imr::Ruleset& ruleset, const imr::Chain& chain, std::size_t index) {
+              auto& statements = ruleset[chain.rules[index]].statements;
+              for (std::size_t i = 0; i + 1 < statements.size(); ++i) {
+                imr::Payload* first = payload(ruleset, statements[i]);
+                imr::Payload* second = payload(ruleset, statements[i + 1]);
+                if (first == nullptr || second == nullptr || first->base != second->base) continue;
+                first->in_later_fragments = second->in_later_fragments =
+                    first->in_later_fragments || second->in_later_fragments;
+              }
+            }),
+            0U);
+}
+
+// The rules behind one that `ends` are lost.
+template <typename Ends>
+std::size_t noticed_without_rules_behind(const Ends& ends) {
+  return noticed([&](imr::Ruleset& ruleset, imr::Chain& chain, std::size_t index) {
+    if (ends(ruleset[chain.rules[index]].statements)) chain.rules.resize(index + 1);
+  });
+}
+
+TEST(WrongImrPasses, ThatTakeARuleForTheEndOfItsChainAreNoticed) {
+  using Kind = imr::Verdict::Kind;
+  using Statements = std::vector<imr::Statement>;
+  const auto ends_in = [](const Statements& statements, Kind kind) {
+    const imr::Verdict* last = statements.empty() ? nullptr : verdict(statements.back());
+    return last != nullptr && last->kind == kind;
+  };
+  EXPECT_GT(noticed_without_rules_behind([&](const Statements& statements) {
+              return statements.size() == 1 && ends_in(statements, Kind::jump);
+            }),
+            0U)
+      << "a jump";
+  EXPECT_GT(noticed_without_rules_behind([&](const Statements& statements) {
+              return statements.size() > 1 && ends_in(statements, Kind::go_to);
+            }),
+            0U)
+      << "a goto behind a test";
+  EXPECT_GT(noticed_without_rules_behind([&](const Statements& statements) {
+              return statements.size() == 1 && ends_in(statements, Kind::continue_);
+            }),
+            0U)
+      << "continue";
 }
 
 // 16 chains below one another, each of which jumps to the next ten times: 10^15 ways down.

@@ -61,7 +61,7 @@ class Writer {
     for (std::size_t i = 0; i < count; ++i) {
       if (first.empty() || one_in(2)) first = match();
       out += "  rule handle " + std::to_string(++handle_);
-      if (!one_in(6)) out += first;
+      if (!one_in(6)) out += one_in(6) ? ports() : first;
       for (std::size_t more = below(3); more > 0; --more) out += statement(first_target);
       if (!one_in(4)) out += " " + verdict(first_target);
       out += "\n";
@@ -95,6 +95,17 @@ class Writer {
       default:
         return match();
     }
+  }
+
+  // Neighbours that may differ in what they are in later fragments.
+  std::string ports() {
+    const auto port = [&](const char* offset, const char* value) {
+      return std::string(" match payload transport ") + offset + " 2" +
+             (one_in(2) ? " later-fragments" : "") + " == " + value;
+    };
+    const std::string source = port("0", "0x9c40");
+    const std::string destination = port("2", one_in(2) ? "0x0016" : "0x0050");
+    return one_in(2) ? source + destination : destination + source;
   }
 
   std::string match() {
