@@ -16,8 +16,23 @@ constexpr std::array<std::pair<Family, std::string_view>, 6> families = {{
     {Family::netdev, "netdev"},
 }};
 
-constexpr std::array<std::string_view, 6> nf_hooks = {"prerouting", "input",       "forward",
-                                                      "output",     "postrouting", "ingress"};
+constexpr std::array<std::string_view, 7> nf_hooks = {"prerouting",  "input",   "forward", "output",
+                                                      "postrouting", "ingress", "egress"};
+
+struct KindName {
+  Hook::Kind kind;
+  std::string_view name;  // of netfilter hooks what stands before the colon
+  bool takes_target;      // a device or cgroup behind '@'
+};
+constexpr std::array<KindName, 7> kinds = {{
+    {Hook::Kind::xdp, "xdp", true},
+    {Hook::Kind::tc_ingress, "tc:ingress", true},
+    {Hook::Kind::tc_egress, "tc:egress", true},
+    {Hook::Kind::netfilter, "netfilter", false},
+    {Hook::Kind::cgroup_ingress, "cgroup:ingress", true},
+    {Hook::Kind::cgroup_egress, "cgroup:egress", true},
+    {Hook::Kind::socket, "socket", false},
+}};
 
 }  // namespace
 
@@ -29,7 +44,15 @@ std::string_view to_string(Family family) {
 }
 
 std::string_view to_string(Nfproto nfproto) {
-  return nfproto == Nfproto::ipv4 ? "ipv4" : "ipv6";
+  switch (nfproto) {
+    case Nfproto::other:
+      return "other";
+    case Nfproto::ipv4:
+      return "ipv4";
+    case Nfproto::ipv6:
+      return "ipv6";
+  }
+  throw InvariantError("network protocol out of range");
 }
 
 std::string_view to_string(NfHook hook) {
@@ -37,8 +60,8 @@ std::string_view to_string(NfHook hook) {
 }
 
 std::string to_string(const Hook& hook) {
-  std::string out =
-      hook.kind == Hook::Kind::xdp ? "xdp" : "netfilter:" + std::string(to_string(hook.nf_hook));
+  std::string out(kinds.at(static_cast<std::size_t>(hook.kind)).name);
+  if (hook.kind == Hook::Kind::netfilter) out += ":" + std::string(to_string(hook.nf_hook));
   if (!hook.device.empty()) out += "@" + hook.device;
   return out;
 }
@@ -46,18 +69,21 @@ std::string to_string(const Hook& hook) {
 Result<Hook> parse_hook(std::string_view text) {
   const auto wrong = [&] {
     return input_error("unknown hook '" + std::string(text) +
-                       "', expected xdp, xdp@DEVICE or "
-                       "netfilter:prerouting|input|forward|output|postrouting");
+                       "', expected xdp, tc:ingress|egress (each with or without @DEVICE), "
+                       "netfilter:prerouting|input|forward|output|postrouting, "
+                       "cgroup:ingress|egress (with or without @PATH) or socket");
   };
   Hook hook;
   std::string_view name = text;
   if (const auto at = text.find('@'); at != std::string_view::npos) {
     name = text.substr(0, at);
     hook.device = text.substr(at + 1);
-    if (hook.device.empty()) return input_error("expected a device name after '@'");
+    if (hook.device.empty()) return input_error("expected a device or cgroup after '@'");
   }
-  if (name == "xdp") {
-    hook.kind = Hook::Kind::xdp;
+  for (const KindName& kind : kinds) {
+    if (kind.kind == Hook::Kind::netfilter || kind.name != name) continue;
+    if (!kind.takes_target && !hook.device.empty()) return wrong();
+    hook.kind = kind.kind;
     return hook;
   }
   constexpr std::string_view prefix = "netfilter:";
@@ -80,18 +106,23 @@ Result<Family> parse_family(std::string_view text) {
                      "', expected ip, ip6, inet, arp, bridge or netdev");
 }
 
+bool is_ip(Family family) {
+  return family == Family::ip || family == Family::ip6 || family == Family::inet;
+}
+
 bool sees(Family family, Nfproto nfproto) {
   switch (family) {
     case Family::inet:
-      return true;
+      return nfproto != Nfproto::other;
     case Family::ip:
       return nfproto == Nfproto::ipv4;
     case Family::ip6:
       return nfproto == Nfproto::ipv6;
     case Family::arp:
+      return nfproto == Nfproto::other;
     case Family::netdev:
     case Family::bridge:
-      return false;
+      return true;
   }
   throw InvariantError("family out of range");
 }

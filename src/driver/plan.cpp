@@ -22,14 +22,9 @@ std::vector<ChainId> base_chains(const Ruleset& ruleset) {
   return chains;
 }
 
-bool sees_ip(const Ruleset& ruleset, ChainId id) {
-  const Family family = ruleset[ruleset[id].table].family;
-  return sees(family, Nfproto::ipv4) || sees(family, Nfproto::ipv6);
-}
-
 void add_netfilter(const Ruleset& ruleset, ChainId id, std::vector<Attachment>& out) {
   const imr::BaseChain& base = *ruleset[id].base;
-  if (base.hook == NfHook::ingress) return;
+  if (base.hook == NfHook::ingress || !is_ip(ruleset[ruleset[id].table].family)) return;
   for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6}) {
     if (!sees(ruleset[ruleset[id].table].family, nfproto)) continue;
     out.push_back({.hook = {.kind = Hook::Kind::netfilter, .nf_hook = base.hook, .device = {}},
@@ -120,7 +115,7 @@ Result<std::vector<Attachment>> plan(const Ruleset& ruleset, const std::optional
     attachment.roots = bases;
   }
   for (const ChainId root : attachment.roots) {
-    if (!sees_ip(ruleset, root)) {
+    if (!is_ip(ruleset[ruleset[root].table].family)) {
       return input_error("chain " + imr::qualified_name(ruleset, root) + " cannot run at " +
                          to_string(*hook) + " yet: families ip, ip6 and inet can");
     }

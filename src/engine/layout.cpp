@@ -118,6 +118,7 @@ std::optional<StructureId> context_of(isa::ProgramType type) {
       return StructureId::bpf_nf_ctx;
     case isa::ProgramType::socket_filter:
     case isa::ProgramType::sched_cls:
+    case isa::ProgramType::cgroup_skb:
       return std::nullopt;
   }
   throw InvariantError("a program type without a context");

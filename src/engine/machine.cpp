@@ -38,6 +38,7 @@ Machine::Machine(isa::ProgramType type, std::vector<Map*> maps)
       break;
     case isa::ProgramType::socket_filter:
     case isa::ProgramType::sched_cls:
+    case isa::ProgramType::cgroup_skb:
       throw InvariantError("a machine for programs that the engine does not run");
   }
   lasting_regions_ = memory_.count();

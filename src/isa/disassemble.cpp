@@ -220,6 +220,8 @@ std::string_view type_name(ProgramType type) {
       return "sched_cls";
     case ProgramType::xdp:
       return "xdp";
+    case ProgramType::cgroup_skb:
+      return "cgroup_skb";
     case ProgramType::netfilter:
       return "netfilter";
   }

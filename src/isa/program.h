@@ -56,7 +56,15 @@ struct MapSpec {
 };
 
 // Numbers of enum bpf_prog_type; the attach types are those that go with them.
-enum class ProgramType : std::uint8_t { socket_filter = 1, sched_cls = 3, xdp = 6, netfilter = 32 };
+enum class ProgramType : std::uint8_t {
+  socket_filter = 1,
+  sched_cls = 3,
+  xdp = 6,
+  cgroup_skb = 8,
+  netfilter = 32,
+};
+// Of cgroup_skb programs: which of the two attach types they are for.
+enum class Direction : std::uint8_t { ingress, egress };
 
 // The immediate pair of an LD_IMM64 becomes the address of a map, or of byte `offset` in the value
 // of the single element of an array map.
@@ -90,12 +98,29 @@ struct OriginRow {
   std::int32_t rule = -1;  // into Object::rule_names; -1 is the code around the rules
 };
 
+// A BPF-to-BPF function within a program.
+struct Subprogram {
+  struct Argument {
+    enum class Kind : std::uint8_t { scalar, context, memory };
+    Kind kind = Kind::scalar;
+    std::uint32_t size = 0;  // bytes, of memory (which may also be a null pointer)
+  };
+  std::uint32_t start = 0;  // slot of its first instruction; it ends where the next one starts
+  std::string name;
+  // Verified once and on its own, for any arguments of these kinds, as the kernel does it for
+  // functions of global linkage. Else verified anew at each call, with what the caller knows.
+  bool global = false;
+  std::vector<Argument> arguments;
+};
+
 struct Program {
   std::string name;  // at most 15 characters
   ProgramType type = ProgramType::xdp;
+  Direction direction = Direction::ingress;
   std::vector<Insn> insns;
   std::vector<Relocation> relocations;
   std::vector<OriginRow> origins;
+  std::vector<Subprogram> subprograms;  // behind the main one, in order of `start`
 };
 
 // What is compiled and loaded together: programs that share maps.

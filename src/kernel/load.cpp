@@ -83,6 +83,10 @@ ProgLoadAttr load_attributes(const isa::Program& program, const Bytes& code) {
     case isa::ProgramType::netfilter:
       attr.expected_attach_type = attach_netfilter_type;
       break;
+    case isa::ProgramType::cgroup_skb:
+      // BPF_CGROUP_INET_INGRESS and BPF_CGROUP_INET_EGRESS
+      attr.expected_attach_type = program.direction == isa::Direction::ingress ? 0 : 1;
+      break;
     case isa::ProgramType::socket_filter:
     case isa::ProgramType::sched_cls:
       break;

@@ -30,6 +30,8 @@ constexpr std::int32_t passing(ProgramType type) {
       return XDP_PASS;
     case ProgramType::netfilter:
       return 1;  // NF_ACCEPT
+    case ProgramType::cgroup_skb:
+      return 1;
     case ProgramType::socket_filter:
     case ProgramType::sched_cls:
       return 0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -37,10 +38,19 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
+// A VLAN tag that a device or the stack took out of the bytes: what the kernel calls hwaccel
+// (skb->vlan_proto and vlan_tci in linux/if_vlan.h).
+struct HwaccelTag {
+  std::uint16_t protocol = 0x8100;  // host order
+  std::uint16_t tci = 0;            // host order
+  friend bool operator==(const HwaccelTag&, const HwaccelTag&) = default;
+};
+
 struct Packet {
   Bytes bytes;                       // from the first header that there is
   std::uint32_t network_offset = 0;  // of the network header in `bytes`; 0: no link-layer header
   std::uint16_t ethertype = 0;       // of the network header, host order: 0x0800
+  std::optional<HwaccelTag> vlan;    // `bytes` and network_offset are without it
   std::uint32_t mark = 0;
   Device in;
   Device out;

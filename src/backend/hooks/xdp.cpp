@@ -92,6 +92,12 @@ const Profile& profile_for(const Hook& hook, const ProfileOptions& options) {
       return xdp_profile;
     case Hook::Kind::netfilter:
       return options.untrusted_memory ? netfilter_profile : netfilter_slices_profile;
+    case Hook::Kind::tc_ingress:
+    case Hook::Kind::tc_egress:
+    case Hook::Kind::cgroup_ingress:
+    case Hook::Kind::cgroup_egress:
+    case Hook::Kind::socket:
+      throw InvariantError("a hook without a profile");
   }
   throw InvariantError("hook kind out of range");
 }
