@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "differential/failure.h"
 
-#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <string_view>
+#include <utility>
 
+#include "differential/drop_runs.h"
 #include "flow/flow.h"
 #include "imr/print.h"
 #include "isa/isa.h"
@@ -13,6 +14,8 @@
 
 namespace weir::differential {
 namespace {
+
+constexpr std::size_t most_shown = 5;  // packets of a mismatch of counters
 
 void write(const std::filesystem::path& file, const std::string& text) {
   std::ofstream(file, std::ios::binary) << text;
@@ -50,21 +53,14 @@ void write_programs(const std::filesystem::path& directory, const RulesetAtHook&
 Script minimise(const Script& script, const std::function<bool(const Script&)>& fails) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   Script smallest = script;
-  for (std::size_t run = std::max<std::size_t>(1, smallest.rules() / 2); run > 0;) {
-    bool shrunk = false;
-    for (std::size_t from = 0; from < smallest.rules();) {
-      if (std::chrono::steady_clock::now() > deadline) return smallest;
-      Script candidate = smallest.without(from, from + run);
-      if (fails(candidate)) {
-        smallest = std::move(candidate);
-        shrunk = true;
-      } else {
-        from += run;
-      }
-    }
-    if (run == 1 && !shrunk) break;
-    run = std::max<std::size_t>(1, run / 2);
-  }
+  drop_runs([&] { return smallest.rules(); },
+            [&](std::size_t from, std::size_t to) {
+              if (std::chrono::steady_clock::now() > deadline) return false;
+              Script candidate = smallest.without(from, to);
+              if (!fails(candidate)) return false;
+              smallest = std::move(candidate);
+              return true;
+            });
   return smallest;
 }
 
@@ -73,7 +69,10 @@ std::string record_failure(const std::filesystem::path& directory, const Script&
                            const Mismatch& mismatch, const JudgeOptions& options) {
   std::filesystem::create_directories(directory);
   std::string text = mismatch.what + "\n";
-  if (mismatch.packet) text += "packet: " + describe(packets[*mismatch.packet]);
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    if (mismatch.packet ? i != *mismatch.packet : packets.size() > most_shown) continue;
+    text += "packet: " + describe(packets[i]);
+  }
   std::string all;
   for (const packet::Packet& packet : packets) all += describe(packet);
   write(directory / "packets.txt", all);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "driver/runner.h"
 #include "packet/parse.h"
 
 namespace weir::differential {
@@ -67,13 +66,10 @@ std::optional<Mismatch> compare(EngineKind kind, const RulesetAtHook& subject,
     const driver::CounterTotal& wanted = expected.counters[i];
     const driver::CounterTotal& found = counters->at(i);
     if (found == wanted) continue;
-    const auto text = [](const driver::CounterTotal& total) {
-      return std::to_string(total.packets) + " packets, " + std::to_string(total.bytes) + " bytes";
-    };
     return mismatch(Kind::counters, "counter " + std::to_string(i) + " of rule " +
                                         std::to_string(subject.ruleset.counters[i].rule.value) +
-                                        ": evaluator: " + text(wanted) + "; " + name + ": " +
-                                        text(found));
+                                        ": evaluator: " + differential::describe(wanted) + "; " +
+                                        name + ": " + differential::describe(found));
   }
   return std::nullopt;
 }
@@ -113,6 +109,10 @@ std::optional<Mismatch> judge_throwing(const RulesetAtHook& subject,
 }
 
 }  // namespace
+
+std::string describe(const driver::CounterTotal& total) {
+  return std::to_string(total.packets) + " packets, " + std::to_string(total.bytes) + " bytes";
+}
 
 // An InvariantError would end the run without the ruleset that broke the promise.
 std::optional<Mismatch> judge(const RulesetAtHook& subject, std::span<const packet::Packet> packets,

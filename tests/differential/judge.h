@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "differential/subject.h"
+#include "driver/runner.h"
 
 namespace weir::differential {
 
@@ -37,6 +38,9 @@ struct Tally {
   std::uint64_t kernel_runs = 0;
   std::uint64_t interpreter_runs = 0;
 };
+
+// "3 packets, 120 bytes".
+[[nodiscard]] std::string describe(const driver::CounterTotal& total);
 
 // Nothing when all agree.
 [[nodiscard]] std::optional<Mismatch> judge(const RulesetAtHook& subject,

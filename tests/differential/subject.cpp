@@ -7,72 +7,12 @@
 #include <optional>
 #include <string_view>
 
+#include "differential/probes.h"
 #include "imr/constants.h"
 #include "packet/directed.h"
 
 namespace weir::differential {
 namespace {
-
-packet::Layer layer_of(imr::HeaderBase base) {
-  switch (base) {
-    case imr::HeaderBase::link:
-      return packet::Layer::link;
-    case imr::HeaderBase::network:
-      return packet::Layer::network;
-    case imr::HeaderBase::transport:
-      return packet::Layer::transport;
-  }
-  throw InvariantError("header base out of range");
-}
-
-// What a rule says about the protocols of the packets that it matches.
-struct Kind {
-  std::optional<std::uint16_t> ethertype;
-  std::optional<std::uint8_t> ip_protocol;
-};
-
-std::optional<std::uint16_t> ethertype_of(Nfproto nfproto) {
-  return nfproto == Nfproto::ipv4 ? 0x0800 : 0x86dd;
-}
-
-std::map<std::uint32_t, Kind> kinds_of_rules(const imr::Ruleset& ruleset,
-                                             const imr::Constants& constants) {
-  std::map<std::uint32_t, Kind> kinds;
-  for (const imr::MetaConstant& constant : constants.meta) {
-    Kind& kind = kinds[constant.rule.value];
-    if (constant.key == imr::MetaKey::l4proto) kind.ip_protocol = constant.value[0];
-    if (constant.key == imr::MetaKey::nfproto) {
-      const std::uint8_t nfproto = constant.value[0];
-      if (nfproto == 2) kind.ethertype = 0x0800;
-      if (nfproto == 10) kind.ethertype = 0x86dd;
-    }
-  }
-  for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
-    const imr::RuleId rule(i);
-    const Family family = ruleset[ruleset[ruleset[rule].chain].table].family;
-    if (family == Family::ip) kinds[rule.value].ethertype = ethertype_of(Nfproto::ipv4);
-    if (family == Family::ip6) kinds[rule.value].ethertype = ethertype_of(Nfproto::ipv6);
-  }
-  return kinds;
-}
-
-std::vector<packet::Probe> probes_of(const imr::Ruleset& ruleset, const imr::Constants& constants) {
-  const std::map<std::uint32_t, Kind> kinds = kinds_of_rules(ruleset, constants);
-  std::vector<packet::Probe> probes;
-  for (const imr::PacketConstant& constant : constants.packet) {
-    packet::Probe probe{.layer = layer_of(constant.base),
-                        .offset = constant.offset,
-                        .length = constant.length,
-                        .value = constant.value,
-                        .group = constant.rule.value};
-    if (const auto kind = kinds.find(constant.rule.value); kind != kinds.end()) {
-      probe.ethertype = kind->second.ethertype;
-      probe.ip_protocol = kind->second.ip_protocol;
-    }
-    probes.push_back(std::move(probe));
-  }
-  return probes;
-}
 
 // Draws what the kernel knows about a packet beside its bytes.
 class Facts {
@@ -132,6 +72,8 @@ class Facts {
   std::map<imr::MetaKey, std::vector<Bytes>> values_;
 };
 
+constexpr int most_rounds = 100;
+
 // See kernel::test_run().
 bool test_run_takes(const packet::Packet& packet, bool at_xdp) {
   const ByteView bytes = at_xdp ? ByteView(packet.bytes) : packet.network();
@@ -165,16 +107,21 @@ std::vector<packet::Packet> packets_for(const RulesetAtHook& subject, std::size_
   const imr::Constants constants = imr::constants(subject.ruleset);
   const bool at_xdp = subject.hook.kind == Hook::Kind::xdp;
   packet::DirectedOptions options{
-      .count = count, .link_header = at_xdp, .vlan_tags = at_xdp, .other_protocols = at_xdp};
+      .link_header = at_xdp, .vlan_tags = at_xdp, .other_protocols = at_xdp};
   if (at_xdp) options.min_ipv4_size = options.min_ipv6_size = 0;
-  std::vector<packet::Packet> packets =
-      packet::directed_packets(probes_of(subject.ruleset, constants), options, random);
-  if (facts) {
-    Facts draw(constants, random);
-    for (packet::Packet& packet : packets) draw.give(packet);
-  } else {
-    std::erase_if(packets,
-                  [&](const packet::Packet& packet) { return !test_run_takes(packet, at_xdp); });
+  const std::vector<packet::Probe> probes = probes_of(subject.ruleset);
+  Facts draw(constants, random);
+  std::vector<packet::Packet> packets;
+  // Some packets are not for a test run; others stand in for them.
+  options.count = count;
+  for (int round = 0; packets.size() < count; ++round) {
+    invariant(round < most_rounds, "a test run takes too few of the packets");
+    for (packet::Packet& packet : packet::directed_packets(probes, options, random)) {
+      if (facts) draw.give(packet);
+      if (!facts && !test_run_takes(packet, at_xdp)) continue;
+      if (packets.size() < count) packets.push_back(std::move(packet));
+    }
+    options.count = 2 * (count - packets.size());
   }
   return packets;
 }

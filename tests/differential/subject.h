@@ -26,9 +26,9 @@ struct RulesetAtHook {
 [[nodiscard]] Result<RulesetAtHook> read_at_hook(frontend::nft::ScratchNamespace& scratch,
                                                  const std::string& script, const Hook& hook);
 
-// Directed packets. With `facts`, marks, devices, packet types and connections are drawn as well,
-// from the constants of the rules; without, they are those of a kernel test run, and only packets
-// that it takes are there (so there may be fewer than `count`).
+// `count` directed packets. With `facts`, marks, devices, packet types and connections are drawn as
+// well, from the constants of the rules; without, they are those of a kernel test run, and only
+// packets that it takes are there.
 [[nodiscard]] std::vector<packet::Packet> packets_for(const RulesetAtHook& subject,
                                                       std::size_t count, bool facts,
                                                       std::mt19937_64& random);

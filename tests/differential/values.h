@@ -6,29 +6,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <random>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "differential/random.h"
+
 namespace weir::differential {
-
-class Random {
- public:
-  explicit Random(std::mt19937_64& engine) : engine_(engine) {}
-  [[nodiscard]] std::uint64_t bits() { return engine_(); }
-  // 0 to limit - 1; limit > 0.
-  [[nodiscard]] std::uint64_t below(std::uint64_t limit) { return engine_() % limit; }
-  [[nodiscard]] bool chance(unsigned percent) { return below(100) < percent; }
-  template <typename Range>
-  [[nodiscard]] const auto& pick(const Range& range) {
-    return *(std::begin(range) + static_cast<std::ptrdiff_t>(below(std::size(range))));
-  }
-
- private:
-  std::mt19937_64& engine_;
-};
 
 // How the values of a key are written. IPv6 addresses are numbered: a few networks in ascending
 // order, and 65,536 addresses in each.

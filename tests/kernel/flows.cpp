@@ -4,13 +4,15 @@
 #include <algorithm>
 #include <deque>
 
-#include "kernel/chance.h"
+#include "differential/random.h"
 #include "kernel/traffic.h"
 #include "packet/builder.h"
 #include "packet/checksum.h"
 
 namespace weir::test {
 namespace {
+
+using differential::Random;
 
 using packet::Icmp;
 using packet::Icmpv6;
@@ -229,7 +231,7 @@ class Flows {
     send(false, packet::NoTransport{.protocol = 59});
   }
 
-  Chance chance_;
+  Random chance_;
   Flow flow_;
   bool v6_ = false;
   bool client_is_behind_ = false;
@@ -247,7 +249,7 @@ class Flows {
 
 std::vector<Sent> flow_traffic(std::size_t count, std::mt19937_64& random) {
   Flows flows(random);
-  Chance chance(random);
+  Random chance(random);
   std::vector<Flow> open;
   std::vector<Sent> traffic;
   while (traffic.size() < count || !open.empty()) {

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "differential/judge.h"
 #include "frontend/nft/nft.h"
 #include "kernel/programs.h"
 #include "packet/headers.h"
@@ -66,10 +67,6 @@ namespace {
 
 std::string word(bool accepted) {
   return accepted ? "accept" : "drop";
-}
-
-std::string text(const driver::CounterTotal& total) {
-  return std::to_string(total.packets) + " packets " + std::to_string(total.bytes) + " bytes";
 }
 
 }  // namespace
@@ -208,8 +205,9 @@ void ForwardCase::compare_counters(Weir& weir, ForwardReport& report) {
     report.kind = ForwardReport::Kind::mismatch;
     report.text += "counters of " + where + " '" +
                    weir.ruleset[weir.ruleset.counters[id].rule].origin.text + "' differ: nft " +
-                   text(by_nft) + ", weir " + text(by_weir[id]) + ", evaluator " +
-                   (third ? text(by_evaluator[id]) : "not asked") + "\n";
+                   differential::describe(by_nft) + ", weir " +
+                   differential::describe(by_weir[id]) + ", evaluator " +
+                   (third ? differential::describe(by_evaluator[id]) : "not asked") + "\n";
   }
   if (found != weir.ruleset.counters.size()) {
     report.kind = ForwardReport::Kind::mismatch;

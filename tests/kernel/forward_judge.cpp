@@ -16,6 +16,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <optional>
 #include <random>
 #include <sstream>
 
@@ -62,7 +63,7 @@ class Judge {
     std::mt19937_64 random(seeds);
     const bool connections = index % 3 == 2;
     const std::string script = random_script({.connections = connections}, random);
-    return judge("ruleset " + std::to_string(index), script, connections, random);
+    return judge("ruleset " + std::to_string(index), script, connections, random, index);
   }
 
   [[nodiscard]] std::size_t judged() const { return judged_; }
@@ -80,7 +81,7 @@ class Judge {
 
  private:
   bool judge(const std::string& name, const std::string& script, bool connections,
-             std::mt19937_64& random) {
+             std::mt19937_64& random, std::optional<std::size_t> index = {}) {
     if (arguments_.verbose) std::cout << name << "\n" << script << std::flush;
     const auto ruleset = ForwardCase::read(script);
     if (!ruleset) {
@@ -101,7 +102,7 @@ class Judge {
         last_refusal_ = report.text + "\n" + script;
         return true;
       case Kind::mismatch:
-        explain(name, script, connections, std::move(traffic), report);
+        explain(name, script, connections, std::move(traffic), report, index);
         return false;
       case Kind::judged:
         break;
@@ -134,25 +135,29 @@ class Judge {
   }
 
   void explain(const std::string& name, const std::string& script, bool connections,
-               std::vector<Sent> traffic, const ForwardReport& first) {
+               std::vector<Sent> traffic, const ForwardReport& first,
+               std::optional<std::size_t> index) {
     std::ostringstream out;
-    out << name << ", seed " << arguments_.seed << ": mismatch\n" << first.text << script;
-    std::cout << out.str() << std::endl;
+    out << name << ", seed " << arguments_.seed << ": mismatch\n";
+    if (index) {
+      out << "to see it again:  forward_judge --seed " << arguments_.seed << " --only " << *index
+          << " --packets " << arguments_.packets << (arguments_.break_a_pass ? " --break\n" : "\n");
+    }
+    out << first.text << script;
+    std::cout << out.str() << std::flush;
     out.str("");
-    if (!arguments_.break_a_pass) {
-      ForwardCase fresh(connections);
-      const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-      const auto fails = [&](const std::string& text, std::span<const Sent> packets) {
-        if (std::chrono::steady_clock::now() > until) return false;
-        return fresh.run(text, packets).kind == Kind::mismatch;
-      };
-      const Shrunk small = shrink(script, std::move(traffic), fails);
-      const ForwardReport again = fresh.run(small.script, small.traffic);
-      out << "made smaller, to " << small.traffic.size() << " packets:\n"
-          << small.script << again.text;
-      for (std::size_t i = 0; i < std::min<std::size_t>(small.traffic.size(), 5); ++i) {
-        out << "packet: " << describe(small.traffic[i]) << "\n";
-      }
+    ForwardCase fresh(connections, {.break_a_pass = arguments_.break_a_pass});
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    const auto fails = [&](const std::string& text, std::span<const Sent> packets) {
+      if (std::chrono::steady_clock::now() > until) return false;
+      return fresh.run(text, packets).kind == Kind::mismatch;
+    };
+    const Shrunk small = shrink(script, std::move(traffic), fails);
+    const ForwardReport again = fresh.run(small.script, small.traffic);
+    out << "made smaller, to " << small.traffic.size() << " packets:\n"
+        << small.script << again.text;
+    for (std::size_t i = 0; i < std::min<std::size_t>(small.traffic.size(), 5); ++i) {
+      out << "packet: " << describe(small.traffic[i]) << "\n";
     }
     mismatch_ = out.str();
   }

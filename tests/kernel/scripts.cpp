@@ -7,10 +7,12 @@
 #include <string_view>
 #include <vector>
 
-#include "kernel/chance.h"
+#include "differential/random.h"
 
 namespace weir::test {
 namespace {
+
+using differential::Random;
 
 using Words = std::vector<std::string_view>;
 
@@ -112,7 +114,7 @@ class Writer {
   }
 
   const ScriptOptions& options_;
-  Chance chance_;
+  Random chance_;
   Family family_ = Family::inet;
   Network network_ = Network::none;        // of the rule being written
   Transport transport_ = Transport::none;  // the same

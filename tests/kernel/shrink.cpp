@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "kernel/shrink.h"
 
-#include <algorithm>
 #include <sstream>
+#include <utility>
+
+#include "differential/drop_runs.h"
 
 namespace weir::test {
 namespace {
+
+using differential::drop_runs;
 
 std::vector<std::string> lines_of(const std::string& script) {
   std::istringstream in(script);
@@ -20,28 +24,33 @@ std::string join(const std::vector<std::string>& lines) {
   return script;
 }
 
+// `all` without [from, to).
+template <typename T>
+std::vector<T> without(const std::vector<T>& all, std::size_t from, std::size_t to) {
+  std::vector<T> fewer(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(from));
+  fewer.insert(fewer.end(), all.begin() + static_cast<std::ptrdiff_t>(to), all.end());
+  return fewer;
+}
+
 }  // namespace
 
 Shrunk shrink(std::string script, std::vector<Sent> traffic,
               const std::function<bool(const std::string&, std::span<const Sent>)>& fails) {
-  for (std::size_t size = traffic.size() / 2; size > 0; size /= 2) {
-    for (std::size_t at = 0; at < traffic.size();) {
-      std::vector<Sent> fewer = traffic;
-      const auto first = fewer.begin() + static_cast<std::ptrdiff_t>(at);
-      fewer.erase(first, first + static_cast<std::ptrdiff_t>(std::min(size, fewer.size() - at)));
-      if (!fewer.empty() && fails(script, fewer)) {
-        traffic = std::move(fewer);
-      } else {
-        at += size;
-      }
-    }
-  }
+  drop_runs([&] { return traffic.size(); },
+            [&](std::size_t from, std::size_t to) {
+              std::vector<Sent> fewer = without(traffic, from, to);
+              if (fewer.empty() || !fails(script, fewer)) return false;
+              traffic = std::move(fewer);
+              return true;
+            });
   std::vector<std::string> lines = lines_of(script);
-  for (std::size_t i = lines.size(); i-- > 0;) {
-    std::vector<std::string> fewer = lines;
-    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
-    if (fails(join(fewer), traffic)) lines = std::move(fewer);
-  }
+  drop_runs([&] { return lines.size(); },
+            [&](std::size_t from, std::size_t to) {
+              std::vector<std::string> fewer = without(lines, from, to);
+              if (!fails(join(fewer), traffic)) return false;
+              lines = std::move(fewer);
+              return true;
+            });
   return {.script = join(lines), .traffic = std::move(traffic)};
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Makes a failing case smaller: first its packets, by halves, then the lines of its script.
+// Makes a failing case smaller: first its packets, then the lines of its script.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ struct Shrunk {
   std::vector<Sent> traffic;
 };
 
-// `fails` is asked a few hundred times at most. What does not load does not count as failing.
+// `fails` may end the search by saying no. What does not load does not count as failing.
 [[nodiscard]] Shrunk shrink(
     std::string script, std::vector<Sent> traffic,
     const std::function<bool(const std::string&, std::span<const Sent>)>& fails);

@@ -11,7 +11,6 @@
 
 #include "base/bytes.h"
 #include "imr/imr.h"
-#include "packet/directed.h"
 
 namespace weir::test {
 
@@ -20,9 +19,6 @@ struct Sent {
   std::uint16_t linear = 0;  // as in Tun::write()
   bool back = false;         // from the second device to the first
 };
-
-// The constants of a ruleset as the generator of directed packets takes them.
-[[nodiscard]] std::vector<packet::Probe> probes_of(const imr::Ruleset& ruleset);
 
 [[nodiscard]] std::vector<Sent> directed_traffic(const imr::Ruleset& ruleset, std::size_t count,
                                                  std::mt19937_64& random);

@@ -4,22 +4,26 @@
 // and frames directed at their edges, with VLAN tags and protocols other than IP. Whether a frame
 // arrives, and what the rules have counted, must be what the reference evaluator says.
 //
-//   xdp_judge [--seed N] [--rulesets N] [--packets N] [--break]
+//   xdp_judge [--seed N] [--rulesets N] [--packets N] [--only N] [--break]
 //
+// Ruleset i of a run depends on the seed and on i alone; --only runs that one.
 // --break compiles with a pass that is wrong, and succeeds when that is noticed. Exit 77: not root.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 #include <random>
 #include <sstream>
 
+#include "differential/judge.h"
+#include "differential/probes.h"
 #include "frontend/nft/nft.h"
 #include "kernel/programs.h"
 #include "kernel/scripts.h"
 #include "kernel/support/xdp_world.h"
-#include "kernel/traffic.h"
+#include "packet/directed.h"
 #include "packet/parse.h"
 
 namespace weir::test {
@@ -31,6 +35,7 @@ struct Arguments {
   std::uint64_t seed = 0;
   std::size_t rulesets = 100;
   std::size_t packets = 200;
+  std::optional<std::size_t> only;
   bool break_a_pass = false;
 };
 
@@ -44,10 +49,6 @@ struct Totals {
 
 std::string word(bool accepted) {
   return accepted ? "pass" : "drop";
-}
-
-std::string text(const driver::CounterTotal& total) {
-  return std::to_string(total.packets) + " packets " + std::to_string(total.bytes) + " bytes";
 }
 
 class Judge {
@@ -79,8 +80,12 @@ class Judge {
     }
     ++totals_.rulesets;
     if (difference.empty()) return {};
-    return "ruleset " + std::to_string(index) + ", seed " + std::to_string(arguments_.seed) + "\n" +
-           script + difference;
+    const std::string number = std::to_string(index);
+    const std::string seed = std::to_string(arguments_.seed);
+    return "ruleset " + number + ", seed " + seed +
+           ": mismatch\nto see it again:  xdp_judge --seed " + seed + " --only " + number +
+           " --packets " + std::to_string(arguments_.packets) +
+           (arguments_.break_a_pass ? " --break\n" : "\n") + script + difference;
   }
   [[nodiscard]] const Totals& totals() const { return totals_; }
 
@@ -93,7 +98,7 @@ class Judge {
     options.other_protocols = true;
     options.min_ipv4_size = 0;
     options.min_ipv6_size = 0;
-    return packet::directed_packets(probes_of(ruleset), options, random);
+    return packet::directed_packets(differential::probes_of(ruleset), options, random);
   }
 
   // Each mode has programs of its own, whose counters start at zero.
@@ -126,7 +131,8 @@ class Judge {
       totals_.counted += by_weir[i].packets;
       if (by_weir[i] == by_evaluator[i]) continue;
       out << where << ": counter of '" << ruleset[ruleset.counters[i].rule].origin.text
-          << "': weir " << text(by_weir[i]) << ", evaluator " << text(by_evaluator[i]) << "\n";
+          << "': weir " << differential::describe(by_weir[i]) << ", evaluator "
+          << differential::describe(by_evaluator[i]) << "\n";
     }
     return out.str();
   }
@@ -140,7 +146,9 @@ int main_with(const Arguments& arguments) {
   std::cout << "seed " << arguments.seed << "\n";
   Judge judge(arguments);
   std::string difference;
-  for (std::size_t i = 0; judge.totals().rulesets < arguments.rulesets && difference.empty(); ++i) {
+  if (arguments.only) difference = judge.run(*arguments.only);
+  const std::size_t wanted = arguments.only ? 0 : arguments.rulesets;
+  for (std::size_t i = 0; judge.totals().rulesets < wanted && difference.empty(); ++i) {
     if (i > 2 * arguments.rulesets + 10) give_up("nft takes too few of the rulesets");
     difference = judge.run(i);
   }
@@ -163,6 +171,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", arguments.seed, "of rulesets and frames");
   app.add_option("--rulesets", arguments.rulesets, "random rulesets");
   app.add_option("--packets", arguments.packets, "frames a ruleset");
+  app.add_option("--only", arguments.only, "this one random ruleset");
   app.add_flag("--break", arguments.break_a_pass, "compile wrongly, and notice");
   CLI11_PARSE(app, argc, argv);
   if (::geteuid() != 0) {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "differential/probes.h"
+
+#include <map>
+#include <optional>
+
+#include "imr/constants.h"
+#include "packet/headers.h"
+
+namespace weir::differential {
+namespace {
+
+packet::Layer layer_of(imr::HeaderBase base) {
+  switch (base) {
+    case imr::HeaderBase::link:
+      return packet::Layer::link;
+    case imr::HeaderBase::network:
+      return packet::Layer::network;
+    case imr::HeaderBase::transport:
+      return packet::Layer::transport;
+  }
+  throw InvariantError("header base out of range");
+}
+
+// What a rule says about the packets that it is about.
+struct About {
+  std::optional<std::uint16_t> ethertype;
+  std::optional<std::uint8_t> ip_protocol;
+};
+
+std::map<std::size_t, About> rule_subjects(const imr::Ruleset& ruleset,
+                                           const imr::Constants& constants) {
+  std::map<std::size_t, About> subjects;
+  for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
+    const Family family = ruleset[ruleset[ruleset.rules[i].chain].table].family;
+    if (family == Family::ip) subjects[i].ethertype = packet::ethertype_ipv4;
+    if (family == Family::ip6) subjects[i].ethertype = packet::ethertype_ipv6;
+  }
+  for (const imr::MetaConstant& constant : constants.meta) {
+    About& about = subjects[constant.rule.index()];
+    if (constant.key == imr::MetaKey::l4proto) about.ip_protocol = constant.value[0];
+    if (constant.key == imr::MetaKey::nfproto) {
+      about.ethertype = constant.value[0] == static_cast<std::uint8_t>(Nfproto::ipv6)
+                            ? packet::ethertype_ipv6
+                            : packet::ethertype_ipv4;
+    }
+    if (constant.key == imr::MetaKey::protocol) {
+      about.ethertype = static_cast<std::uint16_t>(load_big_endian(constant.value));
+    }
+  }
+  return subjects;
+}
+
+}  // namespace
+
+std::vector<packet::Probe> probes_of(const imr::Ruleset& ruleset) {
+  const imr::Constants constants = imr::constants(ruleset);
+  std::map<std::size_t, About> subjects = rule_subjects(ruleset, constants);
+  std::vector<packet::Probe> probes;
+  for (const imr::PacketConstant& constant : constants.packet) {
+    const About& about = subjects[constant.rule.index()];
+    probes.push_back({.layer = layer_of(constant.base),
+                      .offset = constant.offset,
+                      .length = constant.length,
+                      .value = constant.value,
+                      .group = static_cast<std::uint32_t>(constant.rule.index()),
+                      .ethertype = about.ethertype,
+                      .ip_protocol = about.ip_protocol});
+  }
+  return probes;
+}
+
+}  // namespace weir::differential
