@@ -2,6 +2,7 @@
 #include "passes/flow_merge_windows.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -22,8 +23,12 @@ namespace {
 
 // Bytes of a merged window. A hook that copies what it reads needs as many on the stack.
 constexpr std::int64_t max_width = 64;
-// Handles that are kept alive beyond the block behind their window; each may cost a stack slot.
-constexpr std::size_t max_kept_handles = 8;
+// Instructions behind the last load of a row that are copied rather than shared by its two ways.
+// What both ways assign counts as alive from the one to the other, wherever they are laid.
+constexpr std::ptrdiff_t most_copied = 8;
+// Handles that are kept alive beyond the block behind their window. Where packets are copied, each
+// costs a buffer as large as the widest window, so that eight would not fit the stack.
+constexpr std::size_t max_kept_handles = 1;
 
 bool is_window(const Terminator& end) {
   return end.kind == Terminator::Kind::window;
@@ -239,7 +244,7 @@ class WindowRows {
 
   void merge(BlockId start, const std::vector<Link>& row) {
     const std::int64_t low = lowest(row);
-    split_window(row.back().blocks.back());
+    share_rest(row);
 
     const Reg wide = new_register();
     std::map<Reg, Moved> moved;
@@ -268,14 +273,29 @@ class WindowRows {
     for (const Link& link : row) done_.insert(link.blocks.begin(), link.blocks.end());
   }
 
-  // If the block ends in a window, moves that into a block of its own, so that the two ways which
-  // are going to lead there share it. A row may start there.
-  void split_window(BlockId id) {
-    if (!is_window(function_[id].end)) return;
-    const BlockId out = new_block({.end = function_[id].end, .rule = function_[id].rule});
-    uncount_edges(function_[id].end);
-    function_[id].end = {.kind = Terminator::Kind::jump, .yes = out};
-    count_edges(function_[id].end);
+  // Moves into a block of their own, which the two ways are going to share, what stands behind the
+  // last load where it is long, and the window that the row may end in. A row may start there.
+  void share_rest(const std::vector<Link>& row) {
+    const BlockId last = row.back().blocks.back();
+    const auto reads_handle = [&](const Instruction& i) {
+      return i.op == Op::load &&
+             std::ranges::any_of(row, [&](const Link& link) { return link.window.dst == i.a; });
+    };
+    const auto& all = function_[last].instructions;
+    const auto behind = std::find_if(all.rbegin(), all.rend(), reads_handle).base();
+    const bool is_long = all.end() - behind > most_copied;
+    if (!is_long && !is_window(function_[last].end)) return;
+    const std::size_t from = static_cast<std::size_t>((is_long ? behind : all.end()) - all.begin());
+
+    const BlockId out = new_block({.end = function_[last].end, .rule = function_[last].rule});
+    auto& before = function_[last].instructions;
+    const auto cut = before.begin() + static_cast<std::ptrdiff_t>(from);
+    function_[out].instructions.assign(std::make_move_iterator(cut),
+                                       std::make_move_iterator(before.end()));
+    before.erase(cut, before.end());
+    uncount_edges(function_[last].end);
+    function_[last].end = {.kind = Terminator::Kind::jump, .yes = out};
+    count_edges(function_[last].end);
     work_.push_back(out);
   }
 

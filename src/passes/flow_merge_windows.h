@@ -7,7 +7,8 @@
 //
 // A row of windows on one base, each leading to the next whether its bytes are there or not, gets
 // one wide check in front. If all bytes are there, all the loads run in one block without further
-// checks; if not, the row runs as it was. So packets of every length get what they got.
+// checks; if not, the row runs as it was. So packets of every length get what they got. Where much
+// stands behind the last load, both ways go on there rather than each with a copy of it.
 //
 //   b0:                                    b0:
 //     window v0 = 2 at v9 ? b1 : b2          window v5 = 4 at v9 ? b7 : b8
