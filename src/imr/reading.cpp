@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Kernel sources followed here, of Linux 6.18: net/netfilter/nft_chain_filter.c and
+// include/linux/netfilter_netdev.h.
+#include "imr/reading.h"
+
+namespace weir::imr {
+namespace {
+
+bool takes_frames(const Hook& hook) {
+  switch (hook.kind) {
+    case Hook::Kind::xdp:
+    case Hook::Kind::tc_ingress:
+    case Hook::Kind::tc_egress:
+      return true;
+    case Hook::Kind::netfilter:
+    case Hook::Kind::cgroup_ingress:
+    case Hook::Kind::cgroup_egress:
+    case Hook::Kind::socket:
+      return false;
+  }
+  throw InvariantError("hook kind out of range");
+}
+
+}  // namespace
+
+Reading reading_of(const Ruleset& ruleset, const Hook& hook, ChainId root) {
+  if (!takes_frames(hook)) return Reading::stack;
+  const Chain& chain = ruleset[root];
+  switch (ruleset[chain.table].family) {
+    case Family::netdev:
+    case Family::bridge:
+      return Reading::netdev;
+    case Family::arp:
+      return Reading::arp;
+    case Family::inet:
+      return chain.base && chain.base->hook == NfHook::ingress ? Reading::ingress : Reading::frame;
+    case Family::ip:
+    case Family::ip6:
+      return Reading::frame;
+  }
+  throw InvariantError("family out of range");
+}
+
+Reading reading_of(const Unit& unit) {
+  return reading_of(unit.ruleset, unit.hook, unit.roots.at(0));
+}
+
+Family family_of(const Unit& unit) {
+  return unit.ruleset[unit.ruleset[unit.roots.at(0)].table].family;
+}
+
+bool has_nf_tables_quirks(const Unit& unit) {
+  switch (reading_of(unit)) {
+    case Reading::stack:
+      return unit.hook.kind == Hook::Kind::netfilter;
+    case Reading::frame:
+    case Reading::arp:
+      return false;
+    case Reading::netdev:
+    case Reading::ingress:
+      return true;
+  }
+  throw InvariantError("reading out of range");
+}
+
+bool counts_link_header(const Unit& unit) {
+  switch (reading_of(unit)) {
+    case Reading::stack:
+      return false;
+    case Reading::frame:
+      return true;
+    case Reading::netdev:
+    case Reading::ingress:
+    case Reading::arp:
+      // skb->data stands at the link header when a device is to send it; bridge hooks come before.
+      return unit.hook.kind == Hook::Kind::tc_egress && family_of(unit) != Family::bridge;
+  }
+  throw InvariantError("reading out of range");
+}
+
+std::uint8_t nfproto_value(const Unit& unit) {
+  const Family family = family_of(unit);
+  return static_cast<std::uint8_t>(is_ip(family) ? static_cast<std::uint8_t>(unit.nfproto)
+                                                 : static_cast<std::uint8_t>(family));
+}
+
+bool has_input_device(const Unit& unit) {
+  const Family family = family_of(unit);
+  const bool of_device = family == Family::netdev || family == Family::arp;
+  return !of_device || unit.hook.kind != Hook::Kind::tc_egress;
+}
+
+bool has_output_device(const Unit& unit) {
+  const Family family = family_of(unit);
+  const bool of_device =
+      family == Family::netdev || family == Family::arp || reading_of(unit) == Reading::ingress;
+  return !of_device || unit.hook.kind == Hook::Kind::tc_egress;
+}
+
+}  // namespace weir::imr
