@@ -65,8 +65,9 @@ std::uint64_t probe_read(Machine& machine, const Arguments& arguments) {
   return 0;
 }
 
-std::uint64_t dynptr_from_skb(Machine& machine, const Arguments& arguments) {
-  invariant(arguments[0] == address_of(&machine.skb()), "engine: a dynptr of something else");
+// Of the skb, or of what an XDP program runs on.
+std::uint64_t new_dynptr(Machine& machine, const Arguments& arguments) {
+  invariant(machine.is_packet(arguments[0]), "engine: a dynptr of something else");
   machine.require(arguments[2], sizeof(Dynptr), true);
   Dynptr dynptr;
   std::uint64_t answer = failure(EINVAL);  // and a null dynptr, when flags are given
@@ -90,17 +91,56 @@ Dynptr load_dynptr(const Machine& machine, std::uint64_t address) {
 std::uint64_t dynptr_slice(Machine& machine, const Arguments& arguments) {
   const Dynptr dynptr = load_dynptr(machine, arguments[0]);
   if (dynptr.data == 0) return 0;
-  invariant(dynptr.data == address_of(&machine.skb()), "engine: a slice of what is no dynptr");
+  invariant(machine.is_packet(dynptr.data), "engine: a slice of what is no dynptr");
   const std::uint64_t offset = static_cast<std::uint32_t>(arguments[1]);
   const std::uint64_t size = static_cast<std::uint32_t>(arguments[3]);
-  const ByteView packet = machine.packet();
-  if (offset > packet.size() || size > packet.size() - offset) return 0;
-  const std::size_t linear = packet.size() - machine.skb().data_len;
-  if (offset + size <= linear) return address_of(machine.skb().data + offset);
+  const std::size_t total = machine.packet().size();
+  if (offset > total || size > total - offset) return 0;
+  if (offset + size <= machine.linear().size()) {
+    return address_of(machine.linear().data() + offset);
+  }
   if (arguments[2] == 0) return 0;
   machine.require(arguments[2], size, true);
-  std::memcpy(pointer_to(arguments[2]), packet.data() + offset, size);
+  invariant(machine.read_packet(static_cast<std::int64_t>(offset), pointer_to(arguments[2]), size),
+            "engine: a slice beyond the packet");
   return arguments[2];
+}
+
+// ____bpf_skb_load_bytes() in net/core/filter.c: all bytes, or -EFAULT and zeros.
+std::uint64_t load_bytes(Machine& machine, std::int64_t offset, std::uint64_t target,
+                         std::uint64_t size) {
+  machine.require(target, size, true);
+  if (machine.read_packet(offset, pointer_to(target), size)) return 0;
+  std::memset(pointer_to(target), 0, size);
+  return failure(EFAULT);
+}
+
+std::uint64_t skb_load_bytes(Machine& machine, const Arguments& arguments) {
+  const auto offset = static_cast<std::uint32_t>(arguments[1]);
+  const auto size = static_cast<std::uint32_t>(arguments[3]);
+  // Offsets above INT_MAX are refused, so that nothing before the packet can be read.
+  if (offset > INT32_MAX) return load_bytes(machine, INT64_MAX, arguments[2], size);
+  return load_bytes(machine, offset, arguments[2], size);
+}
+
+// bpf_skb_load_bytes_relative(): from the link-layer header (0) or the network header (1).
+std::uint64_t skb_load_bytes_relative(Machine& machine, const Arguments& arguments) {
+  constexpr std::uint32_t from_mac = 0;
+  constexpr std::uint32_t from_network = 1;
+  const auto offset = static_cast<std::uint32_t>(arguments[1]);
+  const auto size = static_cast<std::uint32_t>(arguments[3]);
+  const auto start = static_cast<std::uint32_t>(arguments[4]);
+  const auto before = static_cast<std::int64_t>(machine.before());
+  const auto network = static_cast<std::int64_t>(machine.network_offset());
+  const bool known = start == from_network || (start == from_mac && network != 0);
+  if (offset > 0xffff || !known) return load_bytes(machine, INT64_MAX, arguments[2], size);
+  return load_bytes(machine, (start == from_network ? network : 0) - before + offset, arguments[2],
+                    size);
+}
+
+std::uint64_t skb_pull_data(Machine& machine, const Arguments& arguments) {
+  const auto length = static_cast<std::uint32_t>(arguments[1]);
+  return machine.pull(length) ? 0 : failure(ENOMEM);
 }
 
 }  // namespace
@@ -122,13 +162,21 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
     case FunctionId::probe_read_kernel:
       return probe_read(machine, arguments);
     case FunctionId::dynptr_from_skb:
-      return dynptr_from_skb(machine, arguments);
+    case FunctionId::dynptr_from_xdp:
+      return new_dynptr(machine, arguments);
     case FunctionId::dynptr_slice:
       return dynptr_slice(machine, arguments);
     case FunctionId::dynptr_size:
       return load_dynptr(machine, arguments[0]).size;
     case FunctionId::rdonly_cast:
+    case FunctionId::cast_to_kern_ctx:
       return arguments[0];
+    case FunctionId::skb_load_bytes:
+      return skb_load_bytes(machine, arguments);
+    case FunctionId::skb_load_bytes_relative:
+      return skb_load_bytes_relative(machine, arguments);
+    case FunctionId::skb_pull_data:
+      return skb_pull_data(machine, arguments);
   }
   throw InvariantError("engine: a function that cannot be called");
 }

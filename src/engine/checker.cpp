@@ -269,11 +269,6 @@ class Exploration {
 }  // namespace
 
 Result<CheckStatistics> check_paths(Code& code) {
-  if (!context_of(code.program->type)) {
-    return input_error("program " + code.program->name + " is of type " +
-                       std::to_string(static_cast<unsigned>(code.program->type)) +
-                       ", expected XDP or netfilter");
-  }
   return Exploration(code).run();
 }
 

@@ -61,6 +61,12 @@ std::uint64_t Engine::run(std::size_t index, const Input& input) {
   return program.executable->run(*program.machine);
 }
 
+Output Engine::output(std::size_t index) const {
+  invariant(index < impl_->programs.size(), "Engine::output: no such program");
+  const kernel_structs::SkBuff& skb = impl_->programs[index].machine->skb();
+  return {.mark = skb.mark, .priority = skb.priority};
+}
+
 Map& Engine::map(isa::MapIndex index) {
   invariant(index.index() < impl_->maps.size(), "Engine::map: no such map");
   return *impl_->maps[index.index()];

@@ -17,20 +17,42 @@ namespace weir::engine {
 
 class Map;  // engine/map.h
 
-// What a program is run on. XDP programs see `bytes` as the frame; netfilter programs see them from
-// the network header on, with struct sk_buff, nf_hook_state and net_device made from the rest.
+// What a program is run on: `bytes` from the first header that there is, and what the kernel knows
+// about the packet beside them. Where a program's packet begins (offset 0 of its loads) is
+// `data_offset`:
+//   XDP, sched_cls   the link-layer header
+//   netfilter, cgroup_skb  the network header
+//   socket_filter    the link-layer header on a packet socket, the transport header on others
 struct Input {
   ByteView bytes;
-  std::uint32_t linear_length = 0xffffffff;  // at most so many lie in the linear part of the skb
+  std::uint32_t data_offset = 0;
+  std::uint32_t network_offset = 0;          // in `bytes`; 0: there is no link-layer header
+  std::uint32_t linear_length = 0xffffffff;  // from data_offset on at most so many bytes lie in the
+                                             // linear part of the skb; not of XDP
   std::uint32_t mark = 0;
-  std::uint32_t iif = 0;  // 0: state->in is NULL
+  std::uint32_t priority = 0;
+  std::uint32_t hash = 0;
+  // The device the packet came in by (skb->skb_iif, state->in), and the one it goes out by; 0: none
+  // of them. skb->dev is `oif` where there is one, else `iif`.
+  std::uint32_t iif = 0;
   std::uint32_t oif = 0;
   std::string iifname;
   std::string oifname;
+  std::uint16_t iiftype = 1;  // net_device::type; ARPHRD_ETHER
+  std::uint16_t oiftype = 1;
   std::uint8_t pkttype = 0;
-  std::uint16_t protocol = 0;  // skb->protocol as a big-endian value stored in memory order
-  std::uint64_t ct_info = 0;   // enum ip_conntrack_info
+  std::uint16_t protocol = 0;       // skb->protocol as a big-endian value stored in memory order
+  bool vlan_present = false;        // a tag that is not in `bytes`
+  std::uint16_t vlan_protocol = 0;  // of it, host order: 0x8100
+  std::uint16_t vlan_tci = 0;       // host order
+  std::uint64_t ct_info = 0;        // enum ip_conntrack_info
   bool has_connection = false;
+};
+
+// What a program left behind that the kernel goes on with.
+struct Output {
+  std::uint32_t mark = 0;
+  std::uint32_t priority = 0;
 };
 
 enum class Backend : std::uint8_t { interpreter };  // the JIT compiler gets its enumerator here
@@ -48,6 +70,8 @@ class Engine {
   // Runs program `index` of the object; its r0. A fault of the program (which the checker should
   // have refused) throws InvariantError.
   [[nodiscard]] std::uint64_t run(std::size_t index, const Input& input);
+  // What the last run of program `index` left behind; not of XDP programs.
+  [[nodiscard]] Output output(std::size_t index) const;
   [[nodiscard]] Map& map(isa::MapIndex index);
   // Instructions executed by run() since load.
   [[nodiscard]] std::uint64_t executed() const;

@@ -3,12 +3,20 @@
 
 #include <algorithm>
 
+#include "engine/layout.h"
+
 namespace weir::engine {
 namespace {
 
 using enum Argument;
 using Id = FunctionId;
 using enum ReturnKind;
+
+constexpr std::uint32_t of_tc = bit_of(isa::ProgramType::sched_cls);
+constexpr std::uint32_t of_xdp = bit_of(isa::ProgramType::xdp);
+constexpr std::uint32_t of_views =
+    of_tc | bit_of(isa::ProgramType::cgroup_skb) | bit_of(isa::ProgramType::socket_filter);
+constexpr std::uint32_t of_skb = of_views | bit_of(isa::ProgramType::netfilter);
 
 // Prototypes: kernel/bpf/{helpers,core}.c, kernel/trace/bpf_trace.c, net/core/filter.c.
 constexpr std::array functions = {
@@ -19,7 +27,14 @@ constexpr std::array functions = {
     Function{Id::get_prandom_u32, "get_prandom_u32", 7},
     Function{Id::get_smp_processor_id, "get_smp_processor_id", 8},
     Function{Id::probe_read_kernel, "probe_read_kernel", 113, {output, output_size, anything}},
-    Function{Id::dynptr_from_skb, "bpf_dynptr_from_skb", 0, {skb, number, new_dynptr}},
+    Function{
+        Id::dynptr_from_skb, "bpf_dynptr_from_skb", 0, {skb, number, new_dynptr}, scalar, of_skb},
+    Function{Id::dynptr_from_xdp,
+             "bpf_dynptr_from_xdp",
+             0,
+             {context, number, new_dynptr},
+             scalar,
+             of_xdp},
     Function{Id::dynptr_slice,
              "bpf_dynptr_slice",
              0,
@@ -27,6 +42,25 @@ constexpr std::array functions = {
              read_only_or_null},
     Function{Id::dynptr_size, "bpf_dynptr_size", 0, {dynptr}},
     Function{Id::rdonly_cast, "bpf_rdonly_cast", 0, {anything, zero}, untrusted},
+    Function{Id::cast_to_kern_ctx,
+             "bpf_cast_to_kern_ctx",
+             0,
+             {context},
+             kernel_context,
+             of_views | of_xdp},
+    Function{Id::skb_load_bytes,
+             "skb_load_bytes",
+             26,
+             {context, number, output, output_size},
+             scalar,
+             of_views},
+    Function{Id::skb_load_bytes_relative,
+             "skb_load_bytes_relative",
+             68,
+             {context, number, output, output_size, number},
+             scalar,
+             of_views},
+    Function{Id::skb_pull_data, "skb_pull_data", 39, {context, number}, scalar, of_tc, true},
 };
 
 template <typename Predicate>

@@ -22,6 +22,11 @@ enum class FunctionId : std::uint8_t {
   dynptr_slice,
   dynptr_size,
   rdonly_cast,
+  skb_load_bytes,
+  skb_load_bytes_relative,
+  skb_pull_data,
+  dynptr_from_xdp,
+  cast_to_kern_ctx,
 };
 
 enum class Argument : std::uint8_t {
@@ -34,7 +39,8 @@ enum class Argument : std::uint8_t {
   map_value,       // memory with a value of the map before it
   output,          // writable memory of as many bytes as the next argument says
   output_size,     // a known number
-  skb,             // a struct sk_buff from the context
+  context,         // what r1 held at the start
+  skb,             // a struct sk_buff from the context, or a context that stands for one
   new_dynptr,      // 16 aligned bytes of the stack, which become a dynptr
   dynptr,          // a dynptr on the stack
   buffer_or_null,  // writable memory of as many bytes as the next argument says, or 0
@@ -46,6 +52,7 @@ enum class ReturnKind : std::uint8_t {
   map_value_or_null,  // of the first argument's map
   read_only_or_null,  // memory of buffer_size bytes
   untrusted,          // memory that may be read anywhere
+  kernel_context,     // the structure behind the context
 };
 
 struct Function {
@@ -54,6 +61,8 @@ struct Function {
   std::int32_t helper = 0;  // number of enum bpf_func_id; 0: a kernel function, called by name
   std::array<Argument, 5> arguments = {};
   ReturnKind result = ReturnKind::scalar;
+  std::uint32_t programs = ~std::uint32_t{0};  // types of programs that may call it (bit_of())
+  bool moves_packet = false;                   // pointers into the packet are void behind it
 };
 
 // nullptr when there is none.

@@ -291,35 +291,37 @@ std::uint64_t Interpreter::run(Machine& machine) const {
 #undef WEIR_ATOMIC
 #undef WEIR_EXCHANGE
 
-Opcode unsigned_load(std::uint32_t size) {
-  switch (size) {
-    case 1:
-      return Opcode::ldx8;
-    case 2:
-      return Opcode::ldx16;
-    case 4:
-      return Opcode::ldx32;
-    case 8:
-      return Opcode::ldx64;
-    default:
-      throw InvariantError("engine: a context member of a size that no load has");
-  }
-}
+struct Accesses {
+  std::uint32_t size;
+  Opcode load;
+  Opcode store;
+};
+constexpr std::array accesses = {
+    Accesses{1, Opcode::ldx8, Opcode::stx8},
+    Accesses{2, Opcode::ldx16, Opcode::stx16},
+    Accesses{4, Opcode::ldx32, Opcode::stx32},
+    Accesses{8, Opcode::ldx64, Opcode::stx64},
+};
 
-// A load from the context reads the member where it really stands (the kernel's
-// convert_ctx_access()).
+// An access to the context is one to the member where it really stands (the kernel's
+// convert_ctx_access()). A part of a member is one of what stands there.
 void redirect(Step& step, const Operation& operation, StructureId context) {
-  const Member* member = member_at(context, operation.off, access_size(operation));
-  invariant(member != nullptr, "engine: a load from the context passed the checker");
-  step.opcode = unsigned_load(member->real_size);
-  step.off = static_cast<std::int32_t>(member->real_offset);
+  const std::uint32_t size = access_size(operation);
+  const Member* member = member_at(context, operation.off, size);
+  invariant(member != nullptr, "engine: an access to the context passed the checker");
+  const bool whole = size == member->size;
+  const auto with_size =
+      std::ranges::find(accesses, whole ? member->real_size : size, &Accesses::size);
+  invariant(with_size != accesses.end(), "engine: a context member of a size that no load has");
+  step.opcode = form(operation) == isa::Form::load ? with_size->load : with_size->store;
+  const std::uint32_t within = static_cast<std::uint32_t>(operation.off) - member->offset;
+  step.off = static_cast<std::int32_t>(member->real_offset + within);
 }
 
 }  // namespace
 
 std::unique_ptr<Executable> make_interpreter(const Code& code, const Machine& machine) {
-  const auto context = context_of(code.program->type);
-  invariant(context.has_value(), "engine: a program type that the checker refuses");
+  const StructureId context = context_of(code.program->type);
   std::vector<Step> steps;
   steps.reserve(code.operations.size());
   for (const Operation& operation : code.operations) {
@@ -335,7 +337,7 @@ std::unique_ptr<Executable> make_interpreter(const Code& code, const Machine& ma
     if (operation.opcode == Opcode::ld_map_value) {
       step.imm += address_of(machine.map(operation.map).block().data());
     }
-    if (operation.access == Access::context) redirect(step, operation, *context);
+    if (operation.access == Access::context) redirect(step, operation, context);
     steps.push_back(step);
   }
   return std::make_unique<Interpreter>(std::move(steps));

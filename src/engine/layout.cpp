@@ -34,12 +34,51 @@ using namespace kernel_structs;
 
 // struct xdp_md in linux/bpf.h.
 constexpr std::array xdp_members = {
-    WEIR_AT("data", packet, 0, 4, XdpContext, data),
-    WEIR_AT("data_end", packet_end, 4, 4, XdpContext, data_end),
-    WEIR_AT("data_meta", scalar, 8, 4, XdpContext, data_meta),
-    WEIR_AT("ingress_ifindex", scalar, 12, 4, XdpContext, ingress_ifindex),
-    WEIR_AT("rx_queue_index", scalar, 16, 4, XdpContext, rx_queue_index),
+    WEIR_AT("data", packet, 0, 4, XdpBuff, data),
+    WEIR_AT("data_end", packet_end, 4, 4, XdpBuff, data_end),
+    WEIR_AT("data_meta", scalar, 8, 4, XdpBuff, data_meta),
+    WEIR_AT("ingress_ifindex", scalar, 12, 4, XdpBuff, ingress_ifindex),
+    WEIR_AT("rx_queue_index", scalar, 16, 4, XdpBuff, rx_queue_index),
 };
+
+// struct __sk_buff in linux/bpf.h. Who may load and store what: sk_filter_is_valid_access(),
+// cg_skb_is_valid_access() and tc_cls_act_is_valid_access() in net/core/filter.c. Members that weir
+// has no use for are not there.
+constexpr std::uint32_t by_tc = bit_of(isa::ProgramType::sched_cls);
+constexpr std::uint32_t by_cgroup = bit_of(isa::ProgramType::cgroup_skb);
+constexpr std::uint32_t by_socket = bit_of(isa::ProgramType::socket_filter);
+constexpr std::uint32_t by_all = by_tc | by_cgroup | by_socket;
+constexpr std::uint32_t by_none = 0;
+
+#define WEIR_VIEW(text, member_kind, at, field, who_loads, who_stores)          \
+  Member {                                                                      \
+    .name = (text), .kind = MemberKind::member_kind, .offset = (at), .size = 4, \
+    .real_offset = offsetof(SkBuff, field), .real_size = sizeof(SkBuff::field), \
+    .readers = (who_loads), .writers = (who_stores)                             \
+  }
+
+constexpr std::array view_members = {
+    WEIR_VIEW("len", scalar, 0, len, by_all, by_none),
+    WEIR_VIEW("pkt_type", scalar, 4, pkt_type_bits, by_all, by_none),
+    WEIR_VIEW("mark", scalar, 8, mark, by_all, by_tc | by_cgroup),
+    WEIR_VIEW("protocol", scalar, 16, protocol, by_all, by_none),
+    WEIR_VIEW("vlan_present", scalar, 20, vlan_present, by_all, by_none),
+    WEIR_VIEW("vlan_tci", scalar, 24, vlan_tci, by_all, by_none),
+    WEIR_VIEW("vlan_proto", scalar, 28, vlan_proto, by_all, by_none),
+    WEIR_VIEW("priority", scalar, 32, priority, by_all, by_tc | by_cgroup),
+    WEIR_VIEW("ingress_ifindex", scalar, 36, skb_iif, by_all, by_none),
+    WEIR_VIEW("ifindex", scalar, 40, dev_ifindex, by_all, by_none),
+    WEIR_VIEW("cb[0]", scalar, 48, cb[0], by_all, by_all),
+    WEIR_VIEW("cb[1]", scalar, 52, cb[1], by_all, by_all),
+    WEIR_VIEW("cb[2]", scalar, 56, cb[2], by_all, by_all),
+    WEIR_VIEW("cb[3]", scalar, 60, cb[3], by_all, by_all),
+    WEIR_VIEW("cb[4]", scalar, 64, cb[4], by_all, by_all),
+    WEIR_VIEW("hash", scalar, 68, hash, by_all, by_none),
+    WEIR_VIEW("data", packet, 76, data, by_tc | by_cgroup, by_none),
+    WEIR_VIEW("data_end", packet_end, 80, data_end, by_tc | by_cgroup, by_none),
+};
+
+#undef WEIR_VIEW
 
 // struct bpf_nf_ctx in linux/netfilter.h. The offsets are those of the kernel.
 constexpr std::array netfilter_members = {
@@ -62,7 +101,14 @@ constexpr std::array skb_members = {
     WEIR_MEMBER("protocol", scalar, SkBuff, protocol),
     WEIR_MEMBER("network_header", scalar, SkBuff, network_header),
     WEIR_MEMBER("mac_header", scalar, SkBuff, mac_header),
+    WEIR_MEMBER("mac_len", scalar, SkBuff, mac_len),
     WEIR_MEMBER("mark", scalar, SkBuff, mark),
+    WEIR_MEMBER("priority", scalar, SkBuff, priority),
+    WEIR_MEMBER("hash", scalar, SkBuff, hash),
+    WEIR_MEMBER("skb_iif", scalar, SkBuff, skb_iif),
+    WEIR_MEMBER("vlan_proto", scalar, SkBuff, vlan_proto),
+    WEIR_MEMBER("vlan_tci", scalar, SkBuff, vlan_tci),
+    WEIR_POINTER("dev", probed_pointer, SkBuff, dev, net_device),
     WEIR_MEMBER("head", scalar, SkBuff, head),
     WEIR_MEMBER("data", scalar, SkBuff, data),
 };
@@ -70,6 +116,19 @@ constexpr std::array skb_members = {
 constexpr std::array device_members = {
     WEIR_MEMBER("name", bytes, NetDevice, name),
     WEIR_MEMBER("ifindex", scalar, NetDevice, ifindex),
+    WEIR_MEMBER("type", scalar, NetDevice, type),
+};
+
+constexpr std::array buff_members = {
+    WEIR_MEMBER("data", scalar, XdpBuff, data),
+    WEIR_MEMBER("data_end", scalar, XdpBuff, data_end),
+    WEIR_MEMBER("data_hard_start", scalar, XdpBuff, data_hard_start),
+    WEIR_POINTER("rxq", probed_pointer, XdpBuff, rxq, xdp_rxq_info),
+};
+
+constexpr std::array queue_members = {
+    WEIR_POINTER("dev", probed_pointer, XdpReceiveQueue, dev, net_device),
+    WEIR_MEMBER("queue_index", scalar, XdpReceiveQueue, queue_index),
 };
 
 // NOLINTEND(bugprone-sizeof-expression)
@@ -82,7 +141,8 @@ constexpr std::array device_members = {
 constexpr std::array structures = {
     Structure{"xdp_md", xdp_members},          Structure{"bpf_nf_ctx", netfilter_members},
     Structure{"nf_hook_state", state_members}, Structure{"sk_buff", skb_members},
-    Structure{"net_device", device_members},
+    Structure{"net_device", device_members},   Structure{"__sk_buff", view_members},
+    Structure{"xdp_buff", buff_members},       Structure{"xdp_rxq_info", queue_members},
 };
 
 }  // namespace
@@ -110,7 +170,7 @@ std::optional<std::int64_t> field_offset(const isa::FieldOffset& field) {
   return std::nullopt;
 }
 
-std::optional<StructureId> context_of(isa::ProgramType type) {
+StructureId context_of(isa::ProgramType type) {
   switch (type) {
     case isa::ProgramType::xdp:
       return StructureId::xdp_md;
@@ -119,9 +179,19 @@ std::optional<StructureId> context_of(isa::ProgramType type) {
     case isa::ProgramType::socket_filter:
     case isa::ProgramType::sched_cls:
     case isa::ProgramType::cgroup_skb:
-      return std::nullopt;
+      return StructureId::sk_buff_view;
   }
   throw InvariantError("a program type without a context");
+}
+
+bool runs_on_skb(isa::ProgramType type) {
+  return context_of(type) == StructureId::sk_buff_view;
+}
+
+std::optional<StructureId> kernel_context_of(isa::ProgramType type) {
+  if (runs_on_skb(type)) return StructureId::sk_buff;
+  if (type == isa::ProgramType::xdp) return StructureId::xdp_buff;
+  return std::nullopt;
 }
 
 }  // namespace weir::engine

@@ -14,7 +14,16 @@
 
 namespace weir::engine {
 
-enum class StructureId : std::uint8_t { xdp_md, bpf_nf_ctx, nf_hook_state, sk_buff, net_device };
+enum class StructureId : std::uint8_t {
+  xdp_md,
+  bpf_nf_ctx,
+  nf_hook_state,
+  sk_buff,
+  net_device,
+  sk_buff_view,  // struct __sk_buff: the context of programs that run on a struct sk_buff
+  xdp_buff,
+  xdp_rxq_info,
+};
 
 enum class MemberKind : std::uint8_t {
   scalar,
@@ -31,10 +40,17 @@ struct Member {
   std::uint32_t offset = 0;  // as programs use it
   std::uint32_t size = 0;    // as programs load it
   StructureId target = StructureId::xdp_md;
-  // Where it really stands, when that differs: 32-bit fields that hold addresses.
+  // Where it really stands, when that differs: of contexts.
   std::uint32_t real_offset = 0;
   std::uint32_t real_size = 0;
+  // Of contexts: the types of programs that may load and store it, a bit each (bit_of()).
+  std::uint32_t readers = ~std::uint32_t{0};
+  std::uint32_t writers = 0;
 };
+
+[[nodiscard]] constexpr std::uint32_t bit_of(isa::ProgramType type) {
+  return std::uint32_t{1} << (static_cast<unsigned>(type) % 32);
+}
 
 struct Structure {
   std::string_view name;
@@ -46,16 +62,21 @@ struct Structure {
 [[nodiscard]] const Member* member_at(StructureId id, std::int64_t offset, std::uint32_t size);
 // What a relocation of type FieldOffset is filled with; nothing for an unknown name.
 [[nodiscard]] std::optional<std::int64_t> field_offset(const isa::FieldOffset& field);
-// The type of r1 of a program; nothing for types that the engine does not run.
-[[nodiscard]] std::optional<StructureId> context_of(isa::ProgramType type);
+// The type of r1 of a program.
+[[nodiscard]] StructureId context_of(isa::ProgramType type);
+// The structure behind the context (bpf_cast_to_kern_ctx()); nothing where weir has no use for it.
+[[nodiscard]] std::optional<StructureId> kernel_context_of(isa::ProgramType type);
+// Whether a program runs on a struct sk_buff whose address is its context.
+[[nodiscard]] bool runs_on_skb(isa::ProgramType type);
 
 // The engine's own structures. Member names follow the kernel's (include/linux/{skbuff,netdevice,
-// netfilter}.h); bit 0 to 2 of pkt_type_bits are the bit field skb->pkt_type.
+// netfilter}.h, include/net/xdp.h); bit 0 to 2 of pkt_type_bits are the bit field skb->pkt_type.
 namespace kernel_structs {
 
 struct NetDevice {
   char name[16] = {};
   std::int32_t ifindex = 0;
+  std::uint16_t type = 0;
 };
 
 struct HookState {
@@ -73,9 +94,21 @@ struct SkBuff {
   std::uint16_t protocol = 0;
   std::uint16_t network_header = 0;
   std::uint16_t mac_header = 0;
+  std::uint16_t mac_len = 0;
   std::uint32_t mark = 0;
+  std::uint32_t priority = 0;
+  std::uint32_t hash = 0;
+  std::int32_t skb_iif = 0;
+  std::uint16_t vlan_proto = 0;
+  std::uint16_t vlan_tci = 0;
+  const NetDevice* dev = nullptr;
   const std::uint8_t* head = nullptr;
   const std::uint8_t* data = nullptr;
+  // What struct __sk_buff shows and the kernel computes or keeps elsewhere.
+  const std::uint8_t* data_end = nullptr;
+  std::uint32_t dev_ifindex = 0;
+  std::uint8_t vlan_present = 0;
+  std::uint32_t cb[5] = {};
 };
 
 struct NetfilterContext {
@@ -83,9 +116,17 @@ struct NetfilterContext {
   const SkBuff* skb = nullptr;
 };
 
-struct XdpContext {
+struct XdpReceiveQueue {
+  const NetDevice* dev = nullptr;
+  std::uint32_t queue_index = 0;
+};
+
+// struct xdp_buff, and what struct xdp_md shows of what is behind it.
+struct XdpBuff {
   const std::uint8_t* data = nullptr;
   const std::uint8_t* data_end = nullptr;
+  const std::uint8_t* data_hard_start = nullptr;
+  const XdpReceiveQueue* rxq = nullptr;
   std::uint32_t data_meta = 0;
   std::uint32_t ingress_ifindex = 0;
   std::uint32_t rx_queue_index = 0;

@@ -11,10 +11,17 @@ namespace {
 constexpr std::uint16_t headroom = 64;
 constexpr std::uint16_t no_mac_header = 0xffff;  // skb_mac_header_was_set()
 
-void set_device(kernel_structs::NetDevice& device, std::uint32_t index, const std::string& name) {
+void set_device(kernel_structs::NetDevice& device, std::uint32_t index, const std::string& name,
+                std::uint16_t type) {
   device = {};
   device.ifindex = static_cast<std::int32_t>(index);
+  device.type = type;
   std::memcpy(device.name, name.data(), std::min(name.size(), sizeof device.name - 1));
+}
+
+// A number as it stands in memory when the network's byte order is meant.
+std::uint16_t network_order(std::uint16_t number) {
+  return static_cast<std::uint16_t>(number << 8 | number >> 8);
 }
 
 }  // namespace
@@ -30,6 +37,7 @@ Machine::Machine(isa::ProgramType type, std::vector<Map*> maps)
   switch (type_) {
     case isa::ProgramType::xdp:
       memory_.add(&xdp_, sizeof xdp_, false);
+      memory_.add(&queue_, sizeof queue_, false);
       break;
     case isa::ProgramType::netfilter:
       memory_.add(&netfilter_, sizeof netfilter_, false);
@@ -39,73 +47,136 @@ Machine::Machine(isa::ProgramType type, std::vector<Map*> maps)
     case isa::ProgramType::socket_filter:
     case isa::ProgramType::sched_cls:
     case isa::ProgramType::cgroup_skb:
-      throw InvariantError("a machine for programs that the engine does not run");
+      memory_.add(&skb_, sizeof skb_, true);
+      break;
   }
   lasting_regions_ = memory_.count();
 }
 
 void Machine::prepare(const Input& input) {
   memory_.keep(lasting_regions_);
-  packet_ = input.bytes;
-  const std::size_t linear = type_ == isa::ProgramType::xdp
-                                 ? packet_.size()
-                                 : std::min<std::size_t>(packet_.size(), input.linear_length);
-  linear_.assign(headroom, 0);
-  linear_.insert(linear_.end(), packet_.begin(),
-                 packet_.begin() + static_cast<std::ptrdiff_t>(linear));
-  memory_.add(linear_.data() + headroom, linear, type_ == isa::ProgramType::xdp);
+  bytes_ = input.bytes;
+  before_ = std::min<std::size_t>(input.data_offset, bytes_.size());
+  network_offset_ = std::min<std::size_t>(input.network_offset, bytes_.size());
+  std::size_t linear = packet().size();
+  if (type_ != isa::ProgramType::xdp) linear = std::min<std::size_t>(linear, input.linear_length);
+  // The room is there from the start, so that no pointer moves when the linear part grows.
+  linear_.assign(headroom + bytes_.size(), 0);
+  std::ranges::copy(bytes_.first(before_ + linear), linear_.begin() + headroom);
+  const bool writable = type_ == isa::ProgramType::xdp || type_ == isa::ProgramType::sched_cls;
+  memory_.add(linear_.data() + headroom, before_ + linear, writable);
+
+  set_device(in_, input.iif, input.iifname, input.iiftype);
+  set_device(out_, input.oif, input.oifname, input.oiftype);
+  if (input.iif != 0) memory_.add(&in_, sizeof in_, false);
+  if (input.oif != 0) memory_.add(&out_, sizeof out_, false);
   if (type_ == isa::ProgramType::xdp) {
     prepare_xdp(input);
   } else {
-    prepare_netfilter(input);
+    prepare_skb(input, linear);
+    if (type_ == isa::ProgramType::netfilter) prepare_netfilter(input);
   }
   stack_.fill(0);
 }
 
 void Machine::prepare_xdp(const Input& input) {
-  const std::uint8_t* data = linear_.data() + headroom;
+  const std::uint8_t* data = linear_.data() + headroom + before_;
+  queue_ = {.dev = input.iif != 0 ? &in_ : nullptr};
   xdp_ = {};
   xdp_.data = data;
-  xdp_.data_end = data + packet_.size();
+  xdp_.data_end = data + packet().size();
+  xdp_.data_hard_start = linear_.data();
+  xdp_.rxq = &queue_;
   xdp_.data_meta = static_cast<std::uint32_t>(address_of(data));
   xdp_.ingress_ifindex = input.iif;
+}
+
+void Machine::prepare_skb(const Input& input, std::size_t linear) {
+  skb_ = {};
+  skb_.len = static_cast<std::uint32_t>(packet().size());
+  skb_.data_len = static_cast<std::uint32_t>(packet().size() - linear);
+  skb_.nfct = input.ct_info | (input.has_connection ? address_of(connection_.data()) : 0);
+  skb_.pkt_type_bits = input.pkttype & 7;
+  skb_.protocol = input.protocol;
+  skb_.network_header = static_cast<std::uint16_t>(headroom + network_offset_);
+  skb_.mac_header = network_offset_ == 0 ? no_mac_header : headroom;
+  skb_.mac_len = static_cast<std::uint16_t>(network_offset_);
+  skb_.mark = input.mark;
+  skb_.priority = input.priority;
+  skb_.hash = input.hash;
+  skb_.skb_iif = static_cast<std::int32_t>(input.iif);
+  if (input.vlan_present) {
+    skb_.vlan_present = 1;
+    skb_.vlan_proto = network_order(input.vlan_protocol);
+    skb_.vlan_tci = input.vlan_tci;
+  }
+  if (input.iif != 0) skb_.dev = &in_;
+  if (input.oif != 0) skb_.dev = &out_;
+  if (skb_.dev != nullptr) skb_.dev_ifindex = static_cast<std::uint32_t>(skb_.dev->ifindex);
+  skb_.head = linear_.data();
+  skb_.data = linear_.data() + headroom + before_;
+  skb_.data_end = skb_.data + linear;
 }
 
 void Machine::prepare_netfilter(const Input& input) {
   constexpr std::uint16_t ipv6_ethertype = 0xdd86;  // 0x86dd as it stands in memory
   constexpr std::uint8_t nfproto_ipv4 = 2;
   constexpr std::uint8_t nfproto_ipv6 = 10;
-  const std::size_t linear = linear_.size() - headroom;
-
-  set_device(in_, input.iif, input.iifname);
-  set_device(out_, input.oif, input.oifname);
   state_ = {};
   state_.pf = input.protocol == ipv6_ethertype ? nfproto_ipv6 : nfproto_ipv4;
-  if (input.iif != 0) {
-    state_.in = &in_;
-    memory_.add(&in_, sizeof in_, false);
-  }
-  if (input.oif != 0) {
-    state_.out = &out_;
-    memory_.add(&out_, sizeof out_, false);
-  }
-
-  skb_ = {};
-  skb_.len = static_cast<std::uint32_t>(packet_.size());
-  skb_.data_len = static_cast<std::uint32_t>(packet_.size() - linear);
-  skb_.nfct = input.ct_info | (input.has_connection ? address_of(connection_.data()) : 0);
-  skb_.pkt_type_bits = input.pkttype & 7;
-  skb_.protocol = input.protocol;
-  skb_.network_header = headroom;
-  skb_.mac_header = no_mac_header;
-  skb_.mark = input.mark;
-  skb_.head = linear_.data();
-  skb_.data = linear_.data() + headroom;
+  if (input.iif != 0) state_.in = &in_;
+  if (input.oif != 0) state_.out = &out_;
   netfilter_ = {.state = &state_, .skb = &skb_};
 }
 
+ByteView Machine::linear() const {
+  const std::size_t size =
+      type_ == isa::ProgramType::xdp ? packet().size() : packet().size() - skb_.data_len;
+  return ByteView(linear_).subspan(headroom + before_, size);
+}
+
+bool Machine::is_packet(std::uint64_t address) const {
+  return type_ == isa::ProgramType::xdp ? address == address_of(&xdp_)
+                                        : address == address_of(&skb_);
+}
+
+bool Machine::read_packet(std::int64_t offset, std::uint8_t* out, std::size_t size) const {
+  const auto before = static_cast<std::int64_t>(before_);
+  if (offset < -before || offset > static_cast<std::int64_t>(packet().size())) return false;
+  const auto begin = static_cast<std::size_t>(offset + before);
+  if (size > bytes_.size() - begin) return false;
+  const std::size_t in_linear = before_ + linear().size();
+  for (std::size_t at = begin; at < begin + size; ++at) {
+    out[at - begin] = at < in_linear ? linear_[headroom + at] : bytes_[at];
+  }
+  return true;
+}
+
+// skb_ensure_writable(), as bpf_skb_pull_data() uses it.
+bool Machine::pull(std::size_t length) {
+  if (length > packet().size()) return false;
+  const std::size_t linear = packet().size() - skb_.data_len;
+  if (length <= linear) return true;
+  std::ranges::copy(packet().subspan(linear, length - linear),
+                    linear_.begin() + static_cast<std::ptrdiff_t>(headroom + before_ + linear));
+  skb_.data_len = static_cast<std::uint32_t>(packet().size() - length);
+  skb_.data_end = skb_.data + length;
+  memory_.add(linear_.data() + headroom, before_ + length, type_ == isa::ProgramType::sched_cls);
+  return true;
+}
+
 std::uint64_t Machine::context() const {
-  return type_ == isa::ProgramType::xdp ? address_of(&xdp_) : address_of(&netfilter_);
+  switch (type_) {
+    case isa::ProgramType::xdp:
+      return address_of(&xdp_);
+    case isa::ProgramType::netfilter:
+      return address_of(&netfilter_);
+    case isa::ProgramType::socket_filter:
+    case isa::ProgramType::sched_cls:
+    case isa::ProgramType::cgroup_skb:
+      return address_of(&skb_);
+  }
+  throw InvariantError("engine: a program type without a context");
 }
 
 Map& Machine::map_at(std::uint64_t address) const {

@@ -32,27 +32,45 @@ class Machine {
   [[nodiscard]] Map& map(isa::MapIndex index) const { return *maps_[index.index()]; }
   // The map that a register names.
   [[nodiscard]] Map& map_at(std::uint64_t address) const;
-  // All bytes of the packet, those of the nonlinear part included.
-  [[nodiscard]] ByteView packet() const { return packet_; }
+  // All bytes of the packet from where the program's packet begins, those of the nonlinear part
+  // included, as they were before the run.
+  [[nodiscard]] ByteView packet() const { return bytes_.subspan(before_); }
+  // The linear part, as the program sees it.
+  [[nodiscard]] ByteView linear() const;
+  // Bytes of headers before the program's packet, and from the first of them to the network header.
+  [[nodiscard]] std::size_t before() const { return before_; }
+  [[nodiscard]] std::size_t network_offset() const { return network_offset_; }
+  // Whether the address is that of the skb, or of what stands for it at XDP.
+  [[nodiscard]] bool is_packet(std::uint64_t address) const;
+  // Copies bytes of the packet, from `offset` on, which may be before it; or none, when they are
+  // not all there.
+  [[nodiscard]] bool read_packet(std::int64_t offset, std::uint8_t* out, std::size_t size) const;
   [[nodiscard]] const kernel_structs::SkBuff& skb() const { return skb_; }
   [[nodiscard]] Memory& memory() { return memory_; }
   // Throws InvariantError unless the bytes are alive (and may be written).
   void require(std::uint64_t address, std::uint64_t size, bool writable) const;
+  // Has at least `length` bytes of the packet in the linear part of the skb, if it has as many.
+  [[nodiscard]] bool pull(std::size_t length);
 
   std::uint64_t random();
   std::uint64_t executed = 0;  // instructions, since the machine was made
 
  private:
   void prepare_xdp(const Input& input);
+  void prepare_skb(const Input& input, std::size_t linear);
   void prepare_netfilter(const Input& input);
 
   isa::ProgramType type_;
   std::vector<Map*> maps_;
   Memory memory_;
   std::size_t lasting_regions_ = 0;  // those that do not depend on the packet
-  ByteView packet_;
-  Bytes linear_;  // headroom, then the linear part
-  kernel_structs::XdpContext xdp_;
+  ByteView bytes_;
+  std::size_t before_ = 0;  // bytes of headers before the program's packet
+  std::size_t network_offset_ = 0;
+  Bytes
+      linear_;  // headroom, the headers before, and room for the packet; its linear part is filled
+  kernel_structs::XdpBuff xdp_;
+  kernel_structs::XdpReceiveQueue queue_;
   kernel_structs::NetfilterContext netfilter_;
   kernel_structs::HookState state_;
   kernel_structs::SkBuff skb_;

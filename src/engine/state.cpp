@@ -30,9 +30,9 @@ class Renaming {
 
 bool covers_pointer(const Value& old, const Value& next, Renaming& renaming) {
   return old.object == next.object && old.offset == next.offset && old.probed == next.probed &&
-         old.context == next.context && old.maybe_null == next.maybe_null &&
-         old.range <= next.range && old.number.covers(next.number) &&
-         renaming.allows(old.id, next.id) &&
+         old.context == next.context && old.writable == next.writable &&
+         old.maybe_null == next.maybe_null && old.range <= next.range &&
+         old.number.covers(next.number) && renaming.allows(old.id, next.id) &&
          // Packet pointers without an id all start at the packet's first byte.
          (old.type != Type::packet || (old.id == 0) == (next.id == 0));
 }
@@ -212,8 +212,8 @@ std::string describe(const Value& value, const isa::Object& object) {
     case Type::map_value:
       return "a pointer to a value of map " + name_of_map(value, object) + place(value) + null;
     case Type::memory:
-      return "a pointer to " + std::to_string(value.object) + " bytes of read-only memory" +
-             place(value) + null;
+      return "a pointer to " + std::to_string(value.object) + " bytes of " +
+             (value.writable ? "" : "read-only ") + "memory" + place(value) + null;
     case Type::untrusted:
       return "a pointer to untrusted memory" + place(value);
   }

@@ -23,7 +23,7 @@ enum class Type : std::uint8_t {
   stack,       // offset counts from r10
   map,
   map_value,
-  memory,     // of a known size, read-only
+  memory,     // of a known size
   untrusted,  // read-only, and reads are probed
 };
 
@@ -33,6 +33,7 @@ struct Value {
   bool maybe_null = false;  // of map_value and memory
   bool probed = false;      // of structures: loads through it are probed, null included
   bool context = false;     // of structures: it is what r1 held at the start
+  bool writable = false;  // of memory: an argument of a function; else it is a slice of the packet
   // Values of one type that share an id other than 0 hold the same number (scalars), are null
   // together (maybe_null), or have the same variable part (packet).
   std::uint32_t id = 0;

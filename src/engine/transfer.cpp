@@ -8,10 +8,8 @@
 namespace weir::engine {
 
 State Transfer::start() const {
-  const auto context = context_of(code_.program->type);
-  invariant(context.has_value(), "checker: a program type that was not refused");
   State state;
-  state.registers[1] = Value::structure(*context);
+  state.registers[1] = Value::structure(context_of(code_.program->type));
   state.registers[1].context = true;
   state.registers[frame_register].type = Type::stack;
   return state;
@@ -126,17 +124,31 @@ Status Transfer::stacks() const {
                     " bytes of stack together, expected at most " + std::to_string(stack_size));
 }
 
-// Verdicts: include/linux/netfilter.h, NF_DROP and NF_ACCEPT; XDP takes any number.
+// check_return_code(): NF_DROP and NF_ACCEPT at netfilter hooks (include/linux/netfilter.h); at
+// cgroup hooks drop and pass, and at egress both with congestion noted too; any number elsewhere.
 Status Transfer::exit(const State& state, const Operation& operation) {
   needed_ = {};
   WEIR_TRY(result, read(state, operation, 0));
   if (!result.is_scalar()) {
     return refuse(operation, "returns " + describe(result) + ", expected a number");
   }
-  if (code_.program->type != isa::ProgramType::netfilter) return {};
+  std::uint64_t most = 0;
+  switch (code_.program->type) {
+    case isa::ProgramType::socket_filter:
+    case isa::ProgramType::sched_cls:
+    case isa::ProgramType::xdp:
+      return {};
+    case isa::ProgramType::netfilter:
+      most = 1;
+      break;
+    case isa::ProgramType::cgroup_skb:
+      most = code_.program->direction == isa::Direction::egress ? 3 : 1;
+      break;
+  }
   need(0);
-  if (result.number.umax() > 1) {
-    return refuse(operation, "returns " + describe(result) + ", expected 0 or 1");
+  if (result.number.umax() > most) {
+    return refuse(operation, "returns " + describe(result) + ", expected 0 " +
+                                 (most == 1 ? "or " : "to ") + std::to_string(most));
   }
   return {};
 }

@@ -61,6 +61,7 @@ class Transfer {
   // transfer_memory.cpp
   Status load(State& state, Operation& operation);
   Status load_member(State& state, Operation& operation, const Value& base);
+  Status store_member(Operation& operation, const Value& base, const Value& value);
   Status store(State& state, Operation& operation);
   Status atomic(State& state, Operation& operation);
   // Whether the bytes lie within what `base` points to; not for structures.
@@ -80,6 +81,8 @@ class Transfer {
   Status dynptr_argument(State& state, const Operation& operation, std::uint8_t reg, bool fresh);
   Status memory_argument(State& state, const Operation& operation, std::uint8_t reg, Argument kind);
   Status returned(State& state, const Operation& operation) const;
+  // clear_all_pkt_pointers(): in every frame; slices go with them.
+  static void forget_packet_pointers(State& state);
 
   // transfer_branch.cpp
   std::optional<Branches> packet_branch(const State& state, const Operation& operation,

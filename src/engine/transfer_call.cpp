@@ -22,6 +22,10 @@ std::size_t first_slot(std::int64_t offset) {
 }  // namespace
 
 Status Transfer::call(State& state, const Operation& operation) {
+  if ((operation.function->programs & bit_of(code_.program->type)) == 0) {
+    return refuse(operation, "calls " + std::string(operation.function->name) +
+                                 ", which programs of this type may not");
+  }
   for (std::size_t index = 0; index < last_argument; ++index) {
     WEIR_CHECK(argument(state, operation, index));
   }
@@ -37,6 +41,7 @@ Status Transfer::argument(State& state, const Operation& operation, std::size_t 
     return refuse(operation,
                   "gets " + describe(value) + " in " + name_of(reg) + ", expected " + what);
   };
+  const bool is_context = value.context && value.offset == 0;
   const bool known = value.is_scalar() && value.number.is_constant();
   switch (kind) {
     case Argument::none:
@@ -57,8 +62,12 @@ Status Transfer::argument(State& state, const Operation& operation, std::size_t 
       need(reg);
       if (!known || value.number.umin() > largest_size) return expected("a known size");
       return {};
+    case Argument::context:
+      if (!is_context) return expected("the context");
+      return {};
     case Argument::skb:
-      if (value != Value::structure(StructureId::sk_buff)) {
+      if (runs_on_skb(code_.program->type) ? !is_context
+                                           : value != Value::structure(StructureId::sk_buff)) {
         return expected("the context's struct sk_buff");
       }
       return {};
@@ -132,6 +141,23 @@ Status Transfer::memory_argument(State& state, const Operation& operation, std::
   return {};
 }
 
+void Transfer::forget_packet_pointers(State& state) {
+  const auto forget = [](Value& value) {
+    const bool slice = value.type == Type::memory && !value.writable;
+    if (value.type == Type::packet || value.type == Type::packet_end || slice) value = {};
+  };
+  const auto forget_in = [&](Frame& frame) {
+    for (Value& value : frame.registers) forget(value);
+    for (Slot& slot : frame.stack) {
+      if (slot.kind != Slot::Kind::spill) continue;
+      forget(slot.value);
+      if (slot.value.type == Type::uninitialised) slot = Slot::with(0);
+    }
+  };
+  forget_in(state);
+  for (Frame& caller : state.callers) forget_in(caller);
+}
+
 Status Transfer::returned(State& state, const Operation& operation) const {
   const Function& function = *operation.function;
   Value result;
@@ -154,12 +180,19 @@ Status Transfer::returned(State& state, const Operation& operation) const {
     case ReturnKind::untrusted:
       result.type = Type::untrusted;
       break;
+    case ReturnKind::kernel_context: {
+      const auto behind = kernel_context_of(code_.program->type);
+      invariant(behind.has_value(), "checker: a context without a structure behind it");
+      result = Value::structure(*behind);
+      break;
+    }
   }
   if (function.result == ReturnKind::map_value_or_null ||
       function.result == ReturnKind::read_only_or_null) {
     result.maybe_null = true;
     result.id = state.new_id();
   }
+  if (function.moves_packet) forget_packet_pointers(state);
   for (std::uint8_t reg = 1; reg <= last_argument; ++reg) state.registers[reg] = {};
   state.registers[0] = result;
   return {};

@@ -57,8 +57,10 @@ Status Transfer::bounds(const Operation& operation, const Value& base, Bytes byt
   if (base.maybe_null) {
     return refuse(operation, "uses " + describe(base) + ", expected a comparison with 0 before");
   }
+  const bool packet_writable = code_.program->type == isa::ProgramType::xdp ||
+                               code_.program->type == isa::ProgramType::sched_cls;
   const bool writable =
-      base.type == Type::stack || base.type == Type::packet ||
+      base.type == Type::stack || (base.type == Type::packet && packet_writable) || base.writable ||
       (base.type == Type::map_value && (map_of(base).flags & read_only_for_programs) == 0);
   if (bytes.write && !writable) {
     return refuse(operation, "writes to " + describe(base) + ", which is read-only");
@@ -171,7 +173,11 @@ Status Transfer::load_member(State& state, Operation& operation, const Value& ba
   const std::uint32_t size = access_size(operation);
   const Member* member = member_at(base.structure_id(), begin, size);
   const bool whole = member != nullptr && begin == member->offset && size == member->size;
-  const bool narrow = member != nullptr && !base.context &&
+  // bpf_ctx_narrow_access_ok(): a part of a member of struct __sk_buff; of others, only the whole.
+  const bool parts =
+      !base.context || (base.structure_id() == StructureId::sk_buff_view && member != nullptr &&
+                        member->real_size == member->size && begin % size == 0);
+  const bool narrow = member != nullptr && parts &&
                       (member->kind == MemberKind::scalar || member->kind == MemberKind::bytes);
   if (!whole && !narrow) {
     return refuse(operation, "loads " + plural(size) + " at offset " + std::to_string(begin) +
@@ -179,6 +185,10 @@ Status Transfer::load_member(State& state, Operation& operation, const Value& ba
   }
   if (base.context && base.offset != 0) {
     return refuse(operation, "loads from " + describe(base) + ", expected the context itself");
+  }
+  if (base.context && (member->readers & bit_of(code_.program->type)) == 0) {
+    return refuse(operation,
+                  "loads " + std::string(member->name) + ", which programs of this type may not");
   }
   const bool is_signed = operation.opcode == isa::Opcode::ldsx8 ||
                          operation.opcode == isa::Opcode::ldsx16 ||
@@ -212,6 +222,26 @@ Status Transfer::load_member(State& state, Operation& operation, const Value& ba
   return {};
 }
 
+Status Transfer::store_member(Operation& operation, const Value& base, const Value& value) {
+  const std::uint32_t size = access_size(operation);
+  const Member* member = member_at(base.structure_id(), operation.off, size);
+  const bool whole = member != nullptr &&
+                     operation.off == static_cast<std::int64_t>(member->offset) &&
+                     size == member->size;
+  if (!base.context || base.offset != 0 || !whole ||
+      (member->writers & bit_of(code_.program->type)) == 0) {
+    return refuse(operation, "writes " + plural(size) + " at offset " +
+                                 std::to_string(base.offset + operation.off) + " of " +
+                                 describe(base) + ", which programs of this type may not");
+  }
+  // Constants have been taken since 6.4 only.
+  if (form(operation) != isa::Form::store_reg || !value.is_scalar()) {
+    return refuse(operation,
+                  "writes " + describe(value) + " to the context, expected a number in a register");
+  }
+  return set_access(operation, Access::context);
+}
+
 Status Transfer::load(State& state, Operation& operation) {
   WEIR_TRY(base, read(state, operation, operation.src));
   if (base.type == Type::structure) return load_member(state, operation, base);
@@ -243,6 +273,7 @@ Status Transfer::store(State& state, Operation& operation) {
     WEIR_TRY(source, read(state, operation, operation.src));
     value = source;
   }
+  if (base.type == Type::structure) return store_member(operation, base, value);
   WEIR_CHECK(bounds(operation, base, {.offset = operation.off, .size = size, .write = true}));
   WEIR_CHECK(set_access(operation, Access::checked));
   if (base.type != Type::stack) return {};
