@@ -43,7 +43,7 @@ bench: with-tests
 fuzz:
 	@packaging/install-packages build fuzz
 	cmake --preset fuzz
-	cmake --build build/fuzz -j $(JOBS)
+	cmake --build build/fuzz --target fuzzers -j $(JOBS)
 	@tests/fuzz/run build/fuzz $(FUZZ_SECONDS)
 
 install: all
