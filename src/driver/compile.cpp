@@ -168,6 +168,9 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   Compilation result;
   for (const imr::Rule& rule : ruleset.rules) {
     result.object.rule_names.push_back(rule_name(ruleset, rule));
+    result.object.rule_sources.push_back({.file = rule.origin.location.file,
+                                          .line = rule.origin.location.line,
+                                          .text = rule.origin.text});
   }
   bool counted = false;
   for (const Attachment& attachment : attachments) {

@@ -123,11 +123,19 @@ struct Program {
   std::vector<Subprogram> subprograms;  // behind the main one, in order of `start`
 };
 
+// A rule as it was written.
+struct RuleSource {
+  std::string file;        // empty: not known
+  std::uint32_t line = 0;  // from 1; 0: not known
+  std::string text;        // "tcp dport 22 accept"
+};
+
 // What is compiled and loaded together: programs that share maps.
 struct Object {
   std::vector<MapSpec> maps;
   std::vector<Program> programs;
-  std::vector<std::string> rule_names;  // "inet filter forward handle 12"
+  std::vector<std::string> rule_names;   // "inet filter forward handle 12"
+  std::vector<RuleSource> rule_sources;  // of the same rules; or none at all
 };
 
 }  // namespace weir::isa

@@ -3,6 +3,7 @@
 // load(): maps, relocations, programs.
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -11,6 +12,7 @@
 #include "kernel/log.h"
 #include "kernel/maps.h"
 #include "kernel/syscall.h"
+#include "object/btf.h"
 
 namespace weir::kernel {
 
@@ -110,8 +112,38 @@ std::string verifier_log(ProgLoadAttr attr) {
   }
 }
 
-Result<Fd> load_program(const isa::Program& program, const std::vector<Fd>& maps,
-                        const std::vector<std::string>& rule_names) {
+// Names of functions and rules beside the programs.
+struct Description {
+  object::Description rows;
+  Fd btf;  // not valid: the kernel did not take it
+};
+
+// Without it programs run as well, but for functions of global linkage.
+Result<Description> load_description(const isa::Object& object) {
+  Description out{.rows = object::describe(object), .btf = {}};
+  BtfLoadAttr attr{.btf = user_pointer(out.rows.btf.data()),
+                   .btf_size = static_cast<std::uint32_t>(out.rows.btf.size())};
+  out.btf = Fd(bpf(Command::btf_load, attr));
+  const bool needed = std::ranges::any_of(object.programs, [](const isa::Program& program) {
+    return std::ranges::any_of(program.subprograms, &isa::Subprogram::global);
+  });
+  if (out.btf.valid() || !needed) return out;
+  return system_error("loading the type information of programs with functions", -out.btf.get());
+}
+
+void add_rows(ProgLoadAttr& attr, const Fd& btf, const object::ProgramRows& rows) {
+  attr.prog_btf_fd = static_cast<std::uint32_t>(btf.get());
+  attr.func_info_rec_size = sizeof(object::FunctionRow);
+  attr.func_info = user_pointer(rows.functions.data());
+  attr.func_info_cnt = static_cast<std::uint32_t>(rows.functions.size());
+  attr.line_info_rec_size = sizeof(object::LineRow);
+  attr.line_info = user_pointer(rows.lines.data());
+  attr.line_info_cnt = static_cast<std::uint32_t>(rows.lines.size());
+}
+
+Result<Fd> load_program(const isa::Object& object, std::size_t index, const std::vector<Fd>& maps,
+                        const Description& description) {
+  const isa::Program& program = object.programs.at(index);
   auto insns = program.insns;
   for (const auto& relocation : program.relocations) {
     WEIR_CHECK(std::visit(Relocator{.maps = maps, .insns = insns, .at = relocation.insn},
@@ -119,13 +151,14 @@ Result<Fd> load_program(const isa::Program& program, const std::vector<Fd>& maps
   }
   const Bytes code = isa::encode(insns);
   auto attr = load_attributes(program, code);
+  if (description.btf.valid()) add_rows(attr, description.btf, description.rows.programs.at(index));
   Fd loaded(bpf(Command::prog_load, attr));
   if (loaded.valid()) return loaded;
 
   auto error = system_error("the kernel refused program " + program.name + " (" +
                                 std::to_string(insns.size()) + " instructions)",
                             -loaded.get());
-  error.error().notes = telling_lines(verifier_log(attr), program, rule_names);
+  error.error().notes = telling_lines(verifier_log(attr), program, object.rule_names);
   return error;
 }
 
@@ -137,8 +170,9 @@ Result<LoadedObject> load(const isa::Object& object) {
     WEIR_TRY(map, create_map(spec));
     loaded.maps.push_back(std::move(map));
   }
-  for (const auto& program : object.programs) {
-    WEIR_TRY(fd, load_program(program, loaded.maps, object.rule_names));
+  WEIR_TRY(description, load_description(object));
+  for (std::size_t i = 0; i < object.programs.size(); ++i) {
+    WEIR_TRY(fd, load_program(object, i, loaded.maps, description));
     loaded.programs.push_back(std::move(fd));
   }
   return loaded;

@@ -23,6 +23,7 @@ enum class Command : std::uint32_t {
   obj_get = 7,
   prog_test_run = 10,
   obj_get_info = 15,
+  btf_load = 18,
   map_update_batch = 26,
   link_create = 28,
   link_detach = 34,
@@ -91,6 +92,15 @@ struct ProgLoadAttr {
   std::uint32_t pad = 0;
 };
 
+struct BtfLoadAttr {
+  std::uint64_t btf = 0;
+  std::uint64_t log_buf = 0;
+  std::uint32_t btf_size = 0;
+  std::uint32_t log_size = 0;
+  std::uint32_t log_level = 0;
+  std::uint32_t pad = 0;
+};
+
 struct ObjectAttr {
   std::uint64_t pathname = 0;
   std::uint32_t bpf_fd = 0;
@@ -136,7 +146,8 @@ struct LinkDetachAttr {
 
 static_assert(sizeof(MapCreateAttr) == 44 && sizeof(MapElementAttr) == 32);
 static_assert(sizeof(MapBatchAttr) == 56 && sizeof(ProgLoadAttr) == 120);
-static_assert(sizeof(ObjectAttr) == 16 && sizeof(TestRunAttr) == 64);
+static_assert(sizeof(BtfLoadAttr) == 32 && sizeof(ObjectAttr) == 16);
+static_assert(sizeof(TestRunAttr) == 64);
 static_assert(sizeof(InfoAttr) == 16 && sizeof(LinkCreateAttr) == 32);
 
 // The attribute holds user pointers as 64-bit integers.
