@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       (void)frontend::nft::rule_lines(text, "input");
       break;
     case 2:
-      (void)frontend::nft::translate(bytes, "", {}, {});
+      // Netlink messages are aligned, as a buffer of their own is.
+      (void)frontend::nft::translate(Bytes(bytes.begin(), bytes.end()), "", {}, {});
       break;
   }
   return 0;

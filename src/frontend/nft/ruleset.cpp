@@ -302,7 +302,9 @@ Result<imr::Ruleset> translate(ByteView dump, std::string_view listing, const Sc
   int size = static_cast<int>(dump.size());
   const auto* message = reinterpret_cast<const nlmsghdr*>(dump.data());
   for (; mnl_nlmsg_ok(message, size); message = mnl_nlmsg_next(message, &size)) {
-    if (mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) {
+    // libmnl compares lengths as signed numbers: one beyond 2 GiB passes as a negative one.
+    if (message->nlmsg_len > static_cast<std::uint32_t>(size) ||
+        mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) {
       return system_error("cannot read a message of the kernel's ruleset");
     }
     WEIR_CHECK(builder.message(message));
