@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "packet/vlan.h"
+
 namespace weir::packet {
 namespace {
 
@@ -107,7 +109,8 @@ Status CaptureWriter::write(const Packet& packet) {
     return input_error(place(name_, packets_) +
                        ": has no link header, which an Ethernet capture needs");
   }
-  const ByteView bytes = raw ? packet.network() : ByteView(packet.bytes);
+  const Bytes frame = raw ? Bytes() : on_wire(packet);
+  const ByteView bytes = raw ? packet.network() : ByteView(frame);
   pcap_pkthdr header = {};
   header.ts.tv_sec = packet.time_ns / ns_per_second;
   header.ts.tv_usec = packet.time_ns % ns_per_second;

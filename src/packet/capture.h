@@ -54,7 +54,8 @@ class CaptureWriter {
   // "-" is standard output.
   [[nodiscard]] static Result<CaptureWriter> open(const std::string& path, Kind kind);
 
-  // A raw capture takes the packet from its network header on. A packet without link header in an
+  // A raw capture takes the packet from its network header on, an Ethernet capture puts a tag in
+  // metadata back. A packet without link header in an
   // Ethernet capture is an input error.
   [[nodiscard]] Status write(const Packet& packet);
   [[nodiscard]] Status close();

@@ -8,9 +8,9 @@
 namespace weir::packet {
 namespace {
 
-// Lengths below this stand in place of an ethertype in IEEE 802.3 frames; the kernel then says
-// ETH_P_802_2 (eth_type_trans() in net/ethernet/eth.c).
+// Lengths below this stand in place of an ethertype in IEEE 802.3 frames.
 constexpr std::uint16_t smallest_ethertype = 0x0600;
+constexpr std::uint16_t ethertype_802_3 = 0x0001;
 constexpr std::uint16_t ethertype_802_2 = 0x0004;
 constexpr int most_vlan_tags = 2;
 
@@ -38,7 +38,7 @@ Packet behind_ethertype(ByteView frame, std::size_t type_offset) {
   Packet packet;
   packet.bytes.assign(frame.begin(), frame.end());
   packet.network_offset = static_cast<std::uint32_t>(offset);
-  packet.ethertype = ethertype < smallest_ethertype ? ethertype_802_2 : ethertype;
+  packet.ethertype = protocol_of_frame(frame, offset - 2);
   return packet;
 }
 
@@ -94,6 +94,13 @@ Packet parse_cooked2(ByteView frame) {
 }
 
 }  // namespace
+
+std::uint16_t protocol_of_frame(ByteView frame, std::size_t at) {
+  const std::uint16_t type = read16(frame, at);
+  if (type >= smallest_ethertype) return type;
+  const bool raw = frame.size() >= at + 4 && read16(frame, at + 2) == 0xffff;
+  return raw ? ethertype_802_3 : ethertype_802_2;
+}
 
 Packet parse_frame(ByteView frame, LinkType link_type) {
   switch (link_type) {

@@ -26,6 +26,11 @@ enum class LinkType : std::uint8_t {
 // at the end of its bytes.
 [[nodiscard]] Packet parse_frame(ByteView frame, LinkType link_type);
 
+// What the kernel makes of the ethertype at `at` of a frame, skb->protocol: lengths of IEEE 802.3
+// frames become ETH_P_802_2, or ETH_P_802_3 before 0xffff (eth_type_trans() in net/ethernet/eth.c,
+// vlan_set_encap_proto() in linux/if_vlan.h). The two bytes must be there.
+[[nodiscard]] std::uint16_t protocol_of_frame(ByteView frame, std::size_t at);
+
 // "IP 10.0.0.1.1234 > 10.0.0.2.22 TCP S", "vlan 5 IP6 2001:db8::1 > 2001:db8::2 ICMPv6 type 128".
 // Takes any packet.
 [[nodiscard]] std::string summary(const Packet& packet);

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "packet/builder.h"
+#include "packet/vlan.h"
 
 namespace weir::packet {
 namespace {
@@ -78,6 +79,19 @@ TEST_F(Capture, EthernetIsReadBackAsWritten) {
   EXPECT_FALSE(end->has_value());
   EXPECT_EQ(reader->packets(), 2U);
   EXPECT_EQ(reader->cut_packets(), 0U);
+}
+
+TEST_F(Capture, EthernetGetsTheTagOfTheMetadataBack) {
+  const Packet wire = build({.link = Ethernet{.tags = {{.id = 9}}}, .transport = Udp{}});
+  auto writer = CaptureWriter::open(path("tag.pcap"), CaptureWriter::Kind::ethernet);
+  ASSERT_TRUE(writer.has_value());
+  ASSERT_TRUE(writer->write(as_received(wire)).has_value());
+  ASSERT_TRUE(writer->close().has_value());
+  auto reader = CaptureReader::open(path("tag.pcap"));
+  ASSERT_TRUE(reader.has_value()) << reader.error().text();
+  const auto read = reader->next();
+  ASSERT_TRUE(read.has_value() && read->has_value());
+  EXPECT_EQ((*read)->bytes, wire.bytes);
 }
 
 TEST_F(Capture, RawDropsTheLinkHeader) {
