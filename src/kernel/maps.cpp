@@ -151,6 +151,39 @@ Status write_element(const Fd& map, ByteView key, ByteView value) {
   return {};
 }
 
+Status delete_element(const Fd& map, ByteView key) {
+  MapElementAttr attr{.map_fd = static_cast<std::uint32_t>(map.get()),
+                      .key = user_pointer(key.data())};
+  const int result = bpf(Command::map_delete, attr);
+  if (result < 0) return system_error("deleting map element " + to_hex(key), -result);
+  return {};
+}
+
+Result<std::vector<Bytes>> keys(const Fd& map, std::size_t key_size) {
+  bpf_map_info info{};
+  WEIR_CHECK(object_info(map, &info, sizeof(info)));
+  std::vector<Bytes> found;
+  // Where a key was deleted, the kernel begins again.
+  while (found.size() < info.max_entries) {
+    Bytes next(key_size);
+    MapElementAttr attr{.map_fd = static_cast<std::uint32_t>(map.get()),
+                        .key = found.empty() ? 0 : user_pointer(found.back().data()),
+                        .value = user_pointer(next.data())};
+    const int result = bpf(Command::map_next_key, attr);
+    if (result == -ENOENT) return found;
+    if (result < 0) return system_error("listing the keys of a map", -result);
+    found.push_back(std::move(next));
+  }
+  return found;
+}
+
+Status freeze(const Fd& map) {
+  MapFreezeAttr attr{.map_fd = static_cast<std::uint32_t>(map.get())};
+  const int result = bpf(Command::map_freeze, attr);
+  if (result < 0) return system_error("freezing a map", -result);
+  return {};
+}
+
 Result<std::uint32_t> map_id(const Fd& map) {
   bpf_map_info info{};
   WEIR_CHECK(object_info(map, &info, sizeof(info)));

@@ -3,15 +3,19 @@
 // probe_features(): one row a feature, each tried on the kernel at hand. Settings and versions are
 // never asked, since distributions backport, and lockdown and capabilities take away.
 #include <linux/bpf.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <string_view>
 #include <utility>
 
+#include "isa/helpers.h"
 #include "isa/isa.h"
 #include "kernel/btf.h"
 #include "kernel/probe_programs.h"
+#include "kernel/scratch_cgroup.h"
 #include "kernel/scratch_net.h"
 #include "kernel/syscall.h"
 
@@ -107,7 +111,7 @@ Trial& packet_dynptr(Trial& trial, ProgramType type) {
   return trial.insn(Opcode::mov64_imm, 2)
       .insn(Opcode::mov64_reg, 3, 10)
       .insn(Opcode::add64_imm, 3, 0, 0, -16)
-      .kfunc(type == ProgramType::netfilter ? "bpf_dynptr_from_skb" : "bpf_dynptr_from_xdp");
+      .kfunc(type == ProgramType::xdp ? "bpf_dynptr_from_xdp" : "bpf_dynptr_from_skb");
 }
 
 template <ProgramType type>
@@ -237,13 +241,7 @@ Status try_netfilter_link() {
 Status try_netfilter_defrag() {
   return in_scratch_network([]() -> Status {
     WEIR_TRY(program, Trial(ProgramType::netfilter).load());
-    LinkCreateAttr attr{.prog_fd = static_cast<std::uint32_t>(program.get()),
-                        .attach_type = attach_netfilter_type,
-                        .pf = static_cast<std::uint32_t>(Nfproto::ipv4),
-                        .hook = static_cast<std::uint32_t>(NfHook::forward),
-                        .netfilter_flags = 1};  // BPF_F_NETFILTER_IP_DEFRAG
-    const Fd link(bpf(Command::link_create, attr));
-    if (!link.valid()) return system_error("asking for defragmentation", -link.get());
+    WEIR_CHECK(attach_netfilter(program, Nfproto::ipv4, NfHook::forward, 0, true));
     return {};
   });
 }
@@ -251,13 +249,58 @@ Status try_netfilter_defrag() {
 Status try_tcx_link() {
   return in_scratch_network([]() -> Status {
     WEIR_TRY(program, Trial(ProgramType::sched_cls).load());
-    LinkCreateAttr attr{.prog_fd = static_cast<std::uint32_t>(program.get()),
-                        .target = loopback_ifindex,
-                        .attach_type = attach_tcx_ingress_type};
-    const Fd link(bpf(Command::link_create, attr));
-    if (!link.valid()) return system_error("attaching to TC ingress", -link.get());
+    WEIR_CHECK(attach_tcx(program, loopback_ifindex, isa::Direction::ingress));
     return {};
   });
+}
+
+Status try_tc_filter() {
+  return in_scratch_network([]() -> Status {
+    WEIR_TRY(program, Trial(ProgramType::sched_cls).load());
+    WEIR_CHECK(attach_tc_filter(program, {.ifindex = loopback_ifindex}));
+    return {};
+  });
+}
+
+Status try_cgroup_link() {
+  WEIR_TRY(program, Trial(ProgramType::cgroup_skb).load());
+  WEIR_TRY(cgroup, ScratchCgroup::create("weir_probe_" + std::to_string(::gettid())));
+  WEIR_CHECK(attach_cgroup(program, cgroup.path(), isa::Direction::ingress));
+  return {};
+}
+
+Status try_socket_filter() {
+  WEIR_TRY(program, Trial(ProgramType::socket_filter).load());
+  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return system_error("opening a socket", errno);
+  return attach_socket(program, socket.get());
+}
+
+// Whether a mark goes in, and comes out.
+Status try_skb_test_run() {
+  WEIR_TRY(program, Trial(ProgramType::sched_cls).load());
+  WEIR_TRY(run, test_run(program, ProgramType::sched_cls, {.packet = Bytes(60), .mark = 7}));
+  if (run.mark != 7) return system_error("a mark of 7 came back as " + std::to_string(run.mark));
+  return {};
+}
+
+template <ProgramType type>
+Status try_kernel_context() {
+  return Trial(type)
+      .kfunc("bpf_cast_to_kern_ctx")
+      .member(1, 0, type == ProgramType::xdp ? "xdp_buff" : "sk_buff", "data")
+      .loads();
+}
+
+template <ProgramType type>
+Status try_load_bytes() {
+  return Trial(type)
+      .insn(Opcode::mov64_imm, 2)
+      .insn(Opcode::mov64_reg, 3, 10)
+      .insn(Opcode::add64_imm, 3, 0, 0, -8)
+      .insn(Opcode::mov64_imm, 4, 0, 0, 8)
+      .insn(Opcode::call_helper, 0, 0, 0, static_cast<std::int32_t>(isa::Helper::skb_load_bytes))
+      .loads();
 }
 
 template <XdpMode mode>
@@ -277,6 +320,8 @@ struct Probe {
 };
 
 constexpr std::string_view for_packets = "reading packets at netfilter hooks";
+constexpr std::string_view for_skb_packets = "reading packets that are not in one piece";
+constexpr std::string_view for_skb_members = "what struct __sk_buff does not show";
 
 constexpr std::array probes = {
     Probe{"netfilter program", "rules at netfilter hooks", try_program<ProgramType::netfilter>},
@@ -297,7 +342,25 @@ constexpr std::array probes = {
           try_dynptr<ProgramType::xdp>},
     Probe{"xdp bpf_dynptr_slice", "reading fragmented frames at XDP", try_slice<ProgramType::xdp>},
     Probe{"xdp bpf_rdonly_cast", "kernel structures at XDP", try_cast<ProgramType::xdp>},
+    Probe{"xdp bpf_cast_to_kern_ctx", "device names at XDP", try_kernel_context<ProgramType::xdp>},
+    Probe{"tc program", "rules at TC", try_program<ProgramType::sched_cls>},
     Probe{"tcx link", "attaching at TC", try_tcx_link},
+    Probe{"tc filter", "attaching at TC without TCX", try_tc_filter},
+    Probe{"tc test run", "weir test --engine kernel at TC", try_skb_test_run},
+    Probe{"tc bpf_dynptr_slice", for_skb_packets, try_slice<ProgramType::sched_cls>},
+    Probe{"tc bpf_skb_load_bytes", for_skb_packets, try_load_bytes<ProgramType::sched_cls>},
+    Probe{"tc bpf_cast_to_kern_ctx", for_skb_members, try_kernel_context<ProgramType::sched_cls>},
+    Probe{"cgroup program", "rules at cgroups", try_program<ProgramType::cgroup_skb>},
+    Probe{"cgroup link", "attaching at cgroups", try_cgroup_link},
+    Probe{"cgroup bpf_dynptr_slice", for_skb_packets, try_slice<ProgramType::cgroup_skb>},
+    Probe{"cgroup bpf_skb_load_bytes", for_skb_packets, try_load_bytes<ProgramType::cgroup_skb>},
+    Probe{"cgroup bpf_cast_to_kern_ctx", for_skb_members,
+          try_kernel_context<ProgramType::cgroup_skb>},
+    Probe{"socket filter", "rules on sockets", try_socket_filter},
+    Probe{"socket bpf_dynptr_slice", for_skb_packets, try_slice<ProgramType::socket_filter>},
+    Probe{"socket bpf_skb_load_bytes", for_skb_packets, try_load_bytes<ProgramType::socket_filter>},
+    Probe{"socket bpf_cast_to_kern_ctx", for_skb_members,
+          try_kernel_context<ProgramType::socket_filter>},
     Probe{"per-CPU array map", "rule counters", try_map<isa::MapType::percpu_array>},
     Probe{"hash map", "sets of exact keys", try_map<isa::MapType::hash>},
     Probe{"LPM trie map", "sets of prefixes", try_map<isa::MapType::lpm_trie>},
@@ -329,6 +392,11 @@ std::vector<Feature> probe_features() {
   features.reserve(probes.size());
   for (const auto& probe : probes) features.push_back(attempt(probe));
   return features;
+}
+
+bool has_tcx() {
+  static const bool present = try_tcx_link().has_value();
+  return present;
 }
 
 bool has_untrusted_memory() {

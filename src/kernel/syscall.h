@@ -18,24 +18,37 @@ enum class Command : std::uint32_t {
   map_create = 0,
   map_lookup = 1,
   map_update = 2,
+  map_delete = 3,
+  map_next_key = 4,
   prog_load = 5,
   obj_pin = 6,
   obj_get = 7,
   prog_test_run = 10,
   obj_get_info = 15,
   btf_load = 18,
+  btf_fd_by_id = 19,
+  map_freeze = 22,
   map_update_batch = 26,
   link_create = 28,
+  link_update = 29,
   link_detach = 34,
 };
 
 enum AttachType : std::uint32_t {
+  attach_cgroup_ingress_type = 0,
+  attach_cgroup_egress_type = 1,
   attach_xdp_type = 37,
   attach_netfilter_type = 45,
   attach_tcx_ingress_type = 46,
+  attach_tcx_egress_type = 47,
 };
 
-enum LinkType : std::uint32_t { link_type_xdp = 6, link_type_netfilter = 10 };
+enum LinkType : std::uint32_t {
+  link_type_cgroup = 3,
+  link_type_xdp = 6,
+  link_type_netfilter = 10,
+  link_type_tcx = 11,
+};
 
 struct MapCreateAttr {
   std::uint32_t map_type = 0;
@@ -128,16 +141,31 @@ struct InfoAttr {
   std::uint64_t info = 0;
 };
 
-// The union behind `flags` is that of the attach type: netfilter's members here, zero for XDP.
+// The union behind `flags` is that of the attach type: netfilter's members here, zero for others.
 struct LinkCreateAttr {
   std::uint32_t prog_fd = 0;
-  std::uint32_t target = 0;  // an interface index for XDP and TCX
+  std::uint32_t target = 0;  // an interface index for XDP and TCX, a descriptor for cgroups
   std::uint32_t attach_type = 0;
   std::uint32_t flags = 0;
   std::uint32_t pf = 0;
   std::uint32_t hook = 0;
   std::int32_t priority = 0;
   std::uint32_t netfilter_flags = 0;
+};
+
+struct LinkUpdateAttr {
+  std::uint32_t link_fd = 0;
+  std::uint32_t new_prog_fd = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t old_prog_fd = 0;
+};
+
+struct FdByIdAttr {
+  std::uint32_t id = 0;
+};
+
+struct MapFreezeAttr {
+  std::uint32_t map_fd = 0;
 };
 
 struct LinkDetachAttr {
