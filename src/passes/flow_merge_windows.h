@@ -4,6 +4,7 @@
 //
 // A window inside of another one that is known to be there (its success dominates; the bases are
 // none, or the same register, not assigned again) asks nothing: its loads go through the other one.
+// As that costs stack, one window of a function is kept for it.
 //
 // A row of windows on one base, each leading to the next whether its bytes are there or not, gets
 // one wide check in front. If all bytes are there, all the loads run in one block without further
