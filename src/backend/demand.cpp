@@ -54,6 +54,10 @@ struct Collector {
   void operator()(const imr::MaskXor& op) { expr(op.source); }
   void operator()(const imr::Shift& op) { expr(op.source); }
   void operator()(const imr::ByteSwap& op) { expr(op.source); }
+  void operator()(const imr::Concat& op) {
+    for (const imr::ExprId part : op.parts) expr(part);
+  }
+  void operator()(const imr::MapLookup& op) { expr(op.key); }
 
   void operator()(const imr::Match& match) { expr(match.lhs); }
   void operator()(const imr::MatchRange& match) { expr(match.lhs); }
@@ -63,6 +67,7 @@ struct Collector {
   void operator()(const imr::Counter&) {
     ++demand[{Leaf::Kind::meta, static_cast<std::uint16_t>(imr::MetaKey::length), 0}];
   }
+  void operator()(const imr::MetaWrite& write) { expr(write.value); }
   void operator()(const imr::Native&) {
     throw InvariantError("demand: a native statement is left");
   }

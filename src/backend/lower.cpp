@@ -55,12 +55,19 @@ struct Unservable {
   void operator()(const imr::MaskXor& op) { expr(op.source); }
   void operator()(const imr::Shift& op) { expr(op.source); }
   void operator()(const imr::ByteSwap& op) { expr(op.source); }
+  void operator()(const imr::Concat& op) {
+    for (const imr::ExprId part : op.parts) expr(part);
+  }
+  void operator()(const imr::MapLookup&) { found = "a map to values"; }
   void operator()(const imr::Match& match) { expr(match.lhs); }
   void operator()(const imr::MatchRange& match) { expr(match.lhs); }
   void operator()(const imr::MatchSet& match) { expr(match.key); }
   void operator()(const imr::VerdictMap& map) { expr(map.key); }
   void operator()(const imr::VerdictStatement&) {}
   void operator()(const imr::Counter&) {}
+  void operator()(const imr::MetaWrite& write) {
+    found = "writing meta " + std::string(to_string(write.key));
+  }
   void operator()(const imr::Native&) {}
 };
 

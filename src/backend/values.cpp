@@ -364,6 +364,19 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
       }
       return recut(self.out_, words, cut_sizes(size));
     }
+    Words operator()(const imr::Concat& op) const {
+      Words whole;
+      for (const imr::ExprId part : op.parts) {
+        const Words words = self.evaluate(part, absent);
+        const Words padded =
+            recut(self.out_, words, cut_sizes(imr::padded_size(total_size(words))));
+        whole.insert(whole.end(), padded.begin(), padded.end());
+      }
+      return recut(self.out_, whole, cut_sizes(total_size(whole)));
+    }
+    Words operator()(const imr::MapLookup&) const {
+      throw InvariantError("lowering: a map to values, which no profile serves");
+    }
   };
   return std::visit(Visitor{*this, absent}, ruleset_[id]);
 }

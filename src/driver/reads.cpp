@@ -23,6 +23,7 @@ class Scan {
   void operator()(const imr::VerdictMap& map) { expr(map.key); }
   void operator()(const imr::VerdictStatement&) {}
   void operator()(const imr::Counter&) {}
+  void operator()(const imr::MetaWrite& write) { expr(write.value); }
   void operator()(const imr::Native&) {}
 
   void operator()(const imr::Immediate&) {}
@@ -33,6 +34,10 @@ class Scan {
   void operator()(const imr::MaskXor& mask) { expr(mask.source); }
   void operator()(const imr::Shift& shift) { expr(shift.source); }
   void operator()(const imr::ByteSwap& swap) { expr(swap.source); }
+  void operator()(const imr::Concat& concat) {
+    for (const imr::ExprId part : concat.parts) expr(part);
+  }
+  void operator()(const imr::MapLookup& lookup) { expr(lookup.key); }
 
  private:
   void expr(imr::ExprId id) { std::visit(*this, ruleset_[id]); }

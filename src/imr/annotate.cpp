@@ -65,7 +65,17 @@ std::string Annotator::name_of(const Ruleset& ruleset, ExprId expr) const {
         return place != nullptr ? field_at(*place, &e.mask) : name_of(ruleset, e.source);
       },
       [&](const Shift& e) { return name_of(ruleset, e.source); },
-      [&](const ByteSwap& e) { return name_of(ruleset, e.source); });
+      [&](const ByteSwap& e) { return name_of(ruleset, e.source); },
+      [&](const Concat& e) {
+        std::string names;
+        for (const ExprId part : e.parts) {
+          const std::string name = name_of(ruleset, part);
+          if (name.empty()) return std::string();
+          names += (names.empty() ? "" : " . ") + name;
+        }
+        return names;
+      },
+      [&](const MapLookup& e) { return name_of(ruleset, e.key); });
 }
 
 std::string Annotator::learn(MetaKey key, const Bytes& value) {
@@ -103,7 +113,9 @@ std::string Annotator::annotate(const Ruleset& ruleset, const Statement& stateme
       [&](const MatchSet& s) { return name_of(ruleset, s.key); },
       [&](const VerdictMap& s) { return name_of(ruleset, s.key); },
       [](const VerdictStatement&) { return std::string(); },
-      [](const Counter&) { return std::string(); }, [](const Native&) { return std::string(); });
+      [](const Counter&) { return std::string(); },
+      [&](const MetaWrite& s) { return name_of(ruleset, s.value); },
+      [](const Native&) { return std::string(); });
 }
 
 }  // namespace weir::imr

@@ -44,6 +44,7 @@ class Collector {
  private:
   void add(const Statement& statement);
   void add_elements(ExprId key, const Set& set);
+  void add_keys(ExprId expr);
   void add(ExprId expr, Bytes value);
 
   const Ruleset& ruleset_;
@@ -70,7 +71,8 @@ void Collector::add(const Statement& statement) {
       },
       [&](const MatchSet& s) { add_elements(s.key, ruleset_[s.set]); },
       [&](const VerdictMap& s) { add_elements(s.key, ruleset_[s.map]); },
-      [](const VerdictStatement&) {}, [](const Counter&) {}, [](const Native&) {});
+      [](const VerdictStatement&) {}, [](const Counter&) {},
+      [&](const MetaWrite& s) { add_keys(s.value); }, [](const Native&) {});
 }
 
 void Collector::add_elements(ExprId key, const Set& set) {
@@ -78,6 +80,15 @@ void Collector::add_elements(ExprId key, const Set& set) {
     add(key, element.key);
     if (element.last != element.key) add(key, element.last);
   }
+}
+
+// The keys of the maps that an expression of unknown value looks up in.
+void Collector::add_keys(ExprId expr) {
+  if (const auto* lookup = std::get_if<MapLookup>(&ruleset_[expr])) {
+    add_elements(lookup->key, ruleset_[lookup->map]);
+    return;
+  }
+  for (const ExprId source : sources(ruleset_[expr])) add_keys(source);
 }
 
 // Undoes the operations around a place, from the outside in. A comparison of fewer bytes than the
@@ -113,7 +124,17 @@ void Collector::add(ExprId expr, Bytes value) {
           std::reverse(at, at + e.unit);
         }
         add(e.source, std::move(value));
-      });
+      },
+      [&](const Concat& e) {
+        auto at = value.begin();
+        for (const ExprId part : e.parts) {
+          const auto size = static_cast<std::ptrdiff_t>(value_size(ruleset_, part));
+          add(part, Bytes(at, at + size));
+          at += static_cast<std::ptrdiff_t>(padded_size(static_cast<std::size_t>(size)));
+        }
+      },
+      // Keys that lead to the value, and keys that do not.
+      [&](const MapLookup& e) { add_elements(e.key, ruleset_[e.map]); });
 }
 
 }  // namespace

@@ -22,12 +22,33 @@ int compare(ByteView left, ByteView right) {
   return std::memcmp(left.data(), right.data(), right.size());
 }
 
-// The element of the set that holds the key, the catch-all element where no other does.
+bool inside(ByteView key, ByteView first, ByteView last) {
+  return compare(key, first) >= 0 && compare(key, last) <= 0;
+}
+
+// Of a concatenation with intervals, every field must be in its own interval; what stands between
+// the fields is not looked at (nft_pipapo_lookup() in net/netfilter/nft_set_pipapo.c). In all other
+// sets the key counts as a whole (nft_set_rbtree.c, nft_set_hash.c).
+bool holds_key(const Set& set, const Element& element, ByteView key) {
+  if (!set.has_interval_fields()) return inside(key, element.key, element.last);
+  std::size_t at = 0;
+  for (const std::size_t size : set.field_sizes) {
+    if (!inside(key.subspan(at, size), ByteView(element.key).subspan(at, size),
+                ByteView(element.last).subspan(at, size))) {
+      return false;
+    }
+    at += padded_size(size);
+  }
+  return true;
+}
+
+// The first element of the set that holds the key, the catch-all element where none does
+// (nft_set_do_lookup() and nft_set_catchall_lookup() in net/netfilter/nft_lookup.c).
 const Element* find_element(const Set& set, ByteView value) {
   invariant(set.key_size <= value.size(), "set key longer than the value");
   const ByteView key = value.first(set.key_size);
   for (const Element& element : set.elements) {
-    if (compare(key, element.key) >= 0 && compare(key, element.last) <= 0) return &element;
+    if (holds_key(set, element, key)) return &element;
   }
   return set.catch_all ? &*set.catch_all : nullptr;
 }
@@ -216,6 +237,13 @@ bool Evaluation::run_statement(const Statement& statement, RuleEnd& end) {
         outcome_.counted.push_back(s.counter);
         return true;
       },
+      [&](const MetaWrite& s) {
+        const auto written = value(s.value);
+        if (!written) return false;
+        invariant(s.key == MetaKey::mark, "write of a meta key other than mark");
+        outcome_.mark = static_cast<std::uint32_t>(load_native(*written));
+        return true;
+      },
       [&](const Native&) {
         end.native = true;
         return false;
@@ -253,6 +281,22 @@ std::optional<Bytes> Evaluation::value(ExprId expr) const {
           std::reverse(at, at + e.unit);
         }
         return source;
+      },
+      [&](const Concat& e) -> Value {
+        Bytes whole;
+        for (const ExprId id : e.parts) {
+          const Value part = value(id);
+          if (!part) return std::nullopt;
+          whole.insert(whole.end(), part->begin(), part->end());
+          whole.resize(padded_size(whole.size()));
+        }
+        return whole;
+      },
+      [&](const MapLookup& e) -> Value {
+        const Value key = value(e.key);
+        const Element* element = key ? find_element(ruleset_[e.map], *key) : nullptr;
+        if (element == nullptr) return std::nullopt;
+        return element->data;
       });
 }
 
@@ -277,7 +321,7 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
       return unit_.nfproto == Nfproto::ipv4 ? Bytes{0x08, 0x00} : Bytes{0x86, 0xdd};
     case MetaKey::mark:
       only_at_netfilter();
-      return native_bytes(packet_.mark, 4);
+      return native_bytes(outcome_.mark.value_or(packet_.mark), 4);
     case MetaKey::iif:
       return native_bytes(packet_.in.index, 4);
     case MetaKey::oif:

@@ -27,6 +27,8 @@ struct Outcome {
   // counted_bytes bytes.
   std::vector<CounterId> counted;
   std::uint64_t counted_bytes = 0;
+  // The mark that the rules gave the packet; none where they left it alone.
+  std::optional<std::uint32_t> mark = std::nullopt;
 
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };

@@ -90,7 +90,13 @@ std::size_t value_size(const Ruleset& ruleset, ExprId expr) {
       },
       [&](const MaskXor& e) { return value_size(ruleset, e.source); },
       [&](const Shift& e) { return std::max<std::size_t>(4, value_size(ruleset, e.source)); },
-      [&](const ByteSwap& e) { return value_size(ruleset, e.source); });
+      [&](const ByteSwap& e) { return value_size(ruleset, e.source); },
+      [&](const Concat& e) {
+        std::size_t size = 0;
+        for (const ExprId part : e.parts) size += padded_size(value_size(ruleset, part));
+        return size;
+      },
+      [&](const MapLookup& e) -> std::size_t { return ruleset[e.map].data_size; });
 }
 
 std::size_t value_size(MetaKey key) {
@@ -140,6 +146,36 @@ Translation translation(const Rule& rule) {
     if (stays(rule.statements[i])) return i == 0 ? Translation::native : Translation::partial;
   }
   return Translation::full;
+}
+
+std::vector<ExprId> sources(const Expr& expr) {
+  using Sources = std::vector<ExprId>;
+  return match_on(
+      expr, [](const Immediate&) { return Sources(); }, [](const Payload&) { return Sources(); },
+      [](const HeaderField&) { return Sources(); }, [](const Meta&) { return Sources(); },
+      [](const Ct&) { return Sources(); }, [](const MaskXor& e) { return Sources{e.source}; },
+      [](const Shift& e) { return Sources{e.source}; },
+      [](const ByteSwap& e) { return Sources{e.source}; }, [](const Concat& e) { return e.parts; },
+      [](const MapLookup& e) { return Sources{e.key}; });
+}
+
+std::optional<ExprId> operand(const Statement& statement) {
+  using Operand = std::optional<ExprId>;
+  return match_on(
+      statement, [](const Match& s) -> Operand { return s.lhs; },
+      [](const MatchRange& s) -> Operand { return s.lhs; },
+      [](const MatchSet& s) -> Operand { return s.key; },
+      [](const VerdictMap& s) -> Operand { return s.key; },
+      [](const VerdictStatement&) -> Operand { return std::nullopt; },
+      [](const Counter&) -> Operand { return std::nullopt; },
+      [](const MetaWrite& s) -> Operand { return s.value; },
+      [](const Native&) -> Operand { return std::nullopt; });
+}
+
+bool reads(const Ruleset& ruleset, ExprId expr, MetaKey key) {
+  if (const auto* meta = std::get_if<Meta>(&ruleset[expr])) return meta->key == key;
+  return std::ranges::any_of(sources(ruleset[expr]),
+                             [&](ExprId source) { return reads(ruleset, source, key); });
 }
 
 std::string qualified_name(const Ruleset& ruleset, ChainId chain) {

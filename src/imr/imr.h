@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/hook.h"
 #include "base/id.h"
+#include "imr/elements.h"
 
 namespace weir::imr {
 
@@ -117,7 +118,23 @@ struct ByteSwap {
   friend bool operator==(const ByteSwap&, const ByteSwap&) = default;
 };
 
-using Expr = std::variant<Immediate, Payload, HeaderField, Meta, Ct, MaskXor, Shift, ByteSwap>;
+// The values of the parts in a row, each padded with zero bytes to a multiple of 4, as nf_tables
+// registers hold them. No value where a part has none.
+struct Concat {
+  std::vector<ExprId> parts;
+  friend bool operator==(const Concat&, const Concat&) = default;
+};
+
+// The data that the map has for the first key_size bytes of `key`; no value where it has none for
+// them. A catch-all element counts (nft_lookup_eval in net/netfilter/nft_lookup.c).
+struct MapLookup {
+  ExprId key;
+  SetId map;
+  friend bool operator==(const MapLookup&, const MapLookup&) = default;
+};
+
+using Expr = std::variant<Immediate, Payload, HeaderField, Meta, Ct, MaskXor, Shift, ByteSwap,
+                          Concat, MapLookup>;
 
 // ---- Statements
 // ----------------------------------------------------------------------------------
@@ -181,6 +198,14 @@ struct Counter {
   friend bool operator==(const Counter&, const Counter&) = default;
 };
 
+// Gives the packet's fact the value. Rules behind it, of other roots too, read the new one. Of the
+// keys, mark alone can be written.
+struct MetaWrite {
+  MetaKey key = MetaKey::mark;
+  ExprId value;
+  friend bool operator==(const MetaWrite&, const MetaWrite&) = default;
+};
+
 // What stays with the kernel, word for word, and why. Always the last statement of its rule.
 struct Native {
   std::string text;
@@ -188,8 +213,8 @@ struct Native {
   friend bool operator==(const Native&, const Native&) = default;
 };
 
-using Statement =
-    std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter, Native>;
+using Statement = std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter,
+                               MetaWrite, Native>;
 
 // ---- Rulesets
 // ------------------------------------------------------------------------------------
@@ -235,13 +260,16 @@ struct Chain {
   std::vector<RuleId> rules;
 };
 
+// Of concatenations with intervals, key and last are the lower and upper ends field by field.
 struct Element {
   Bytes key;                       // lower end of an interval
   Bytes last;                      // upper end, inclusive; equal to key for a single value
   std::optional<Verdict> verdict;  // of verdict maps
+  Bytes data = {};                 // of data maps: data_size bytes
   friend bool operator==(const Element&, const Element&) = default;
 };
 
+// A set, or a map to verdicts or to data.
 struct Set {
   TableId table;
   std::string name;
@@ -249,10 +277,20 @@ struct Set {
   bool interval = false;
   bool is_verdict_map = false;
   bool anonymous = false;
-  std::string key_type;              // nft's name of it, for people: "ipv4_addr"
-  std::vector<Element> elements;     // ascending by key, never overlapping
+  std::string key_type;  // nft's name of it, for people: "ipv4_addr"
+  // Of concatenations: bytes of each field without the padding to a multiple of 4 that stands
+  // behind it in keys. Empty where the key is one value.
+  std::vector<std::uint8_t> field_sizes = {};
+  std::uint16_t data_size = 0;  // bytes; 0 where it is no map to data
+  std::string data_type = {};   // as key_type
+  // Ascending by key, never overlapping. But of a concatenation with intervals they may overlap,
+  // and the first one that holds every field of the key decides (net/netfilter/nft_set_pipapo.c).
+  SharedList<Element> elements;
   std::optional<Element> catch_all;  // "*"; its key and last are empty
   std::string native_reason;         // not empty: nothing that uses the set can be translated
+
+  [[nodiscard]] bool is_data_map() const { return data_size != 0; }
+  [[nodiscard]] bool has_interval_fields() const { return interval && !field_sizes.empty(); }
 };
 
 struct CounterState {
@@ -318,6 +356,17 @@ struct Unit {
 enum class Translation : std::uint8_t { full, partial, native };
 // full: no native statement. native: nothing before it. partial: something before it.
 [[nodiscard]] Translation translation(const Rule& rule);
+
+// As bytes stand in registers: up to whole words of 4.
+[[nodiscard]] constexpr std::size_t padded_size(std::size_t size) {
+  return (size + 3) / 4 * 4;
+}
+// The expressions that an expression is made of, the key of a lookup included.
+[[nodiscard]] std::vector<ExprId> sources(const Expr& expr);
+// The expression whose value a statement looks at or writes; none of verdicts and counters.
+[[nodiscard]] std::optional<ExprId> operand(const Statement& statement);
+// Whether the value depends on a meta key, wherever in the expression.
+[[nodiscard]] bool reads(const Ruleset& ruleset, ExprId expr, MetaKey key);
 
 // "inet filter forward"
 [[nodiscard]] std::string qualified_name(const Ruleset& ruleset, ChainId chain);

@@ -66,7 +66,7 @@ class Parser {
   void table();
   void interface();
   void set(bool is_map);
-  Element element(TableId table, bool is_map);
+  Element element(const Set& set);
   void chain();
   void base_chain(BaseChain& base);
   void rule(ChainId chain);
@@ -75,8 +75,10 @@ class Parser {
   Statement match(TableId table);
   CounterId counter(std::optional<std::size_t> rule);
   std::optional<Verdict> verdict(TableId table);
-  ExprId expr(int nesting = 0);
-  Expr parenthesis(int nesting);
+  ExprId expr(TableId table, int nesting = 0);
+  Expr parenthesis(TableId table, int nesting);
+  Expr payload();
+  MetaKey meta_key();
 
   Lexer lexer_;
   Draft draft_;
@@ -194,29 +196,40 @@ void Parser::set(bool is_map) {
   set.name = name("a set name");
   set.key_type = name("a key type");
   set.key_size = number<std::uint16_t>("a key size", max_value_size);
-  set.is_verdict_map = is_map;
+  if (take_word("fields")) {
+    while (lexer_.peek().kind == Kind::number) {
+      set.field_sizes.push_back(number<std::uint8_t>("a field size", max_value_size));
+    }
+  }
+  if (is_map && take_word("to")) {
+    set.data_type = name("a data type");
+    set.data_size = number<std::uint16_t>("a data size", max_value_size);
+  }
+  set.is_verdict_map = is_map && !set.is_data_map();
   set.interval = take_word("interval");
   set.anonymous = take_word("anonymous");
   if (take_word("native")) set.native_reason = string("a reason");
   expect_symbol("{");
+  std::vector<Element> elements;
   while (!take_symbol("}")) {
-    if (!set.elements.empty() || set.catch_all) expect_symbol(",");
+    if (!elements.empty() || set.catch_all) expect_symbol(",");
     const Token at = lexer_.peek();
     const bool catches_all = take_symbol("*");
-    Element item = element(set.table, is_map);
+    Element item = element(set);
     if (!catches_all) {
-      set.elements.push_back(std::move(item));
+      elements.push_back(std::move(item));
     } else if (set.catch_all) {
       fail(at, "one catch-all element at most");
     } else {
       set.catch_all = std::move(item);
     }
   }
+  set.elements = std::move(elements);
   draft_.ruleset.add(std::move(set));
 }
 
 // Behind the "*" of a catch-all element, the rest of it.
-Element Parser::element(TableId table, bool is_map) {
+Element Parser::element(const Set& set) {
   Element element;
   if (lexer_.peek().kind == Kind::hex) {
     element.key = bytes();
@@ -224,9 +237,12 @@ Element Parser::element(TableId table, bool is_map) {
   } else if (!at_symbol(":") && !at_symbol(",") && !at_symbol("}")) {
     fail(lexer_.peek(), "an element, bytes or '*'");
   }
-  if (is_map) {
+  if (set.is_data_map()) {
     expect_symbol(":");
-    element.verdict = verdict(table);
+    element.data = bytes();
+  } else if (set.is_verdict_map) {
+    expect_symbol(":");
+    element.verdict = verdict(set.table);
     if (!element.verdict) fail(lexer_.peek(), "a verdict");
   }
   return element;
@@ -309,12 +325,16 @@ bool Parser::statement(RuleDraft& draft) {
   if (take_word("match")) {
     out.push_back(match(table));
   } else if (take_word("vmap")) {
-    const ExprId key = expr();
+    const ExprId key = expr(table);
     expect_symbol("@");
     const Token at = lexer_.peek();
     out.push_back(VerdictMap{key, draft_.set_named(table, name("a map"), at.location)});
   } else if (take_word("counter")) {
     out.push_back(Counter{counter(draft.index)});
+  } else if (take_word("write")) {
+    expect_word("meta");
+    const MetaKey key = meta_key();
+    out.push_back(MetaWrite{key, expr(table)});
   } else if (take_word("native")) {
     Native native{.text = string("the text of the statement"), .reason = {}};
     expect_word("because");
@@ -326,13 +346,13 @@ bool Parser::statement(RuleDraft& draft) {
              at_word("interface") || at_word("set") || at_word("map") || at_word("chain")) {
     return false;
   } else {
-    fail(lexer_.peek(), "a statement: match, vmap, counter, native or a verdict");
+    fail(lexer_.peek(), "a statement: match, vmap, counter, write, native or a verdict");
   }
   return true;
 }
 
 Statement Parser::match(TableId table) {
-  const ExprId lhs = expr();
+  const ExprId lhs = expr(table);
   for (const Relop op : {Relop::eq, Relop::ne, Relop::lt, Relop::le, Relop::gt, Relop::ge}) {
     if (take_symbol(to_string(op))) return Match{lhs, op, bytes()};
   }
@@ -381,56 +401,79 @@ std::optional<Verdict> Parser::verdict(TableId table) {
                  .chain = draft_.chain_named(table, name("a chain"), at.location)};
 }
 
-ExprId Parser::expr(int nesting) {
+Expr Parser::payload() {
+  Payload payload;
+  const Token base = lexer_.next();
+  bool known = false;
+  for (const auto b : {HeaderBase::link, HeaderBase::network, HeaderBase::transport}) {
+    if (base.kind == Kind::word && base.text == to_string(b)) {
+      payload.base = b;
+      known = true;
+    }
+  }
+  if (!known) fail(base, "link, network or transport");
+  payload.offset = number<std::uint16_t>("an offset");
+  payload.length = number<std::uint16_t>("a length", max_value_size);
+  payload.in_later_fragments = take_word("later-fragments");
+  return payload;
+}
+
+MetaKey Parser::meta_key() {
+  const Token key = lexer_.next();
+  for (int i = 0; i <= static_cast<int>(MetaKey::pkttype); ++i) {
+    const auto meta = static_cast<MetaKey>(i);
+    if (key.kind == Kind::word && key.text == to_string(meta)) return meta;
+  }
+  fail(key,
+       "a meta key: l4proto, nfproto, protocol, mark, iif, oif, iifname, oifname, length "
+       "or pkttype");
+}
+
+ExprId Parser::expr(TableId table, int nesting) {
   if (nesting > max_nesting) fail(lexer_.peek(), "at most 64 expressions inside one another");
   if (lexer_.peek().kind == Kind::hex) return draft_.ruleset.add(Immediate{bytes()});
-  if (take_symbol("(")) return draft_.ruleset.add(parenthesis(nesting));
-  if (take_word("payload")) {
-    Payload payload;
-    const Token base = lexer_.next();
-    bool known = false;
-    for (const auto b : {HeaderBase::link, HeaderBase::network, HeaderBase::transport}) {
-      if (base.kind == Kind::word && base.text == to_string(b)) {
-        payload.base = b;
-        known = true;
-      }
-    }
-    if (!known) fail(base, "link, network or transport");
-    payload.offset = number<std::uint16_t>("an offset");
-    payload.length = number<std::uint16_t>("a length", max_value_size);
-    payload.in_later_fragments = take_word("later-fragments");
-    return draft_.ruleset.add(payload);
-  }
+  if (take_symbol("(")) return draft_.ruleset.add(parenthesis(table, nesting));
+  if (take_word("payload")) return draft_.ruleset.add(payload());
   if (take_word("field")) return draft_.ruleset.add(HeaderField{string("a field name")});
+  if (take_word("meta")) return draft_.ruleset.add(Meta{meta_key()});
   if (take_word("ct")) {
     expect_word("state");
     return draft_.ruleset.add(Ct{CtKey::state});
   }
-  if (take_word("meta")) {
-    const Token key = lexer_.next();
-    for (int i = 0; i <= static_cast<int>(MetaKey::pkttype); ++i) {
-      const auto meta = static_cast<MetaKey>(i);
-      if (key.kind == Kind::word && key.text == to_string(meta)) {
-        return draft_.ruleset.add(Meta{meta});
-      }
-    }
-    fail(key,
-         "a meta key: l4proto, nfproto, protocol, mark, iif, oif, iifname, oifname, length "
-         "or pkttype");
-  }
   for (const std::uint8_t unit : swap_units) {
     if (!take_word("swap" + std::to_string(unit))) continue;
     expect_symbol("(");
-    const ExprId source = expr(nesting + 1);
+    const ExprId source = expr(table, nesting + 1);
     expect_symbol(")");
     return draft_.ruleset.add(ByteSwap{source, unit});
   }
-  fail(lexer_.peek(), "an expression: payload, field, meta, ct, swap2, swap4, swap8, bytes or '('");
+  if (take_word("concat")) {
+    Concat concat;
+    expect_symbol("(");
+    do {
+      concat.parts.push_back(expr(table, nesting + 1));
+    } while (take_symbol(","));
+    expect_symbol(")");
+    return draft_.ruleset.add(std::move(concat));
+  }
+  if (take_word("lookup")) {
+    expect_symbol("(");
+    const ExprId key = expr(table, nesting + 1);
+    expect_symbol(",");
+    expect_symbol("@");
+    const Token at = lexer_.peek();
+    const SetId map = draft_.set_named(table, name("a map"), at.location);
+    expect_symbol(")");
+    return draft_.ruleset.add(MapLookup{key, map});
+  }
+  fail(lexer_.peek(),
+       "an expression: payload, field, meta, ct, swap2, swap4, swap8, concat, lookup, bytes or "
+       "'('");
 }
 
 // Behind its "(": a shift, or a mask, a flip or both.
-Expr Parser::parenthesis(int nesting) {
-  const ExprId source = expr(nesting + 1);
+Expr Parser::parenthesis(TableId table, int nesting) {
+  const ExprId source = expr(table, nesting + 1);
   for (const auto direction : {Shift::Direction::left, Shift::Direction::right}) {
     if (!take_symbol(direction == Shift::Direction::left ? "<<" : ">>")) continue;
     const Shift shift{source, direction, number<std::uint8_t>("a number of bits", 31)};

@@ -105,15 +105,21 @@ std::string Printer::run() {
 }
 
 void Printer::set(const Set& set) {
-  out_ += (set.is_verdict_map ? "map " : "set ") + table(set.table) + " " + name(set.name) + " " +
-          name(set.key_type) + " " + number(set.key_size);
+  out_ += (set.is_verdict_map || set.is_data_map() ? "map " : "set ") + table(set.table) + " " +
+          name(set.name) + " " + name(set.key_type) + " " + number(set.key_size);
+  if (!set.field_sizes.empty()) out_ += " fields";
+  for (const std::uint8_t size : set.field_sizes) out_ += " " + number(size);
+  if (set.is_data_map()) out_ += " to " + name(set.data_type) + " " + number(set.data_size);
   if (set.interval) out_ += " interval";
   if (set.anonymous) out_ += " anonymous";
   if (!set.native_reason.empty()) out_ += " native " + quoted(set.native_reason);
   out_ += " {";
   std::vector<std::string> items;
   const auto add = [&](const std::string& key, const Element& element) {
-    items.push_back(key + (element.verdict ? " : " + verdict(*element.verdict) : ""));
+    std::string item = key;
+    if (element.verdict) item += " : " + verdict(*element.verdict);
+    if (!element.data.empty()) item += " : " + to_hex(element.data);
+    items.push_back(std::move(item));
   };
   for (const Element& e : set.elements) {
     add(to_hex(e.key) + (e.key == e.last ? "" : "-" + to_hex(e.last)), e);
@@ -215,7 +221,17 @@ std::string Printer::expr(ExprId id) const {
         return "(" + expr(e.source) + (e.direction == Shift::Direction::left ? " << " : " >> ") +
                number(e.bits) + ")";
       },
-      [&](const ByteSwap& e) { return "swap" + number(e.unit) + "(" + expr(e.source) + ")"; });
+      [&](const ByteSwap& e) { return "swap" + number(e.unit) + "(" + expr(e.source) + ")"; },
+      [&](const Concat& e) {
+        std::string text = "concat(";
+        for (std::size_t i = 0; i < e.parts.size(); ++i) {
+          text += (i == 0 ? "" : ", ") + expr(e.parts[i]);
+        }
+        return text + ")";
+      },
+      [&](const MapLookup& e) {
+        return "lookup(" + expr(e.key) + ", @" + name(ruleset_[e.map].name) + ")";
+      });
 }
 
 std::string Printer::verdict(const Verdict& verdict) const {
@@ -266,6 +282,9 @@ std::string Printer::statement(const Statement& statement, RuleId rule) {
       },
       [&](const VerdictStatement& s) { return verdict(s.verdict); },
       [&](const Counter& s) { return counter(s.counter, rule); },
+      [&](const MetaWrite& s) {
+        return "write meta " + std::string(to_string(s.key)) + " " + expr(s.value);
+      },
       [](const Native& s) { return "native " + quoted(s.text) + " because " + quoted(s.reason); });
 }
 

@@ -158,7 +158,8 @@ void Draft::resolve_statements(Rule& rule, const std::vector<CounterId>& counter
         [&](MatchSet& s) { s.set = final_set(s.set); },
         [&](VerdictMap& s) { s.map = final_set(s.map); },
         [&](VerdictStatement& s) { resolve(s.verdict); },
-        [&](Counter& s) { s.counter = counters[s.counter.index()]; }, [](Native&) {});
+        [&](Counter& s) { s.counter = counters[s.counter.index()]; }, [](MetaWrite&) {},
+        [](Native&) {});
   }
 }
 
@@ -184,9 +185,12 @@ void Draft::resolve_rules(const std::vector<RuleId>& rules) {
 
 Ruleset Draft::finish(std::vector<ChainId>& roots) {
   for (ChainId& root : roots) root = final_chain(root);
+  for (Expr& expr : ruleset.exprs) {
+    if (auto* lookup = std::get_if<MapLookup>(&expr)) lookup->map = final_set(lookup->map);
+  }
   for (Set& set : ruleset.sets) {
-    for (Element& element : set.elements) {
-      if (element.verdict) resolve(*element.verdict);
+    if (set.is_verdict_map) {
+      for (Element& element : set.elements.edit()) resolve(*element.verdict);
     }
     if (set.catch_all && set.catch_all->verdict) resolve(*set.catch_all->verdict);
   }

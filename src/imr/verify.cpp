@@ -42,13 +42,17 @@ class Verifier {
   void check_names();
   void check_expr(ExprId id);
   void check_set(const Set& set);
+  void check_fields(const Set& set);
   void check_interval(const Set& set, const Element& element);
+  void check_interval_fields(const Set& set, const Element& element);
+  void check_value(const Set& set, const Element& element);
   void check_counters();
   void check_chain(ChainId id);
   void check_removed_rules();
   void check_rule(RuleId id, TableId table);
   void check_statement(const Statement& statement, TableId table);
   void check_lookup(ExprId key, SetId id, TableId table, bool verdicts);
+  void check_maps(ExprId expr, TableId table);
   void check_verdict(const Verdict& verdict, TableId table);
   std::size_t check_depth(ChainId chain);
 
@@ -133,6 +137,20 @@ void Verifier::check_expr(ExprId id) {
         const std::size_t size = source_size(e.source);
         require(e.unit == 2 || e.unit == 4 || e.unit == 8, name + ": swap of other than 2, 4 or 8");
         require(size % e.unit == 0, name + ": swap of broken units");
+      },
+      [&](const Concat& e) {
+        require(!e.parts.empty(), name + ": concatenation of nothing");
+        std::size_t size = 0;
+        for (const ExprId part : e.parts) size += padded_size(source_size(part));
+        require(size <= max_value_size, name + ": concatenation of more than 64 bytes");
+      },
+      [&](const MapLookup& e) {
+        require(e.map.index() < ruleset_.sets.size(), name + ": map id out of range");
+        const Set& map = ruleset_[e.map];
+        require(map.is_data_map(), name + ": lookup of a value in a set without values");
+        require(map.key_size <= source_size(e.key), name + ": map key longer than the value");
+        require(map.native_reason.empty(),
+                name + ": translated use of a map that stays with the kernel");
       });
 }
 
@@ -144,19 +162,55 @@ void Verifier::check_interval(const Set& set, const Element& element) {
   require(order == 0 || set.interval, "interval in a set without intervals");
 }
 
+// Field by field lower ends below upper ends, and nothing in the padding between fields.
+void Verifier::check_interval_fields(const Set& set, const Element& element) {
+  require(element.key.size() == set.key_size && element.last.size() == set.key_size,
+          "element whose key has not the key size");
+  std::size_t at = 0;
+  for (const std::size_t size : set.field_sizes) {
+    const std::size_t end = at + padded_size(size);
+    require(std::memcmp(element.key.data() + at, element.last.data() + at, size) <= 0,
+            "interval that ends before it begins");
+    for (std::size_t i = at + size; i < end; ++i) {
+      require(element.key[i] == 0 && element.last[i] == 0, "element with bytes between fields");
+    }
+    at = end;
+  }
+}
+
+void Verifier::check_fields(const Set& set) {
+  if (set.field_sizes.empty()) return;
+  std::size_t size = 0;
+  for (const std::size_t field : set.field_sizes) {
+    require(field >= 1, "field of no bytes");
+    size += padded_size(field);
+  }
+  require(set.field_sizes.size() >= 2, "concatenation of fewer than two fields");
+  require(size == set.key_size, "fields that do not make up the key");
+}
+
+void Verifier::check_value(const Set& set, const Element& element) {
+  require(element.verdict.has_value() == set.is_verdict_map,
+          "a verdict stands in the elements of verdict maps, and there only");
+  require(element.data.size() == set.data_size, "an element's data has not the data size");
+  if (element.verdict) check_verdict(*element.verdict, set.table);
+}
+
 void Verifier::check_set(const Set& set) {
   const Table& table = ruleset_[set.table];
   where_ = std::string(to_string(table.family)) + " " + table.name + " @" + set.name + ": ";
   require(set.key_size >= 1 && set.key_size <= max_value_size, "key of other than 1 to 64 bytes");
-  const auto check_value = [&](const Element& element) {
-    require(element.verdict.has_value() == set.is_verdict_map,
-            "a verdict stands in the elements of verdict maps, and there only");
-    if (element.verdict) check_verdict(*element.verdict, set.table);
-  };
+  require(!set.is_verdict_map || !set.is_data_map(), "map to verdicts and to data");
+  require(set.data_size <= max_value_size, "data of more than 64 bytes");
+  check_fields(set);
   const Element* previous = nullptr;
   for (const Element& element : set.elements) {
+    check_value(set, element);
+    if (set.has_interval_fields()) {
+      check_interval_fields(set, element);
+      continue;
+    }
     check_interval(set, element);
-    check_value(element);
     require(previous == nullptr ||
                 std::memcmp(previous->last.data(), element.key.data(), set.key_size) < 0,
             "elements out of order or overlapping");
@@ -164,7 +218,7 @@ void Verifier::check_set(const Set& set) {
   }
   if (set.catch_all) {
     require(set.catch_all->key.empty() && set.catch_all->last.empty(), "catch-all with a key");
-    check_value(*set.catch_all);
+    check_value(set, *set.catch_all);
   }
   where_.clear();
 }
@@ -230,7 +284,19 @@ void Verifier::check_statement(const Statement& statement, TableId table) {
       [&](const VerdictMap& s) { check_lookup(s.key, s.map, table, true); },
       [&](const VerdictStatement& s) { check_verdict(s.verdict, table); },
       [&](const Counter& s) { require_in(s.counter, ruleset_.counters, "counter"); },
+      [&](const MetaWrite& s) {
+        require(s.key == MetaKey::mark, "write of a meta key other than mark");
+        require(size_of(s.value) == value_size(s.key), "write of other than 4 bytes to the mark");
+      },
       [](const Native&) {});
+  if (const auto expr = operand(statement)) check_maps(*expr, table);
+}
+
+void Verifier::check_maps(ExprId expr, TableId table) {
+  if (const auto* lookup = std::get_if<MapLookup>(&ruleset_[expr])) {
+    require(ruleset_[lookup->map].table == table, "map of another table");
+  }
+  for (const ExprId source : sources(ruleset_[expr])) check_maps(source, table);
 }
 
 void Verifier::check_lookup(ExprId key, SetId id, TableId table, bool verdicts) {
@@ -239,6 +305,7 @@ void Verifier::check_lookup(ExprId key, SetId id, TableId table, bool verdicts) 
   require(set.table == table, "set of another table");
   require(set.key_size <= size_of(key), "set key longer than the value");
   require(set.is_verdict_map == verdicts, "vmap wants a verdict map, in a set without verdicts");
+  require(!set.is_data_map(), "a map to values is looked up for its values");
   require(set.native_reason.empty(), "translated use of a set that stays with the kernel");
 }
 

@@ -23,7 +23,8 @@ class Resolver {
           [&](imr::MatchRange& s) { s.lhs = expr(s.lhs); },
           [&](imr::MatchSet& s) { s.key = expr(s.key); },
           [&](imr::VerdictMap& s) { s.key = expr(s.key); }, [](imr::VerdictStatement&) {},
-          [](imr::Counter&) {}, [](imr::Native&) {});
+          [](imr::Counter&) {}, [&](imr::MetaWrite& s) { s.value = expr(s.value); },
+          [](imr::Native&) {});
       out.insert(out.end(), guards_.begin(), guards_.end());
       out.push_back(std::move(statement));
     }
@@ -45,6 +46,15 @@ class Resolver {
         [&](const imr::MaskXor& op) { return rebuilt(op); },
         [&](const imr::Shift& op) { return rebuilt(op); },
         [&](const imr::ByteSwap& op) { return rebuilt(op); },
+        [&](const imr::Concat& op) {
+          imr::Concat made;
+          for (const ExprId part : op.parts) made.parts.push_back(expr(part));
+          return made == op ? id : ruleset_.add(imr::Expr(std::move(made)));
+        },
+        [&](const imr::MapLookup& op) {
+          const ExprId key = expr(op.key);
+          return key == op.key ? id : ruleset_.add(imr::Expr(imr::MapLookup{key, op.map}));
+        },
         [&](const imr::Immediate&) { return id; }, [&](const imr::Payload&) { return id; },
         [&](const imr::Meta&) { return id; }, [&](const imr::Ct&) { return id; });
   }

@@ -32,6 +32,14 @@ bool same_expr(const Ruleset& ruleset, ExprId a, ExprId b) {
         const auto& other = std::get<imr::ByteSwap>(right);
         return one.unit == other.unit && same_expr(ruleset, one.source, other.source);
       },
+      [&](const imr::Concat& one) {
+        return std::ranges::equal(one.parts, std::get<imr::Concat>(right).parts,
+                                  [&](ExprId x, ExprId y) { return same_expr(ruleset, x, y); });
+      },
+      [&](const imr::MapLookup& one) {
+        const auto& other = std::get<imr::MapLookup>(right);
+        return one.map == other.map && same_expr(ruleset, one.key, other.key);
+      },
       [&](const auto& leaf) { return leaf == std::get<std::decay_t<decltype(leaf)>>(right); });
 }
 
@@ -66,7 +74,9 @@ std::optional<Bytes> constant_value(const imr::Unit& unit, ExprId expr) {
       [](const imr::Payload&) -> Value { return std::nullopt; },
       [](const imr::HeaderField&) -> Value { return std::nullopt; },
       [](const imr::Ct&) -> Value { return std::nullopt; },
-      [](const imr::Shift&) -> Value { return std::nullopt; });
+      [](const imr::Shift&) -> Value { return std::nullopt; },
+      [](const imr::Concat&) -> Value { return std::nullopt; },
+      [](const imr::MapLookup&) -> Value { return std::nullopt; });
 }
 
 std::vector<imr::ChainId> unit_chains(const imr::Unit& unit) {
@@ -87,7 +97,7 @@ bool acts_before(const imr::Rule& rule, std::size_t index) {
   const auto acts = [](const imr::Statement& statement) {
     return imr::match_on(
         statement, [](const imr::Counter&) { return true; },
-        [](const imr::VerdictMap&) { return true; },
+        [](const imr::VerdictMap&) { return true; }, [](const imr::MetaWrite&) { return true; },
         [](const imr::VerdictStatement& s) {
           return s.verdict.kind != imr::Verdict::Kind::continue_;
         },

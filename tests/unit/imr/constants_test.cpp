@@ -31,7 +31,8 @@ std::string listed(const Constants& constants) {
 std::string constants_of(const std::string& rules) {
   const auto ruleset = parse_ruleset(
       "table ip t set ip t s x 2 interval { 0x0001-0x0009, 0x0020 }\n"
-      "map ip t m x 2 { 0x0016 : accept, * : drop }\nchain ip t c\n" +
+      "map ip t m x 2 { 0x0016 : accept, * : drop }\n"
+      "map ip t d x 2 to mark 4 { 0x0017 : 0x01000000 }\nchain ip t c\n" +
           rules,
       "test");
   EXPECT_TRUE(ruleset) << ruleset.error().text();
@@ -61,6 +62,16 @@ TEST(ImrConstants, HoldBothEndsOfRangesAndElements) {
             "#0 transport 2 2 0x0001\n#0 transport 2 2 0x0009\n#0 transport 2 2 0x0020\n");
   EXPECT_EQ(constants_of("rule accept rule vmap payload transport 0 2 @m"),
             "#1 transport 0 2 0x0016\n");
+}
+
+TEST(ImrConstants, TakeConcatenationsApartAndLookIntoMaps) {
+  EXPECT_EQ(constants_of("rule match concat(payload transport 0 2, payload network 9 1) == "
+                         "0x0102000003000000"),
+            "#0 transport 0 2 0x0102\n#0 network 9 1 0x03\n");
+  EXPECT_EQ(constants_of("rule write meta mark (lookup(payload transport 2 2, @d) << 8)"),
+            "#0 transport 2 2 0x0017\n");
+  EXPECT_EQ(constants_of("rule match lookup(payload transport 2 2, @d) == 0x01000000"),
+            "#0 transport 2 2 0x0017\n");
 }
 
 TEST(ImrConstants, PadWhatIsComparedInPart) {

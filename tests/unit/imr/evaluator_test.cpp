@@ -121,6 +121,7 @@ std::string in_words(const Outcome& outcome) {
   text += ", matched";
   for (const RuleId rule : outcome.matched) text += " #" + std::to_string(rule.value);
   if (outcome.matched.empty()) text += " none";
+  if (outcome.mark) text += ", mark " + to_hex(big_endian_bytes(*outcome.mark, 4));
   text += ", counted";
   for (const CounterId counter : outcome.counted) text += " #" + std::to_string(counter.value);
   if (outcome.counted.empty()) text += " none";
@@ -178,7 +179,8 @@ TEST_P(EvaluatorCases, ComeToTheirOutcome) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
-                         testing::Values("walk", "expressions", "ipv4", "ipv6", "context", "xdp"),
+                         testing::Values("walk", "expressions", "sets", "ipv4", "ipv6", "context",
+                                         "xdp"),
                          [](const auto& file) { return std::string(file.param); });
 
 // What XDP does not know is refused when a program is compiled; here it is a mistake of ours.

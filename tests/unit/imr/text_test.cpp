@@ -16,6 +16,9 @@ interface "7th" = 3
 table inet filter
 set inet filter allowed ipv4_addr 4 interval { 0x0a000000-0x0affffff, 0xc0a80001 }
 set inet filter __set0 "ipv4_addr . inet_service" 8 anonymous native "concatenated" { }
+set inet filter pairs "ipv4_addr . inet_service" 8 fields 4 2 interval {
+    0x0a00000000500000-0x0a0000ff00500000, 0x0a00000500160000, * }
+map inet filter marks ipv4_addr 4 to mark 4 { 0x0a000001 : 0x01000000, * : 0x02000000 }
 map inet filter __map0 inet_service 2 anonymous { 0x0016 : jump ssh, 0x0050 : accept, * : drop }
 chain inet filter forward hook forward priority -5 policy drop
   rule #0 handle 4 "tcp dport 22 counter accept" at office.nft:12:3
@@ -36,6 +39,10 @@ chain inet filter forward hook forward priority -5 policy drop
     match (ct state & 0x06000000) > 0x00000000
     match field "tcp dport" <= 0x0400
     match 0x01 == 0x01
+    match concat(payload network 12 4, payload transport 2 2) in @pairs
+    match (lookup(payload network 12 4, @marks) & 0xff000000) == 0x01000000  ; ip saddr
+    write meta mark lookup(payload network 12 4, @marks)  ; ip saddr
+    write meta mark concat(meta pkttype)
     vmap payload transport 2 2 @__map0
     goto ssh
   rule #2 handle 6 "log" at "a file":3 statements 2
@@ -206,8 +213,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"table ip t chain ip t c rule match meta mark in @s",
                 "f:1:50: unknown set 's', expected one of table ip t"},
         BadText{"table ip t chain ip t c rule reject",
-                "f:1:30: found 'reject', expected a statement: match, vmap, counter, native or a "
-                "verdict"},
+                "f:1:30: found 'reject', expected a statement: match, vmap, counter, write, "
+                "native or a verdict"},
         BadText{"table ip t chain ip t c rule match (meta mark == 0x00",
                 "f:1:47: found '==', expected '&', '^', '<<' or '>>' and what follows it"},
         BadText{"table ip t chain ip t c rule \"text",
@@ -224,6 +231,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"table ip t chain ip t c hook forward priority 99999999999 policy drop",
                 "f:1:47: found '99999999999', expected a priority, a number from 0 to 2147483647"},
         BadText{"table ip t map ip t m mark 4 { 0x00000000 }", "f:1:43: found '}', expected ':'"},
+        BadText{"table ip t map ip t m mark 4 to mark 4 { 0x00000000 : drop }",
+                "f:1:55: found 'drop', expected bytes like 0x0a00, two hex digits each"},
+        BadText{"table ip t chain ip t c rule write meta mark lookup(meta mark, @m)",
+                "f:1:65: unknown set 'm', expected one of table ip t"},
+        BadText{
+            "table ip t chain ip t c rule match concat() == 0x00",
+            "f:1:43: found ')', expected an expression: payload, field, meta, ct, swap2, swap4, "
+            "swap8, concat, lookup, bytes or '('"},
         BadText{"table ip t chain ip t c %",
                 "f:1:25: found '%', expected a word, a number or a "
                 "string"},

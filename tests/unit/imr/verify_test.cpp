@@ -18,6 +18,8 @@ table ip t
 table ip u
 set ip t s x 2 interval { 0x0001-0x0009, 0x0020 }
 map ip t m x 2 { 0x0016 : jump sub, * : drop }
+set ip t c "x . y" 8 fields 4 2 interval { 0x0a00000100100000-0x0a0000ff00200000, 0x0a00000500180000 }
+map ip t d x 2 to mark 4 { 0x0016 : 0x01000000, * : 0x02000000 }
 chain ip t base hook forward priority 0 policy drop
   rule #0
     match (payload network 12 4 & 0xff000000) == 0x0a000000
@@ -31,6 +33,9 @@ chain ip t sub
     match (payload network 12 4 << 3) in [0x0a, 0x0b]
     match swap2(meta protocol) == 0x0008
     native "log" because "no"
+  rule #3
+    match concat(payload network 12 4, payload transport 2 2) in @c
+    write meta mark lookup(payload transport 2 2, @d)
 chain ip u other
 )";
 
@@ -114,9 +119,23 @@ INSTANTIATE_TEST_SUITE_P(
               [](Unit& u) { first_expr<ByteSwap>(u).unit = 3; }},
         Break{"expression 7: swap of broken units",
               [](Unit& u) { first_expr<ByteSwap>(u).unit = 4; }},
-        Break{"expression 8: unknown header field 'no such'",
+        Break{"expression 10: concatenation of nothing",
+              [](Unit& u) { first_expr<Concat>(u).parts.clear(); }},
+        Break{"expression 10: source is not older than the expression",
+              [](Unit& u) { first_expr<Concat>(u).parts[1] = ExprId(10); }},
+        Break{"expression 10: concatenation of more than 64 bytes",
+              [](Unit& u) { first_expr<Concat>(u).parts.assign(17, ExprId(9)); }},
+        Break{"expression 12: map id out of range",
+              [](Unit& u) { first_expr<MapLookup>(u).map = SetId(9); }},
+        Break{"expression 12: lookup of a value in a set without values",
+              [](Unit& u) { first_expr<MapLookup>(u).map = SetId(1); }},
+        Break{"expression 12: map key longer than the value",
+              [](Unit& u) { u.ruleset.sets[3].key_size = 3; }},
+        Break{"expression 12: translated use of a map that stays with the kernel",
+              [](Unit& u) { u.ruleset.sets[3].native_reason = "dynamic"; }},
+        Break{"expression 13: unknown header field 'no such'",
               [](Unit& u) { u.ruleset.add(HeaderField{"no such"}); }},
-        Break{"expression 8: immediate of other than 1 to 64 bytes",
+        Break{"expression 13: immediate of other than 1 to 64 bytes",
               [](Unit& u) { u.ruleset.add(Immediate{Bytes(65)}); }}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -125,21 +144,41 @@ INSTANTIATE_TEST_SUITE_P(
         Break{"ip t @s: key of other than 1 to 64 bytes",
               [](Unit& u) { u.ruleset.sets[0].key_size = 0; }},
         Break{"ip t @s: element whose key has not the key size",
-              [](Unit& u) { u.ruleset.sets[0].elements[0].last.pop_back(); }},
+              [](Unit& u) { u.ruleset.sets[0].elements.edit()[0].last.pop_back(); }},
         Break{"ip t @s: interval that ends before it begins",
-              [](Unit& u) { u.ruleset.sets[0].elements[0].last = Bytes{0, 0}; }},
+              [](Unit& u) { u.ruleset.sets[0].elements.edit()[0].last = Bytes{0, 0}; }},
         Break{"ip t @s: interval in a set without intervals",
               [](Unit& u) { u.ruleset.sets[0].interval = false; }},
         Break{"ip t @s: elements out of order or overlapping",
-              [](Unit& u) { u.ruleset.sets[0].elements[1].key = Bytes{0, 9}; }},
+              [](Unit& u) { u.ruleset.sets[0].elements.edit()[1].key = Bytes{0, 9}; }},
         Break{"ip t @s: a verdict stands in the elements of verdict maps, and there only",
-              [](Unit& u) { u.ruleset.sets[0].elements[1].verdict = Verdict{}; }},
+              [](Unit& u) { u.ruleset.sets[0].elements.edit()[1].verdict = Verdict{}; }},
         Break{"ip t @m: a verdict stands in the elements of verdict maps, and there only",
-              [](Unit& u) { u.ruleset.sets[1].elements[0].verdict.reset(); }},
+              [](Unit& u) { u.ruleset.sets[1].elements.edit()[0].verdict.reset(); }},
         Break{"ip t @m: catch-all with a key",
               [](Unit& u) { u.ruleset.sets[1].catch_all->key = Bytes{0, 0}; }},
         Break{"ip t @m: jump to a base chain",
-              [](Unit& u) { u.ruleset.sets[1].elements[0].verdict->chain = ChainId(0); }}));
+              [](Unit& u) { u.ruleset.sets[1].elements.edit()[0].verdict->chain = ChainId(0); }},
+        Break{"ip t @c: interval that ends before it begins",
+              [](Unit& u) { u.ruleset.sets[2].elements.edit()[0].last[5] = 1; }},
+        Break{"ip t @c: element with bytes between fields",
+              [](Unit& u) { u.ruleset.sets[2].elements.edit()[0].last[7] = 1; }},
+        Break{"ip t @c: element whose key has not the key size",
+              [](Unit& u) { u.ruleset.sets[2].elements.edit()[1].key.pop_back(); }},
+        Break{"ip t @c: fields that do not make up the key",
+              [](Unit& u) { u.ruleset.sets[2].field_sizes = {4, 2, 1}; }},
+        Break{"ip t @c: concatenation of fewer than two fields",
+              [](Unit& u) { u.ruleset.sets[2].field_sizes = {8}; }},
+        Break{"ip t @c: field of no bytes",
+              [](Unit& u) { u.ruleset.sets[2].field_sizes = {8, 0}; }},
+        Break{"ip t @c: an element's data has not the data size",
+              [](Unit& u) { u.ruleset.sets[2].elements.edit()[1].data = {1}; }},
+        Break{"ip t @d: an element's data has not the data size",
+              [](Unit& u) { u.ruleset.sets[3].catch_all->data.pop_back(); }},
+        Break{"ip t @d: data of more than 64 bytes",
+              [](Unit& u) { u.ruleset.sets[3].data_size = 65; }},
+        Break{"ip t @m: map to verdicts and to data",
+              [](Unit& u) { u.ruleset.sets[1].data_size = 4; }}));
 
 INSTANTIATE_TEST_SUITE_P(
     Rules, ImrVerifyBroken,
@@ -184,6 +223,14 @@ INSTANTIATE_TEST_SUITE_P(
               [](Unit& u) { statement<VerdictMap>(u, 1, 1).map = SetId(0); }},
         Break{"ip t base rule #1: vmap wants a verdict map, in a set without verdicts",
               [](Unit& u) { statement<MatchSet>(u, 1, 0).set = SetId(1); }},
+        Break{"ip t base rule #1: a map to values is looked up for its values",
+              [](Unit& u) { statement<MatchSet>(u, 1, 0).set = SetId(3); }},
+        Break{"ip t sub rule #3: map of another table",
+              [](Unit& u) { u.ruleset.sets[3].table = TableId(1); }},
+        Break{"ip t sub rule #3: write of a meta key other than mark",
+              [](Unit& u) { statement<MetaWrite>(u, 3, 1).key = MetaKey::length; }},
+        Break{"ip t sub rule #3: write of other than 4 bytes to the mark",
+              [](Unit& u) { statement<MetaWrite>(u, 3, 1).value = ExprId(9); }},
         Break{"ip t base rule #1: translated use of a set that stays with the kernel",
               [](Unit& u) { u.ruleset.sets[0].native_reason = "dynamic"; }}));
 
