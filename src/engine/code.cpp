@@ -180,6 +180,8 @@ class Decoder {
         case isa::Form::load_map_value:
           if (!operation.map.valid()) return refuse(code_, operation, "lacks its relocation");
           break;
+        case isa::Form::load_function:
+          return refuse(code_, operation, "loads a function's address, which is not supported");
         case isa::Form::call_kfunc:
           if (operation.function == nullptr) {
             return refuse(code_, operation, "lacks the relocation that names its function");
@@ -245,6 +247,7 @@ class Decoder {
       case isa::Form::load_imm64:
       case isa::Form::load_map:
       case isa::Form::load_map_value:
+      case isa::Form::load_function:
         return true;
       case isa::Form::store_reg:
       case isa::Form::store_imm:

@@ -219,6 +219,7 @@ std::uint64_t Interpreter::run(Machine& machine) const {
       WEIR_UNARY(ld_imm64, step.imm)
       WEIR_UNARY(ld_map_fd, step.imm)
       WEIR_UNARY(ld_map_value, step.imm)
+      WEIR_UNARY(ld_function, step.imm)
 
       WEIR_LOAD(ldx8, std::uint8_t)
       WEIR_LOAD(ldx16, std::uint16_t)

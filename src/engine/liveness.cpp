@@ -62,6 +62,7 @@ void advance(const Operation& operation, Places& places) {
     case isa::Form::load:
     case isa::Form::load_imm64:
     case isa::Form::load_map_value:
+    case isa::Form::load_function:
       dst = elsewhere;
       return;
     case isa::Form::load_map:
@@ -272,6 +273,7 @@ class Liveness {
       case isa::Form::load_imm64:
       case isa::Form::load_map:
       case isa::Form::load_map_value:
+      case isa::Form::load_function:
         write_register(live, operation.dst);
         break;
       case isa::Form::jump_reg:

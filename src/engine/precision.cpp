@@ -108,6 +108,7 @@ Parts needed_before(const Operation& operation, const Step& step, Parts needed) 
     case isa::Form::load_imm64:
     case isa::Form::load_map:
     case isa::Form::load_map_value:
+    case isa::Form::load_function:
       return without(needed, dst);
     case isa::Form::atomic_fetch:
       return without(needed, src);

@@ -49,6 +49,7 @@ Status Transfer::step(State& state, Operation& operation) {
     case isa::Form::call_helper:
     case isa::Form::call_kfunc:
       return call(state, operation);
+    case isa::Form::load_function:
     case isa::Form::call_local:
     case isa::Form::jump:
     case isa::Form::jump_long:

@@ -107,7 +107,13 @@ std::vector<BlockId> successors(const Terminator& end) {
   switch (end.kind) {
     case Terminator::Kind::none:
     case Terminator::Kind::ret:
+    case Terminator::Kind::leave:
       return {};
+    case Terminator::Kind::dispatch: {
+      std::vector<BlockId> out;
+      for (const Site& site : end.sites) out.push_back(site.block);
+      return out;
+    }
     case Terminator::Kind::jump:
       return {end.yes};
     case Terminator::Kind::branch:

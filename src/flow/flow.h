@@ -61,15 +61,25 @@ struct Instruction {
   friend bool operator==(const Instruction&, const Instruction&) = default;
 };
 
+// A place to which control may come back, by the number that Op::site gives it.
+struct Site {
+  std::uint64_t number = 0;
+  BlockId block;
+
+  friend bool operator==(const Site&, const Site&) = default;
+};
+
 // How a block ends.
 struct Terminator {
   enum class Kind : std::uint8_t {
-    none,    // not yet set: no verified function has it
-    jump,    // to `yes`
-    branch,  // on `a` condition `b` (or imm when b is not valid): `yes` or `no`
-    window,  // dst becomes a handle of `imm2` packet bytes from offset a + imm on, and `yes`;
-             // `no` when they reach beyond the packet. a not valid: from imm on.
-    ret,     // the packet's verdict: imm 0 drop, 1 accept
+    none,      // not yet set: no verified function has it
+    jump,      // to `yes`
+    branch,    // on `a` condition `b` (or imm when b is not valid): `yes` or `no`
+    window,    // dst becomes a handle of `imm2` packet bytes from offset a + imm on, and `yes`;
+               // `no` when they reach beyond the packet. a not valid: from imm on.
+    ret,       // the packet's verdict: imm 0 drop, 1 accept
+    dispatch,  // to the one of `sites` that `a` says
+    leave,     // of a part of a split function: on to the entry of number imm, or `a` when valid
   };
   Kind kind = Kind::none;
   Condition condition = Condition::eq;
@@ -80,6 +90,7 @@ struct Terminator {
   std::uint64_t imm2 = 0;
   BlockId yes;
   BlockId no;
+  std::vector<Site> sites = {};  // ascending by number
 
   friend bool operator==(const Terminator&, const Terminator&) = default;
 };
@@ -119,7 +130,7 @@ struct Function {
 // The registers that an instruction or a terminator reads.
 [[nodiscard]] std::vector<Reg> uses(const Instruction& instruction);
 [[nodiscard]] std::vector<Reg> uses(const Terminator& end);
-// Where control may go from here: none, one or two blocks.
+// Where control may go from here: none, one or two blocks, or those of all sites.
 [[nodiscard]] std::vector<BlockId> successors(const Terminator& end);
 
 // The text form, and back. See docs/flow.md for its grammar.

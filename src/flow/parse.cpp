@@ -267,6 +267,14 @@ class Parser {
         return expected(verdict, "accept or drop");
       }
       end.imm = verdict.text == "accept" ? 1 : 0;
+    } else if (name == "dispatch") {
+      take();
+      end.kind = Terminator::Kind::dispatch;
+      WEIR_CHECK(sites(end));
+    } else if (name == "leave") {
+      take();
+      end.kind = Terminator::Kind::leave;
+      WEIR_CHECK(register_or_number(end.a, end.imm));
     } else if (name == "none") {
       take();
     } else {
@@ -294,6 +302,17 @@ class Parser {
     end.imm2 = size;
     WEIR_CHECK(word("at"));
     return place(end.a, end.imm, true);
+  }
+
+  Status sites(Terminator& end) {
+    WEIR_CHECK(register_operand(end.a));
+    WEIR_CHECK(sign(":"));
+    do {
+      WEIR_TRY(place, number());
+      WEIR_TRY(block, target());
+      end.sites.push_back({place, block});
+    } while (accept(","));
+    return {};
   }
 
   Status targets(Terminator& end) {
@@ -327,25 +346,38 @@ class Parser {
   }
 
   Status operation(const Token& name, Instruction& out) const {
-    if (const auto op = find_name<Op>(name.text, op_count); op && *op != Op::load) {
+    const auto sized = [](Op op) { return shape(op).contains('s'); };
+    if (const auto op = find_name<Op>(name.text, op_count); op && !sized(*op)) {
       out.op = *op;
       return {};
     }
-    for (const unsigned size : {1U, 2U, 4U, 8U}) {
-      if (name.text != std::string(to_string(Op::load)) + std::to_string(size * 8)) continue;
-      out.op = Op::load;
-      out.size = static_cast<std::uint8_t>(size);
-      return {};
+    for (const Op op : {Op::load, Op::recall, Op::keep}) {
+      for (const unsigned size : {1U, 2U, 4U, 8U}) {
+        if (name.text != std::string(to_string(op)) + std::to_string(size * 8)) continue;
+        out.op = op;
+        out.size = static_cast<std::uint8_t>(size);
+        return {};
+      }
     }
     return expected(name, "an operation or the end of the block");
   }
 
   Status operands(Instruction& out) {
     switch (out.op) {
-      case Op::constant: {
+      case Op::constant:
+      case Op::site:
+      case Op::recall: {
         WEIR_TRY(imm, number());
         out.imm = imm;
         return {};
+      }
+      case Op::entered:
+        return {};
+      case Op::keep: {
+        WEIR_TRY(imm, number());
+        out.imm = imm;
+        WEIR_CHECK(sign(","));
+        return register_operand(out.a);
       }
       case Op::copy:
       case Op::swap16:

@@ -125,6 +125,14 @@ std::string print(const Instruction& i) {
       return name + " " + map(i.map) + "[" + std::to_string(i.imm) + "], " + reg(i.a);
     case Op::trace:
       return name + " " + map(i.map) + ", " + std::to_string(i.imm);
+    case Op::site:
+      return reg(i.dst) + " = " + name + " " + std::to_string(i.imm);
+    case Op::entered:
+      return reg(i.dst) + " = " + name;
+    case Op::recall:
+      return reg(i.dst) + " = " + name + std::to_string(i.size * 8) + " " + std::to_string(i.imm);
+    case Op::keep:
+      return name + std::to_string(i.size * 8) + " " + std::to_string(i.imm) + ", " + reg(i.a);
   }
   throw InvariantError("no such operation");
 }
@@ -144,6 +152,16 @@ std::string print(const Terminator& end) {
              place(end.a, end.imm) + targets;
     case Terminator::Kind::ret:
       return end.imm == 0 ? "ret drop" : "ret accept";
+    case Terminator::Kind::dispatch: {
+      std::string out = "dispatch " + reg(end.a);
+      for (const Site& site : end.sites) {
+        out += (out.ends_with(reg(end.a)) ? ": " : ", ") + std::to_string(site.number) + " " +
+               block(site.block);
+      }
+      return out;
+    }
+    case Terminator::Kind::leave:
+      return "leave " + second(end.a, end.imm);
   }
   throw InvariantError("no such terminator");
 }

@@ -120,7 +120,16 @@ class Verifier {
     const bool is_branch = end.kind == Terminator::Kind::branch;
     require(end.kind != Terminator::Kind::none, "the block does not end");
     check_register(end.dst, is_window, text);
-    if (is_branch || !is_window) check_register(end.a, is_branch, text);
+    const bool is_dispatch = end.kind == Terminator::Kind::dispatch;
+    if (end.kind == Terminator::Kind::leave) {
+      if (end.a.valid()) check_register(end.a, true, text);
+    } else if (!is_window) {
+      check_register(end.a, is_branch || is_dispatch, text);
+    }
+    require(is_dispatch == !end.sites.empty(), "a dispatch has sites, and nothing else has", text);
+    for (std::size_t i = 1; i < end.sites.size(); ++i) {
+      require(end.sites[i - 1].number < end.sites[i].number, "sites out of order", text);
+    }
     if (is_window && end.a.valid()) check_register(end.a, true, text);
     if (end.b.valid()) check_register(end.b, is_branch, text);
     if (is_window) require(end.imm2 > 0, "a window of no bytes", text);
@@ -218,6 +227,10 @@ class Verifier {
       case Op::opaque_zero:
       case Op::count:
       case Op::trace:
+      case Op::site:
+      case Op::entered:
+      case Op::recall:
+      case Op::keep:
         return {Kind::number, 0};
     }
     throw InvariantError("no such operation");
@@ -229,6 +242,10 @@ class Verifier {
     switch (end.kind) {
       case Terminator::Kind::none:
       case Terminator::Kind::ret:
+      case Terminator::Kind::leave:
+        return;
+      case Terminator::Kind::dispatch:
+        for (const Site& site : end.sites) enter(site.block, state, work);
         return;
       case Terminator::Kind::jump:
         enter(end.yes, state, work);

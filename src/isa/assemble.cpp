@@ -270,7 +270,7 @@ class Match {
 
   bool target() {
     if (at_ < text_.size() && (text_[at_] == '+' || text_[at_] == '-')) {
-      if (row_.form == Form::jump_long || row_.form == Form::call_local) {
+      if (row_.form == Form::jump_long || names_function(row_.opcode)) {
         return store(fitting<std::int32_t>(), imm_);
       }
       return store(fitting<std::int16_t>(), off_);
@@ -407,8 +407,8 @@ class Assembler {
       const std::int64_t distance =
           static_cast<std::int64_t>(found->second) - static_cast<std::int64_t>(use.insn) - 1;
       Insn& insn = assembly_.insns[use.insn];
-      const Form form = info(*opcode(insn)).form;
-      if (form == Form::jump_long || form == Form::call_local) {
+      const Opcode known = *opcode(insn);
+      if (known == Opcode::gotol || names_function(known)) {
         insn.imm = static_cast<std::int32_t>(distance);
         continue;
       }

@@ -94,7 +94,7 @@ class Printer {
   // Where a jump or local call goes; nothing for other instructions and outside of the program.
   [[nodiscard]] std::optional<std::int64_t> jump_target(std::size_t index) const {
     const auto known = opcode(insns_[index]);
-    if (!known || (!is_jump(*known) && *known != Opcode::call_local)) return std::nullopt;
+    if (!known || (!is_jump(*known) && !names_function(*known))) return std::nullopt;
     const std::int64_t target =
         static_cast<std::int64_t>(index) + 1 + distance(*known, insns_[index]);
     if (target < 0 || target >= static_cast<std::int64_t>(insns_.size())) return std::nullopt;

@@ -56,6 +56,7 @@ constexpr Fields fields(Form form) {
     case Form::load_imm64:
     case Form::load_map:
     case Form::load_map_value:
+    case Form::load_function:
       return {.dst = true, .imm = true};
     case Form::jump:
       return {.off = true};

@@ -41,6 +41,7 @@ enum class Form : std::uint8_t {
   load_imm64,      // dst = a 64-bit constant
   load_map,        // dst = a map
   load_map_value,  // dst = a byte in the value of an array map's first element
+  load_function,   // dst = the address of a function, by imm
   jump,            // by off
   jump_long,       // by imm
   jump_imm,        // by off if dst compares so with imm
@@ -111,8 +112,8 @@ inline constexpr std::array opcode_table = {
   return insn;
 }
 
-// The two slots of ld_imm64, ld_map_fd or ld_map_value; `value` holds the imm of the first slot in
-// its low half and that of the second one in its high half.
+// The two slots of ld_imm64, ld_map_fd, ld_map_value or ld_function; `value` holds the imm of the
+// first slot in its low half and that of the second one in its high half.
 [[nodiscard]] constexpr std::array<Insn, 2> make_wide(Opcode opcode, std::uint8_t dst,
                                                       std::uint64_t value = 0) {
   return {make(opcode, dst, 0, 0, static_cast<std::int32_t>(value)),
@@ -120,9 +121,11 @@ inline constexpr std::array opcode_table = {
 }
 
 // Whether `second` may stand behind the first slot of a wide instruction: nothing but an immediate,
-// and none behind a map's number (check_ld_imm() and resolve_pseudo_ldimm64() in the kernel).
+// and none behind a map's number or a function's distance (check_ld_imm() and
+// resolve_pseudo_ldimm64() in the kernel).
 [[nodiscard]] constexpr bool is_second_slot(Opcode opcode, const Insn& second) {
-  return second == Insn{0, 0, 0, 0, second.imm} && (opcode != Opcode::ld_map_fd || second.imm == 0);
+  const bool free = opcode != Opcode::ld_map_fd && opcode != Opcode::ld_function;
+  return second == Insn{0, 0, 0, 0, second.imm} && (free || second.imm == 0);
 }
 
 // The 64 bits of both slots.
@@ -144,10 +147,15 @@ inline constexpr std::array opcode_table = {
 // use is not zero (the kernel refuses that as well). Register numbers are not looked at.
 [[nodiscard]] std::optional<Opcode> opcode(const Insn& insn);
 
-// How many slots from the next one a jump or local call of this opcode goes.
+// Whether it tells where another function starts.
+[[nodiscard]] constexpr bool names_function(Opcode opcode) {
+  return opcode == Opcode::call_local || opcode == Opcode::ld_function;
+}
+
+// How many slots from the next one a jump or local call of this opcode goes, or how far from the
+// slot behind its first one the function lies that it loads the address of.
 [[nodiscard]] constexpr std::int32_t distance(Opcode opcode, const Insn& insn) {
-  const Form form = info(opcode).form;
-  return form == Form::jump_long || form == Form::call_local ? insn.imm : insn.off;
+  return info(opcode).form == Form::jump_long || names_function(opcode) ? insn.imm : insn.off;
 }
 
 // struct bpf_insn, 8 bytes a slot.

@@ -53,6 +53,8 @@ namespace weir::isa {
       return "%D = %p";
     case Form::load_map_value:
       return "%D = %q";
+    case Form::load_function:
+      return "%D = function %j";
     case Form::jump:
     case Form::jump_long:
     case Form::call_local:

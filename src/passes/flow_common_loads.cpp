@@ -115,6 +115,10 @@ class CommonLoads {
       case Op::map_value:    // cheaper to make than to keep
       case Op::count:
       case Op::trace:
+      case Op::site:
+      case Op::entered:
+      case Op::recall:
+      case Op::keep:
         return false;
     }
     throw InvariantError("no such operation");

@@ -64,6 +64,10 @@ std::optional<std::uint64_t> compute(Op op, std::uint64_t a, std::uint64_t b) {
     case Op::map_value:
     case Op::count:
     case Op::trace:
+    case Op::site:
+    case Op::entered:
+    case Op::recall:
+    case Op::keep:
       return std::nullopt;
   }
   throw InvariantError("no such operation");
@@ -93,6 +97,10 @@ bool changes_nothing(Op op, std::uint64_t imm, std::uint64_t bits) {
     case Op::map_value:
     case Op::count:
     case Op::trace:
+    case Op::site:
+    case Op::entered:
+    case Op::recall:
+    case Op::keep:
       return false;
   }
   throw InvariantError("no such operation");
@@ -209,6 +217,10 @@ class Folder {
       case Op::map_value:
       case Op::count:
       case Op::trace:
+      case Op::site:
+      case Op::entered:
+      case Op::recall:
+      case Op::keep:
         return all_bits;
     }
     throw InvariantError("no such operation");

@@ -64,6 +64,7 @@ void remove_unreachable(Function& function) {
   for (flow::Block& block : function.blocks) {
     if (block.end.yes.valid()) block.end.yes = renumbered[block.end.yes.index()];
     if (block.end.no.valid()) block.end.no = renumbered[block.end.no.index()];
+    for (flow::Site& site : block.end.sites) site.block = renumbered[site.block.index()];
   }
 }
 

@@ -137,6 +137,7 @@ void flow_thread_branches(Function& function) {
   for (Block& block : function.blocks) {
     if (block.end.yes.valid()) block.end.yes = destination(function, block.end.yes);
     if (block.end.no.valid()) block.end.no = destination(function, block.end.no);
+    for (flow::Site& site : block.end.sites) site.block = destination(function, site.block);
     simplify(block, counts);
   }
   merge_into_predecessors(function);

@@ -30,6 +30,10 @@ TEST(Ops, SuccessorsByKind) {
   EXPECT_EQ(successors(end), std::vector<BlockId>{BlockId(3)});
   end = {.kind = Terminator::Kind::branch, .yes = BlockId(3), .no = BlockId(1)};
   EXPECT_EQ(successors(end), (std::vector<BlockId>{BlockId(3), BlockId(1)}));
+  end = {.kind = Terminator::Kind::leave, .imm = 4};
+  EXPECT_TRUE(successors(end).empty());
+  end = {.kind = Terminator::Kind::dispatch, .sites = {{1, BlockId(3)}, {5, BlockId(2)}}};
+  EXPECT_EQ(successors(end), (std::vector<BlockId>{BlockId(3), BlockId(2)}));
 }
 
 }  // namespace

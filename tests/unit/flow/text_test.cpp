@@ -37,6 +37,10 @@ b1: rule 0
   v12 = map_value map2
   count map0[2], v0
   trace map0, 0
+  v12 = site 3
+  v12 = entered
+  v12 = recall16 6
+  keep16 6, v12
   branch v7 ne 0 ? b2 : b3
 b2:
   branch v5 lt v6 ? b4 : b3
@@ -49,6 +53,14 @@ b5:
 b6:
   jump b7
 b7:
+  dispatch v0: 1 b8, 3 b9
+b8:
+  leave 5
+b9:
+  leave v0
+b10:
+  dispatch v1: 2 b7
+b11:
   ret accept
 )";
 

@@ -63,6 +63,7 @@ TEST(Text, TwoSlots) {
            Row{Opcode::ld_imm64, 0xffeeddccbbaa9988, "r4 = 0xffeeddccbbaa9988 ll"},
            Row{Opcode::ld_map_fd, 5, "r4 = map[fd:5]"},
            Row{Opcode::ld_map_value, 0x1000000005, "r4 = map[fd:5][0]+16"},
+           Row{Opcode::ld_function, 5, "r4 = function +5"},
        }) {
     const auto insns = make_wide(opcode, 4, value);
     EXPECT_EQ(disassemble(insns, 0), text);

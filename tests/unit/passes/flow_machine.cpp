@@ -38,7 +38,11 @@ class Machine {
         outcome_.accepted = end.imm == 1;
         return outcome_;
       }
-      at = leads_to_yes(end) ? end.yes : end.no;
+      if (end.kind == Terminator::Kind::dispatch) {
+        at = site(end);
+      } else {
+        at = leads_to_yes(end) ? end.yes : end.no;
+      }
     }
     throw InvariantError("the function does not end");
   }
@@ -58,6 +62,12 @@ class Machine {
     const bool there = offset <= length && end.imm2 <= length - offset;
     reg(end.dst) = there ? (1ULL << region_shift) + offset : poison;
     return there;
+  }
+
+  flow::BlockId site(const Terminator& end) {
+    const auto found = std::ranges::find(end.sites, reg(end.a), &flow::Site::number);
+    invariant(found != end.sites.end(), "a dispatch to none of its sites");
+    return found->block;
   }
 
   static bool holds(Condition condition, std::uint64_t a, std::uint64_t b) {
@@ -139,6 +149,13 @@ class Machine {
       case Op::trace:
         outcome_.trace.push_back(i.imm);
         return;
+      case Op::site:
+        reg(i.dst) = i.imm;
+        return;
+      case Op::entered:
+      case Op::recall:
+      case Op::keep:
+        throw InvariantError("an operation of parts only");
     }
     throw InvariantError("no such operation");
   }
