@@ -10,6 +10,7 @@
 #include "backend/lower.h"
 #include "backend/profile.h"
 #include "imr/verify.h"
+#include "passes/flow_self_contained.h"
 #include "passes/imr_break.h"
 #include "passes/pipeline.h"
 
@@ -203,6 +204,7 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
                                 {.drop_unparsable = options.drop_unparsable, .shared_words = words},
                                 maps, function));
       flow::verify(function);
+      if (options.self_contained) passes::flow_self_contained(function);
       run_flow_passes(function, options);
       emitted = backend::emit(function, profile);
       invariant(emitted || words > 0, "a program that does not fit the stack");

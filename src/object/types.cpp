@@ -81,7 +81,7 @@ std::uint32_t Types::structure(const std::string& name, std::uint32_t size,
   const std::uint32_t type = good(btf__add_struct(btf_.get(), name.c_str(), size));
   for (const Member& member : members) {
     good(btf__add_field(btf_.get(), member.name.c_str(), static_cast<int>(member.type),
-                        member.offset * 8, 0));
+                        member.offset * 8, member.bits));
   }
   return type;
 }

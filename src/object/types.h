@@ -9,8 +9,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
+#include "base/error.h"
 #include "isa/program.h"
 
 struct btf;
@@ -37,6 +39,7 @@ class Types {
     std::string name;
     std::uint32_t type = 0;
     std::uint32_t offset = 0;  // bytes
+    std::uint32_t bits = 0;    // of bit fields
   };
   std::uint32_t structure(const std::string& name, std::uint32_t size,
                           const std::vector<Member>& members);
