@@ -31,6 +31,17 @@ bool clobbers(const Terminator& end) {
 }
 
 std::vector<BlockId> layout(const flow::Function& function) {
+  return layout(function, [&](BlockId block) {
+    const Terminator& end = function[block].end;
+    std::vector<BlockId> ways = flow::successors(end);
+    // A branch leaves to its `yes` side on a mismatch (leave_if), a window to its `no` side.
+    if (end.kind == Terminator::Kind::branch) std::ranges::reverse(ways);
+    return ways;
+  });
+}
+
+std::vector<BlockId> layout(const flow::Function& function,
+                            const std::function<std::vector<BlockId>(BlockId)>& ways) {
   enum class Mark : std::uint8_t { fresh, open, done };
   std::vector<Mark> marks(function.blocks.size(), Mark::fresh);
   std::vector<BlockId> order;
@@ -47,11 +58,7 @@ std::vector<BlockId> layout(const flow::Function& function) {
     mark = Mark::open;
     // The list is reversed below: what is finished last comes right behind this block. So of the
     // two ways the one to fall through to is walked last, that is, pushed first.
-    const Terminator& end = function[block].end;
-    std::vector<BlockId> ways = flow::successors(end);
-    // A branch leaves to its `yes` side on a mismatch (leave_if), a window to its `no` side.
-    if (end.kind == Terminator::Kind::branch) std::ranges::reverse(ways);
-    for (const BlockId way : ways) {
+    for (const BlockId way : ways(block)) {
       if (marks[way.index()] == Mark::fresh) stack.push_back(way);
     }
   }
@@ -92,9 +99,10 @@ class Track {
 
 class Allocator {
  public:
-  Allocator(const flow::Function& function, std::int16_t first_slot)
+  Allocator(const flow::Function& function, std::int16_t first_slot, bool reserve_r9)
       : function_(function),
         first_slot_(first_slot),
+        reserve_r9_(reserve_r9),
         intervals_(function.registers),
         uses_(function.registers, 0),
         crossing_(function.registers, false) {}
@@ -129,6 +137,7 @@ class Allocator {
 
   const flow::Function& function_;
   std::int16_t first_slot_;
+  bool reserve_r9_;
   std::vector<Interval> intervals_;
   std::vector<std::uint32_t> uses_;
   std::vector<bool> crossing_;
@@ -295,6 +304,7 @@ void Allocator::assign() {
     }
     Location& location = result_.locations[reg];
     for (const std::uint8_t candidate : choice) {
+      if (candidate == 9 && reserve_r9_) continue;
       if (!machine[candidate].fits(interval)) continue;
       machine[candidate].take(interval);
       location = {.in_register = true, .reg = candidate};
@@ -328,8 +338,8 @@ void Allocator::assign_buffers() {
 
 }  // namespace
 
-Allocation allocate(const flow::Function& function, std::int16_t first_slot) {
-  return Allocator(function, first_slot).run();
+Allocation allocate(const flow::Function& function, std::int16_t first_slot, bool reserve_r9) {
+  return Allocator(function, first_slot, reserve_r9).run();
 }
 
 }  // namespace weir::backend

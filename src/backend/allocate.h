@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "flow/flow.h"
@@ -28,8 +29,15 @@ struct Allocation {
   std::int16_t lowest = 0;            // offset from r10 of the lowest slot
 };
 
-// Slots lie below `first_slot` (an offset from r10, at most 0, a multiple of 8).
-[[nodiscard]] Allocation allocate(const flow::Function& function, std::int16_t first_slot);
+// Slots lie below `first_slot` (an offset from r10, at most 0, a multiple of 8). r9 is left alone
+// when it has another use.
+[[nodiscard]] Allocation allocate(const flow::Function& function, std::int16_t first_slot,
+                                  bool reserve_r9 = false);
+
+// How many lower bits may be set: of a fact of the context, and of each virtual register.
+[[nodiscard]] std::uint8_t context_width(flow::ContextKey key);
+[[nodiscard]] std::vector<std::uint8_t> find_widths(const flow::Function& function,
+                                                    const std::vector<flow::BlockId>& order);
 
 // Whether emitting it uses r1 to r5.
 [[nodiscard]] bool clobbers(const flow::Instruction& instruction);
@@ -38,5 +46,9 @@ struct Allocation {
 // Blocks in an order in which each comes before those it leads to (loops aside), with the `no` side
 // of branches as late as possible: matching goes on straight ahead.
 [[nodiscard]] std::vector<flow::BlockId> layout(const flow::Function& function);
+// The same for ways of the caller's own; the first way is the one to go straight ahead.
+[[nodiscard]] std::vector<flow::BlockId> layout(
+    const flow::Function& function,
+    const std::function<std::vector<flow::BlockId>(flow::BlockId)>& ways);
 
 }  // namespace weir::backend

@@ -74,9 +74,14 @@ void Emitter::call_helper(std::int32_t helper) {
   op(Opcode::call_helper, 0, 0, 0, helper);
 }
 
-void Emitter::call_local(Label function) {
+void Emitter::call_function(const std::string& name) {
   op(Opcode::call_local);
-  items_.back().target = function;
+  items_.back().callee = name;
+}
+
+void Emitter::load_function(std::uint8_t dst, const std::string& name) {
+  wide(Opcode::ld_function, dst, 0, std::nullopt);
+  items_[items_.size() - 2].callee = name;
 }
 
 void Emitter::load_context_pointer(std::uint8_t dst) {
@@ -129,7 +134,6 @@ void Emitter::relax() {
     for (std::size_t i = 0; i < items_.size(); ++i) {
       Item& item = items_[i];
       if (!item.target.valid() || item.far) continue;
-      if (isa::opcode(item.insn) == Opcode::call_local) continue;  // reaches everywhere
       const std::uint32_t target = label_at_.at(item.target.index());
       invariant(target != unbound, "emission: a jump to nowhere");
       const std::int64_t distance = std::int64_t{address_[target]} - address_[i + 1];
@@ -142,38 +146,37 @@ void Emitter::relax() {
   }
 }
 
-isa::Program Emitter::link() {
-  isa::Program program{.name = {}, .type = profile_.program_type};
+Piece Emitter::link() {
+  Piece piece;
+  piece.counters = counters_;
   for (std::size_t i = 0; i < items_.size(); ++i) {
     Item& item = items_[i];
-    const auto at = static_cast<std::uint32_t>(program.insns.size());
-    if (program.origins.empty() || program.origins.back().rule != item.rule) {
-      program.origins.push_back({at, item.rule});
+    const auto at = static_cast<std::uint32_t>(piece.insns.size());
+    if (piece.origins.empty() || piece.origins.back().rule != item.rule) {
+      piece.origins.push_back({at, item.rule});
     }
-    if (item.relocation) program.relocations.push_back({at, *item.relocation});
+    if (item.relocation) piece.relocations.push_back({at, *item.relocation});
+    if (!item.callee.empty()) piece.calls.push_back({at, item.callee});
     if (!item.target.valid()) {
-      program.insns.push_back(item.insn);
+      piece.insns.push_back(item.insn);
       continue;
     }
     const std::int32_t distance =
         static_cast<std::int32_t>(address_[label_at_[item.target.index()]]) -
         static_cast<std::int32_t>(address_[i + 1]);
-    if (isa::opcode(item.insn) == Opcode::call_local) {
-      item.insn.imm = distance;
-      program.insns.push_back(item.insn);
-    } else if (!item.far) {
+    if (!item.far) {
       item.insn.off = static_cast<std::int16_t>(distance);
-      program.insns.push_back(item.insn);
+      piece.insns.push_back(item.insn);
     } else if (isa::opcode(item.insn) == Opcode::ja) {
-      program.insns.push_back(isa::make(Opcode::gotol, 0, 0, 0, distance));
+      piece.insns.push_back(isa::make(Opcode::gotol, 0, 0, 0, distance));
     } else {
       item.insn.off = 1;
-      program.insns.push_back(item.insn);
-      program.insns.push_back(isa::make(Opcode::ja, 0, 0, 1));
-      program.insns.push_back(isa::make(Opcode::gotol, 0, 0, 0, distance));
+      piece.insns.push_back(item.insn);
+      piece.insns.push_back(isa::make(Opcode::ja, 0, 0, 1));
+      piece.insns.push_back(isa::make(Opcode::gotol, 0, 0, 0, distance));
     }
   }
-  return program;
+  return piece;
 }
 
 }  // namespace weir::backend

@@ -112,6 +112,10 @@ void Builder::branch(Condition condition, Reg a, Reg b, BlockId yes, BlockId no)
   function_[from].end.b = b;
 }
 
+void Builder::dispatch(Reg a, std::vector<flow::Site> sites) {
+  function_[current_].end = {.kind = Terminator::Kind::dispatch, .a = a, .sites = std::move(sites)};
+}
+
 void Builder::ret(bool accept) {
   function_[current_].end = {.kind = Terminator::Kind::ret, .imm = accept ? 1U : 0U};
   current_ = {};

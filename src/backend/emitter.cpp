@@ -23,8 +23,7 @@ constexpr std::uint8_t r1 = 1;
 constexpr std::uint8_t r2 = 2;
 constexpr std::uint8_t frame_pointer = 10;
 constexpr std::int16_t context_slot = -8;
-// The kernel gives a program 512 bytes with all functions that it calls; counting takes 32.
-constexpr std::int16_t stack_size = 480;
+constexpr std::uint8_t state_register = 9;  // of parts
 constexpr std::uint32_t unbound = 0xffffffff;
 constexpr std::size_t most_counts_in_place = 64;
 constexpr std::uint64_t max32 = 0xffffffff;
@@ -118,6 +117,23 @@ Opcode load_of(std::uint8_t size) {
   }
 }
 
+Opcode store_of(std::uint8_t size) {
+  switch (size) {
+    case 1:
+      return Opcode::stx8;
+    case 2:
+      return Opcode::stx16;
+    case 4:
+      return Opcode::stx32;
+    case 8:
+      return Opcode::stx64;
+    default:
+      throw InvariantError("emission: store of an odd size");
+  }
+}
+
+}  // namespace
+
 std::uint8_t context_width(flow::ContextKey key) {
   switch (key) {
     case flow::ContextKey::mark:
@@ -140,28 +156,40 @@ std::uint8_t context_width(flow::ContextKey key) {
   throw InvariantError("context key out of range");
 }
 
-}  // namespace
+Emitter::Emitter(const flow::Function& function, const Profile& profile, const Role& role)
+    : function_(function),
+      profile_(profile),
+      role_(role),
+      label_at_(function.blocks.size(), unbound) {}
 
-std::optional<isa::Program> emit(const flow::Function& function, const Profile& profile) {
-  return Emitter(function, profile).run();
-}
-
-Emitter::Emitter(const flow::Function& function, const Profile& profile)
-    : function_(function), profile_(profile), label_at_(function.blocks.size(), unbound) {}
-
-std::optional<isa::Program> Emitter::run() {
+std::optional<Piece> Emitter::run() {
   if (!frame()) return std::nullopt;
-  widths();
+  width_ = find_widths(function_, allocation_.order);
   op(Opcode::stx64, frame_pointer, r1, context_slot);
+  if (role_.part) start_part();
   for (std::size_t i = 0; i < allocation_.order.size(); ++i) block(i);
   rule_ = -1;
   for (std::size_t i = 0; i < deferred_.size(); ++i) {
     const std::function<void(Emitter&)> code = deferred_[i];
     code(*this);
   }
-  if (counters_.valid()) counting_function();
+  return finish();
+}
+
+Piece Emitter::finish() {
   relax();
   return link();
+}
+
+// r1 is the context, r2 the state, r3 the number of the entry. To the verifier the state may be a
+// null pointer.
+void Emitter::start_part() {
+  const Label there = label();
+  jump_imm(Opcode::jne64_imm, r2, 0, there);
+  op(Opcode::mov64_imm, r0, 0, 0, 0);
+  op(Opcode::exit);
+  bind(there);
+  op(Opcode::mov64_reg, state_register, r2);
 }
 
 // The stack from the top: context pointer, key of a lookup, what windows need, slots.
@@ -179,10 +207,10 @@ bool Emitter::frame() {
     }
     if (block.end.kind == Terminator::Kind::window) window = std::max(window, block.end.imm2);
   }
-  count_by_call_ = counts > most_counts_in_place;
+  count_by_call_ = role_.part || counts > most_counts_in_place;
   key_ = static_cast<std::int16_t>(context_slot - static_cast<int>(key));
   std::int16_t lowest = key_;
-  allocation_ = allocate(function_, 0);
+  allocation_ = allocate(function_, 0, role_.part);
   if (!profile_.starts_at_link && window != 0) {
     dynptr_ = static_cast<std::int16_t>(lowest - 16);
     saved_ = static_cast<std::int16_t>(dynptr_ - 8);
@@ -193,78 +221,7 @@ bool Emitter::frame() {
   for (Location& location : allocation_.locations) {
     if (!location.in_register) location.slot = static_cast<std::int16_t>(location.slot + lowest);
   }
-  return lowest + allocation_.lowest >= -stack_size;
-}
-
-void Emitter::widths() {
-  const auto bits = [](std::uint64_t value) {
-    return static_cast<std::uint8_t>(std::bit_width(value));
-  };
-  width_.assign(function_.registers, 0);
-  // Values grow round by round only in loops, where they soon count as unknown.
-  constexpr unsigned rounds = 4;
-  bool changed = true;
-  for (unsigned round = 0; changed; ++round) {
-    changed = false;
-    const auto put = [&](Reg reg, unsigned width) {
-      std::uint8_t& old = width_[reg.index()];
-      const auto now = static_cast<std::uint8_t>(std::min(width, 64U));
-      if (now <= old) return;
-      old = round < rounds ? now : 64;
-      changed = true;
-    };
-    for (const flow::BlockId id : allocation_.order) {
-      for (const Instruction& i : function_[id].instructions) {
-        const unsigned a = i.a.valid() ? width_[i.a.index()] : 0;
-        const unsigned b = i.b.valid() ? width_[i.b.index()] : bits(i.imm);
-        switch (i.op) {
-          case Op::constant:
-            put(i.dst, bits(i.imm));
-            break;
-          case Op::copy:
-            put(i.dst, a);
-            break;
-          case Op::and_:
-            put(i.dst, std::min(a, b));
-            break;
-          case Op::or_:
-          case Op::xor_:
-            put(i.dst, std::max(a, b));
-            break;
-          case Op::shl:
-            put(i.dst, i.b.valid() ? 64 : a + static_cast<unsigned>(i.imm));
-            break;
-          case Op::shr:
-            put(i.dst, i.b.valid() ? a : a - std::min<unsigned>(a, static_cast<unsigned>(i.imm)));
-            break;
-          case Op::swap16:
-            put(i.dst, 16);
-            break;
-          case Op::swap32:
-            put(i.dst, 32);
-            break;
-          case Op::load:
-            put(i.dst, 8U * i.size);
-            break;
-          case Op::context:
-            put(i.dst, context_width(static_cast<flow::ContextKey>(i.imm)));
-            break;
-          case Op::add:
-          case Op::sub:
-          case Op::swap64:
-          case Op::opaque_zero:
-          case Op::lookup:
-          case Op::map_value:
-            put(i.dst, 64);
-            break;
-          case Op::count:
-          case Op::trace:
-            break;
-        }
-      }
-      if (function_[id].end.kind == Terminator::Kind::window) put(function_[id].end.dst, 64);
-    }
-  }
+  return lowest + allocation_.lowest >= -role_.stack;
 }
 
 // ---- Operands -----------------------------------------------------------------------------------
@@ -318,10 +275,26 @@ void Emitter::block(std::size_t position) {
       if (block.end.yes != next) jump(label(block.end.yes));
       return;
     case Terminator::Kind::ret:
-      op(Opcode::mov64_imm, r0, 0, 0, block.end.imm != 0 ? profile_.accept : profile_.drop);
-      op(Opcode::exit);
+    case Terminator::Kind::leave:
+      end_function(block.end);
       return;
+    case Terminator::Kind::dispatch:
+      throw InvariantError("emission: a dispatch in a function that is not split");
   }
+}
+
+// A part gives the verdict as the flow level has it, or the number of the next entry.
+void Emitter::end_function(const Terminator& end) {
+  invariant(role_.part || end.kind == Terminator::Kind::ret, "emission: nowhere to leave to");
+  if (end.a.valid()) {
+    const std::uint8_t next = in_register(end.a, r0);
+    if (next != r0) op(Opcode::mov64_reg, r0, next);
+  } else if (role_.part) {
+    op(Opcode::mov64_imm, r0, 0, 0, static_cast<std::int32_t>(end.imm));
+  } else {
+    op(Opcode::mov64_imm, r0, 0, 0, end.imm != 0 ? profile_.accept : profile_.drop);
+  }
+  op(Opcode::exit);
 }
 
 void Emitter::instruction(const Instruction& instruction) {
@@ -378,6 +351,22 @@ void Emitter::instruction(const Instruction& instruction) {
     case Op::trace:
       trace(instruction);
       return;
+    case Op::entered:
+      store(instruction.dst, 3);
+      return;
+    case Op::recall: {
+      const std::uint8_t dst = target_of(instruction.dst);
+      op(load_of(instruction.size), dst, state_register,
+         static_cast<std::int16_t>(instruction.imm));
+      store(instruction.dst, dst);
+      return;
+    }
+    case Op::keep:
+      op(store_of(instruction.size), state_register, in_register(instruction.a, r0),
+         static_cast<std::int16_t>(instruction.imm));
+      return;
+    case Op::site:
+      throw InvariantError("emission: a site in a function that is not split");
   }
   throw InvariantError("operation out of range");
 }
@@ -468,9 +457,8 @@ void Emitter::count(const Instruction& instruction) {
   if (bytes != r2) op(Opcode::mov64_reg, r2, bytes);
   op(Opcode::mov64_imm, r1, 0, 0, static_cast<std::int32_t>(instruction.imm));
   if (count_by_call_) {
-    if (!counters_.valid()) counting_ = label();
     counters_ = instruction.map;
-    call_local(counting_);
+    call_function(counting_name);
   } else {
     add_to_counter(instruction.map);
   }
@@ -497,10 +485,9 @@ void Emitter::add_to_counter(isa::MapIndex counters) {
   bind(skip);
 }
 
-void Emitter::counting_function() {
+void Emitter::counting_function(isa::MapIndex counters) {
   key_ = -16;  // in a frame of its own
-  bind(counting_);
-  add_to_counter(counters_);
+  add_to_counter(counters);
   op(Opcode::mov64_imm, r0, 0, 0, 0);
   op(Opcode::exit);
 }

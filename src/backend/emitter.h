@@ -11,6 +11,7 @@
 
 #include "backend/allocate.h"
 #include "backend/profile.h"
+#include "backend/split.h"
 #include "flow/flow.h"
 #include "isa/isa.h"
 #include "isa/program.h"
@@ -21,13 +22,48 @@ namespace weir::backend {
 // (lowering with fewer shared words then does).
 [[nodiscard]] std::optional<isa::Program> emit(const flow::Function& function,
                                                const Profile& profile);
+// The same from one that has been split: a function for each part, and a main one that calls them
+// in turn.
+[[nodiscard]] std::optional<isa::Program> emit(const SplitFunction& function,
+                                               const Profile& profile);
 
 using Label = Id<struct LabelTag>;
 
+// What counts packets where a program does so often: the name of its piece.
+inline constexpr const char* counting_name = "count";
+
+// A function of a program, before it has a place there.
+struct Piece {
+  isa::Subprogram head;  // all but `start`
+  std::vector<isa::Insn> insns;
+  std::vector<isa::Relocation> relocations;
+  std::vector<isa::OriginRow> origins;
+  struct Call {
+    std::uint32_t insn = 0;
+    std::string function;  // the name of another piece
+  };
+  std::vector<Call> calls;
+  isa::MapIndex counters;  // valid when something is counted by a call
+};
+// Puts pieces one behind another; the first one is where the program starts.
+[[nodiscard]] isa::Program join(const std::vector<Piece>& pieces, const Profile& profile);
+
+// What a function may take for itself, and how it ends.
+struct Role {
+  std::int16_t stack = 0;  // bytes
+  bool part = false;       // of a split function: see backend/split.h
+};
+
 class Emitter {
  public:
-  Emitter(const flow::Function& function, const Profile& profile);
-  std::optional<isa::Program> run();
+  Emitter(const flow::Function& function, const Profile& profile, const Role& role);
+  // The function; nothing when it takes more stack than it may.
+  std::optional<Piece> run();
+  // What has been written by the functions below.
+  [[nodiscard]] Piece finish();
+
+  // Counts one packet of r2 bytes by the counter of index r1. A function of its own.
+  void counting_function(isa::MapIndex counters);
 
   // ---- For profiles ----
   void op(isa::Opcode opcode, std::uint8_t dst = 0, std::uint8_t src = 0, std::int16_t off = 0,
@@ -40,7 +76,8 @@ class Emitter {
   void constant(std::uint8_t dst, std::uint64_t value);
   void call_kfunc(const std::string& name);
   void call_helper(std::int32_t helper);
-  void call_local(Label function);
+  void call_function(const std::string& name);
+  void load_function(std::uint8_t dst, const std::string& name);  // its address, for a helper
   void load_context_pointer(std::uint8_t dst);
   // Stack room of the profile: offsets from r10 of a dynptr (16 bytes), of a saved value (8 bytes)
   // and of the buffer for the window that is being emitted.
@@ -65,10 +102,10 @@ class Emitter {
     std::optional<decltype(isa::Relocation::what)> relocation;
     std::int32_t rule = -1;
     bool far = false;  // takes the long form
+    std::string callee = {};
   };
 
   [[nodiscard]] bool frame();  // false: it is larger than the stack
-  void widths();
   void block(std::size_t position);
   void instruction(const flow::Instruction& instruction);
   void binary(const flow::Instruction& instruction);
@@ -77,7 +114,8 @@ class Emitter {
   void lookup(const flow::Instruction& instruction);
   void count(const flow::Instruction& instruction);
   void add_to_counter(isa::MapIndex counters);
-  void counting_function();
+  void start_part();
+  void end_function(const flow::Terminator& end);
   void trace(const flow::Instruction& instruction);
   void branch(const flow::Terminator& end, std::optional<flow::BlockId> next);
   void window(const flow::Terminator& end);
@@ -95,10 +133,11 @@ class Emitter {
 
   void relax();
   [[nodiscard]] std::size_t slots(const Item& item) const;
-  [[nodiscard]] isa::Program link();
+  [[nodiscard]] Piece link();
 
   const flow::Function& function_;
   const Profile& profile_;
+  Role role_;
   Allocation allocation_;
   std::vector<std::uint8_t> width_;  // bits of each virtual register that may be set
   std::vector<Item> items_;
@@ -107,7 +146,6 @@ class Emitter {
   std::vector<std::function<void(Emitter&)>> deferred_;
   bool count_by_call_ = false;
   isa::MapIndex counters_;  // valid when something is counted by a call
-  Label counting_;
   std::int32_t rule_ = -1;
   std::int16_t key_ = 0;
   std::int16_t dynptr_ = 0;

@@ -267,7 +267,7 @@ void Lowering::unit(const imr::Unit& unit, Headers headers) {
   for (std::size_t i = 0; i < unit.roots.size(); ++i) {
     const BlockId passed = out_.block();
     RootLowering root(out_, unit, unit.roots[i], profile_, shared_, headers, opaque_, passed,
-                      options_.shared_words);
+                      options_);
     root.run();
     out_.at(passed);
   }

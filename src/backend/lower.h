@@ -23,9 +23,15 @@ struct SharedMaps {
 // Words of the packet and the context that one program keeps for several rules, at most.
 constexpr unsigned most_shared_words = 24;
 
+// Each return that a program knows is one more way for the kernel's verifier to walk.
+constexpr unsigned most_direct_returns = 1000000;
+
 struct LowerOptions {
   bool drop_unparsable = true;
   unsigned shared_words = most_shared_words;  // fewer need less stack
+  // Where more rules than that jump to chains which several rules jump to, those chains end in a
+  // `dispatch`, and the function has to be split.
+  unsigned direct_returns = most_direct_returns;
 };
 
 // One function of one or two units (an XDP program serves both protocols); all units name the same

@@ -72,7 +72,7 @@ Demand root_demand(const imr::Ruleset& ruleset, imr::ChainId root) {
 
 RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId root,
                            const Profile& profile, const SharedMaps& shared, Headers headers,
-                           Reg opaque, BlockId passed, unsigned shared_words)
+                           Reg opaque, BlockId passed, const LowerOptions& options)
     : out_(out),
       unit_(unit),
       ruleset_(unit.ruleset),
@@ -81,15 +81,20 @@ RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId roo
       maps_(shared),
       opaque_(opaque),
       passed_(passed),
+      direct_returns_(options.direct_returns),
       demand_(root_demand(unit.ruleset, root)),
-      values_(out, unit, profile, demand_, headers, opaque, shared_words) {}
+      values_(out, unit, profile, demand_, headers, opaque, options.shared_words) {}
 
 void RootLowering::run() {
   count_sites();
   collect_needs();
   out_.set_rule(-1);
-  if (!shared_.empty()) impossible_ = out_.block();
-  for (auto& [chain, shared] : shared_) out_.assign_constant(shared.came_from, no_site);
+  find_levels();
+  if (!shared_.empty() && !dispatches_) impossible_ = out_.block();
+  std::set<Reg> cleared;
+  for (auto& [chain, shared] : shared_) {
+    if (cleared.insert(shared.came_from).second) out_.assign_constant(shared.came_from, no_site);
+  }
   const BlockId policy = out_.block();
   chain_rules(root_, policy);
   shared_chains();
@@ -114,13 +119,38 @@ void RootLowering::count_sites() {
       });
     }
   }
+  unsigned returns = 0;
   for (const auto& [chain, count] : site_count_) {
-    if (count > 1) {
-      shared_[chain] = {.entry = out_.block(),
-                        .end = out_.block(),
-                        .came_from = out_.function().new_register(),
-                        .sites = {}};
+    if (count < 2) continue;
+    shared_[chain] = {.entry = out_.block(), .end = out_.block()};
+    returns += count;
+  }
+  dispatches_ = returns > direct_returns_;
+}
+
+// How many shared chains stand on the longest way to each, and the registers that follow from it.
+void RootLowering::find_levels() {
+  std::map<imr::ChainId, std::size_t> level = {{root_, 0}};
+  // Callers first: a chain comes when all sites that enter it have been seen.
+  std::map<imr::ChainId, unsigned> unseen = site_count_;
+  std::vector<imr::ChainId> ready = {root_};
+  while (!ready.empty()) {
+    const imr::ChainId chain = ready.back();
+    ready.pop_back();
+    const std::size_t below = level[chain] + (shared_.contains(chain) ? 1 : 0);
+    if (shared_.contains(chain)) shared_[chain].level = level[chain];
+    for (const imr::RuleId rule : ruleset_[chain].rules) {
+      for_each_site(ruleset_, ruleset_[rule], [&](imr::ChainId target) {
+        level[target] = std::max(level[target], below);
+        if (--unseen[target] == 0) ready.push_back(target);
+      });
     }
+  }
+  std::map<std::size_t, Reg> registers;
+  for (auto& [chain, shared] : shared_) {
+    Reg& reg = registers[shared.level];
+    if (!reg.valid() || !dispatches_) reg = out_.function().new_register();
+    shared.came_from = reg;
   }
 }
 
@@ -142,9 +172,14 @@ void RootLowering::collect_needs() {
   (void)needs(root_);
 }
 
-bool RootLowering::reaches_shared(imr::ChainId chain) const {
-  return std::ranges::any_of(imr::reachable_chains(ruleset_, chain),
-                             [&](imr::ChainId reached) { return shared_.contains(reached); });
+bool RootLowering::reaches_shared(imr::ChainId chain) {
+  const auto [found, is_new] = reaches_shared_.try_emplace(chain);
+  if (is_new) {
+    found->second =
+        std::ranges::any_of(imr::reachable_chains(ruleset_, chain),
+                            [&](imr::ChainId reached) { return shared_.contains(reached); });
+  }
+  return found->second;
 }
 
 void RootLowering::chain_rules(imr::ChainId chain, BlockId end) {
@@ -348,6 +383,13 @@ void RootLowering::call(imr::ChainId chain, BlockId back) {
     return;
   }
   SharedChain& shared = found->second;
+  if (dispatches_) {
+    // The number of a site is that of the block where it goes on.
+    out_.append({.op = Op::site, .dst = shared.came_from, .imm = back.value});
+    shared.sites.push_back(back);
+    out_.jump(shared.entry);
+    return;
+  }
   const std::uint64_t site = shared.sites.size();
   out_.assign_opaque(shared.came_from, opaque_, site);
   if (site > 0) out_.leave_if(Condition::lt, shared.came_from, site, impossible_);
@@ -357,28 +399,37 @@ void RootLowering::call(imr::ChainId chain, BlockId back) {
 
 // Callers come before those they call, so that a site's number is above those of the sites that
 // its chain's callers have.
-std::map<imr::ChainId, RootLowering::SharedChain>::iterator RootLowering::next_shared() {
-  const auto waits = [&](const auto& candidate) {
-    return std::ranges::any_of(shared_, [&](const auto& other) {
-      if (other.second.emitted || other.first == candidate.first) return false;
-      const auto reached = imr::reachable_chains(ruleset_, other.first);
-      return std::ranges::find(reached, candidate.first) != reached.end();
-    });
-  };
-  return std::ranges::find_if(shared_, [&](const auto& candidate) {
-    return !candidate.second.emitted && !waits(candidate);
-  });
-}
-
 void RootLowering::shared_chains() {
-  for (auto at = next_shared(); at != shared_.end(); at = next_shared()) {
-    SharedChain& shared = at->second;
+  std::vector<imr::ChainId> order;
+  for (const auto& [chain, shared] : shared_) order.push_back(chain);
+  std::ranges::stable_sort(order, {}, [&](imr::ChainId chain) { return shared_[chain].level; });
+  for (const imr::ChainId chain : order) {
+    SharedChain& shared = shared_[chain];
     invariant(!shared.sites.empty(), "lowering: a shared chain that nothing enters");
-    shared.emitted = true;
     out_.at(shared.entry);
-    chain_rules(at->first, shared.end);
+    chain_rules(chain, shared.end);
   }
   out_.set_rule(-1);
+  if (dispatches_) {
+    dispatch_ends();
+  } else if (!shared_.empty()) {
+    branching_ends();
+  }
+}
+
+void RootLowering::dispatch_ends() {
+  for (auto& [chain, shared] : shared_) {
+    std::ranges::sort(shared.sites);
+    const auto repeated = std::ranges::unique(shared.sites);
+    shared.sites.erase(repeated.begin(), repeated.end());
+    std::vector<flow::Site> sites;
+    for (const BlockId site : shared.sites) sites.push_back({site.value, site});
+    out_.at(shared.end);
+    out_.dispatch(shared.came_from, std::move(sites));
+  }
+}
+
+void RootLowering::branching_ends() {
   for (auto& [chain, shared] : shared_) {
     out_.at(shared.end);
     for (std::size_t i = 0; i < shared.sites.size(); ++i) {
@@ -392,7 +443,6 @@ void RootLowering::shared_chains() {
     }
     out_.jump(impossible_);
   }
-  if (shared_.empty()) return;
   out_.at(impossible_);
   out_.ret(false);
 }

@@ -20,37 +20,43 @@ class RootLowering {
   // `passed` is where a packet goes that this root lets through.
   RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId root, const Profile& profile,
                const SharedMaps& shared, Headers headers, flow::Reg opaque, flow::BlockId passed,
-               unsigned shared_words);
+               const LowerOptions& options);
 
   // Emits everything from the cursor on; ends the current block.
   void run();
 
  private:
   // A chain that several rules jump to exists once. A jump there leaves the number of its site in
-  // `came_from`, and the chain's end branches on it.
+  // `came_from`, and the chain's end goes on there.
   //
-  // To the verifier the number is an opaque one, or it would walk the chain anew for each site. It
-  // is told just enough to see that the program ends: the number is no smaller than that of the
-  // site, and no_site where the chain is not being walked. So a return that it takes for possible
-  // leads to where it should, or to a later site of the same chain, or into a chain that nothing
-  // has called, whose end leads nowhere; never back.
+  // Where there are many such jumps, the chain ends in a `dispatch`, and the function is split: no
+  // part sees where control comes back. Chains of one level (that many jumps between shared chains
+  // lie before it, at most) never wait for one another, and have one register together.
+  //
+  // Where there are few, the end branches on the number. To the verifier it is an opaque one, or it
+  // would walk the chain anew for each site. It is told just enough to see that the program ends:
+  // the number is no smaller than that of the site, and no_site where the chain is not being
+  // walked. So a return that it takes for possible leads to where it should, or to a later site of
+  // the same chain, or into a chain that nothing has called, whose end leads nowhere; never back.
   struct SharedChain {
     flow::BlockId entry;
     flow::BlockId end;
     flow::Reg came_from;
+    std::size_t level = 0;
     std::vector<flow::BlockId> sites;  // where each of them goes on
-    bool emitted = false;
   };
 
   static constexpr std::uint64_t no_site = 1 << 20;
 
   void count_sites();
   void collect_needs();
-  [[nodiscard]] bool reaches_shared(imr::ChainId chain) const;
+  void find_levels();
+  [[nodiscard]] bool reaches_shared(imr::ChainId chain);
   void chain_rules(imr::ChainId chain, flow::BlockId end);
   void rule(imr::RuleId id, flow::BlockId end);
   void shared_chains();
-  [[nodiscard]] std::map<imr::ChainId, SharedChain>::iterator next_shared();
+  void dispatch_ends();
+  void branching_ends();
 
   void match(const imr::Match& match, flow::BlockId fail);
   void match(const imr::MatchRange& match, flow::BlockId fail);
@@ -75,7 +81,10 @@ class RootLowering {
   imr::RuleId current_rule_;
   std::map<imr::ChainId, unsigned> site_count_;
   std::map<imr::ChainId, SharedChain> shared_;
+  std::map<imr::ChainId, bool> reaches_shared_;
+  bool dispatches_ = false;
   std::map<imr::ChainId, Demand> chain_needs_;  // of the chain and all that it reaches
+  unsigned direct_returns_;
   Demand demand_;
   Values values_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The stages in order: units of the ruleset, IMR passes, lowering, flow passes, emission.
+// The stages in order: units of the ruleset, IMR passes, lowering, flow passes, splitting of what
+// is large, emission.
 #include "driver/compile.h"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "backend/emitter.h"
 #include "backend/lower.h"
 #include "backend/profile.h"
+#include "backend/split.h"
 #include "imr/verify.h"
 #include "passes/flow_self_contained.h"
 #include "passes/imr_break.h"
@@ -160,6 +162,42 @@ std::string program_name(const imr::Ruleset& ruleset, const Attachment& attachme
   return name.substr(0, 15);
 }
 
+// Lowered with so few shared words that it fits the stack, which nearly always the first try does.
+Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& program,
+                                  const Options& options, const backend::Profile& profile,
+                                  const Compilation& result, backend::SharedMaps& shared) {
+  backend::SplitOptions parts;
+  if (options.small_parts) parts.part_size = 40;
+  bool split = options.small_parts;
+  for (unsigned words = backend::most_shared_words;;) {
+    backend::SharedMaps maps = shared;
+    flow::Function& function = program.function = {};
+    function.name = program_name(ruleset, program.attachment);
+    function.maps = result.object.maps;
+    function.rule_names = result.object.rule_names;
+    WEIR_CHECK(backend::lower(program.optimized, profile,
+                              {.drop_unparsable = options.drop_unparsable,
+                               .shared_words = words,
+                               .direct_returns = split ? 0 : backend::most_direct_returns},
+                              maps, function));
+    flow::verify(function);
+    if (options.self_contained) passes::flow_self_contained(function);
+    run_flow_passes(function, options);
+    if (!split && backend::needs_splitting(function)) {
+      split = true;  // once more, with returns that can be split
+      continue;
+    }
+    auto emitted = split ? backend::emit(backend::split(function, parts), profile)
+                         : backend::emit(function, profile);
+    if (emitted) {
+      shared = maps;
+      return std::move(*emitted);
+    }
+    invariant(words > 0, "a program that does not fit the stack");
+    words /= 2;
+  }
+}
+
 }  // namespace
 
 Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attachment>& attachments,
@@ -192,27 +230,10 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
 
     const backend::Profile& profile = backend::profile_for(
         program.attachment.hook, {.untrusted_memory = options.untrusted_memory});
-    // Nearly always the first try fits the stack.
-    std::optional<isa::Program> emitted;
-    for (unsigned words = backend::most_shared_words; !emitted; words /= 2) {
-      backend::SharedMaps maps = shared;
-      flow::Function& function = program.function = {};
-      function.name = program_name(ruleset, program.attachment);
-      function.maps = result.object.maps;
-      function.rule_names = result.object.rule_names;
-      WEIR_CHECK(backend::lower(program.optimized, profile,
-                                {.drop_unparsable = options.drop_unparsable, .shared_words = words},
-                                maps, function));
-      flow::verify(function);
-      if (options.self_contained) passes::flow_self_contained(function);
-      run_flow_passes(function, options);
-      emitted = backend::emit(function, profile);
-      invariant(emitted || words > 0, "a program that does not fit the stack");
-      if (emitted) shared = maps;
-    }
-    emitted->name = program.function.name;
+    WEIR_TRY(emitted, make_program(ruleset, program, options, profile, result, shared));
+    emitted.name = program.function.name;
     result.object.maps = program.function.maps;
-    result.object.programs.push_back(std::move(*emitted));
+    result.object.programs.push_back(std::move(emitted));
   }
   return result;
 }

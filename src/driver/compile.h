@@ -43,6 +43,7 @@ struct Options {
   bool drop_unparsable = true;   // at XDP, under a drop policy
   bool untrusted_memory = true;  // netfilter: kernels from 6.17 on; else dynptr slices
   bool self_contained = false;   // nothing but data sections is filled by who loads the programs
+  bool small_parts = false;      // tests only: every program is split, into parts of a few rules
   bool break_a_pass = false;     // tests only: one pass goes wrong, and every judge must notice
 };
 

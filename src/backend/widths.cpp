@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// How wide values are: shorter ones take shorter instructions, and less room in the state of a
+// split function.
+#include <algorithm>
+#include <bit>
+
+#include "backend/allocate.h"
+
+namespace weir::backend {
+
+using flow::Instruction;
+using flow::Op;
+using flow::Reg;
+using flow::Terminator;
+
+std::vector<std::uint8_t> find_widths(const flow::Function& function,
+                                      const std::vector<flow::BlockId>& order) {
+  const auto bits = [](std::uint64_t value) {
+    return static_cast<std::uint8_t>(std::bit_width(value));
+  };
+  std::vector<std::uint8_t> width(function.registers, 0);
+  // Values grow round by round only in loops, where they soon count as unknown.
+  constexpr unsigned rounds = 4;
+  bool changed = true;
+  for (unsigned round = 0; changed; ++round) {
+    changed = false;
+    const auto put = [&](Reg reg, unsigned bits_set) {
+      std::uint8_t& old = width[reg.index()];
+      const auto now = static_cast<std::uint8_t>(std::min(bits_set, 64U));
+      if (now <= old) return;
+      old = round < rounds ? now : 64;
+      changed = true;
+    };
+    for (const flow::BlockId id : order) {
+      for (const Instruction& i : function[id].instructions) {
+        const unsigned a = i.a.valid() ? width[i.a.index()] : 0;
+        const unsigned b = i.b.valid() ? width[i.b.index()] : bits(i.imm);
+        switch (i.op) {
+          case Op::constant:
+            put(i.dst, bits(i.imm));
+            break;
+          case Op::copy:
+            put(i.dst, a);
+            break;
+          case Op::and_:
+            put(i.dst, std::min(a, b));
+            break;
+          case Op::or_:
+          case Op::xor_:
+            put(i.dst, std::max(a, b));
+            break;
+          case Op::shl:
+            put(i.dst, i.b.valid() ? 64 : a + static_cast<unsigned>(i.imm));
+            break;
+          case Op::shr:
+            put(i.dst, i.b.valid() ? a : a - std::min<unsigned>(a, static_cast<unsigned>(i.imm)));
+            break;
+          case Op::swap16:
+            put(i.dst, 16);
+            break;
+          case Op::swap32:
+            put(i.dst, 32);
+            break;
+          case Op::load:
+            put(i.dst, 8U * i.size);
+            break;
+          case Op::context:
+            put(i.dst, context_width(static_cast<flow::ContextKey>(i.imm)));
+            break;
+          case Op::add:
+          case Op::sub:
+          case Op::swap64:
+          case Op::opaque_zero:
+          case Op::lookup:
+          case Op::map_value:
+            put(i.dst, 64);
+            break;
+          case Op::site:
+          case Op::entered:
+            put(i.dst, 32);
+            break;
+          case Op::recall:
+            put(i.dst, 8U * i.size);
+            break;
+          case Op::count:
+          case Op::trace:
+          case Op::keep:
+            break;
+        }
+      }
+      if (function[id].end.kind == Terminator::Kind::window) put(function[id].end.dst, 64);
+    }
+  }
+  return width;
+}
+
+}  // namespace weir::backend
