@@ -15,6 +15,7 @@ namespace weir::imr {
 namespace {
 
 constexpr std::size_t jump_stack_size = 16;  // NFT_JUMP_STACK_SIZE
+constexpr std::uint64_t arphrd_ether = 1;
 
 // memcmp() over as many bytes as the right side has.
 int compare(ByteView left, ByteView right) {
@@ -133,6 +134,15 @@ class Evaluation {
     if (!ruleset_[rule].synthetic) outcome_.decided_by = as_written(rule);
   }
   bool at_xdp() const { return unit_.hook.kind == Hook::Kind::xdp; }
+
+  // As nf_hook_state has them: some hooks have none, whatever the packet went through.
+  packet::Device input_device() const {
+    return has_input_device(unit_) ? packet_.in : packet::Device{};
+  }
+  packet::Device output_device() const {
+    invariant(!at_xdp() || !has_output_device(unit_), "XDP knows no output device");
+    return has_output_device(unit_) ? packet_.out : packet::Device{};
+  }
 
   const Unit& unit_;
   const Ruleset& ruleset_;
@@ -308,7 +318,7 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
     std::copy(device.name.begin(), device.name.end(), out.begin());
     return out;
   };
-  const auto only_at_netfilter = [&] {
+  const auto not_at_xdp = [&] {
     invariant(!at_xdp(), "XDP knows no meta " + std::string(to_string(key)));
   };
   switch (key) {
@@ -316,26 +326,28 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
       if (!view_.has_transport) return std::nullopt;
       return Bytes{view_.l4proto};
     case MetaKey::nfproto:
-      return Bytes{static_cast<std::uint8_t>(unit_.nfproto)};
+      return Bytes{nfproto_value(unit_)};
     case MetaKey::protocol:
-      return unit_.nfproto == Nfproto::ipv4 ? Bytes{0x08, 0x00} : Bytes{0x86, 0xdd};
+      return big_endian_bytes(view_.protocol, 2);
     case MetaKey::mark:
-      only_at_netfilter();
+      not_at_xdp();
       return native_bytes(outcome_.mark.value_or(packet_.mark), 4);
     case MetaKey::iif:
-      return native_bytes(packet_.in.index, 4);
+      return native_bytes(input_device().index, 4);
     case MetaKey::oif:
-      only_at_netfilter();
-      return native_bytes(packet_.out.index, 4);
+      return native_bytes(output_device().index, 4);
     case MetaKey::iifname:
-      return name(packet_.in);
+      return name(input_device());
     case MetaKey::oifname:
-      only_at_netfilter();
-      return name(packet_.out);
+      return name(output_device());
     case MetaKey::length:
       return native_bytes(view_.counted_bytes, 4);
+    case MetaKey::iiftype:
+      // Where packets are frames, they are those of an Ethernet device.
+      if (!has_input_device(unit_)) return std::nullopt;
+      return native_bytes(arphrd_ether, 2);
     case MetaKey::pkttype: {
-      only_at_netfilter();
+      not_at_xdp();
       const auto type = packet_type();
       if (!type) return std::nullopt;
       return Bytes{*type};
@@ -349,7 +361,9 @@ std::optional<std::uint8_t> Evaluation::packet_type() const {
   if (packet_.type != packet::PacketType::loopback) return static_cast<std::uint8_t>(packet_.type);
   constexpr auto broadcast = static_cast<std::uint8_t>(packet::PacketType::broadcast);
   constexpr auto multicast = static_cast<std::uint8_t>(packet::PacketType::multicast);
-  if (unit_.nfproto == Nfproto::ipv6) return multicast;
+  const bool known = is_ip(family_of(unit_)) || family_of(unit_) == Family::netdev;
+  if (known && view_.protocol == 0x86dd) return multicast;
+  if (!known || view_.protocol != 0x0800) return std::nullopt;
   if (view_.network.size() < 20) return std::nullopt;
   return (view_.network[16] & 0xf0) == 0xe0 ? multicast : broadcast;
 }
@@ -392,9 +406,7 @@ std::optional<Bytes> Evaluation::header_field(const HeaderField& named) const {
       break;
     case packet::Layer::network:
       place.base = HeaderBase::network;
-      if (protocol.ethertype != (unit_.nfproto == Nfproto::ipv4 ? 0x0800 : 0x86dd)) {
-        return std::nullopt;
-      }
+      if (protocol.ethertype != view_.protocol) return std::nullopt;
       break;
     case packet::Layer::transport:
       place.base = HeaderBase::transport;
@@ -426,19 +438,27 @@ Outcome by_policies(const Unit& unit, const PacketView& view, bool drop_unparsab
 }  // namespace
 
 Outcome evaluate(const Unit& unit, const packet::Packet& packet, const EvaluatorOptions& options) {
-  if (unit.hook.kind == Hook::Kind::netfilter) {
-    const PacketView view = view_at_netfilter(packet, unit.nfproto);
+  Outcome silent;
+  silent.counted_bytes = packet.bytes.size();
+  if (reading_of(unit) == Reading::stack) {
+    // A netfilter program is attached for one protocol, one of a cgroup tells them apart.
+    const std::uint16_t ethertype = unit.nfproto == Nfproto::ipv4 ? 0x0800 : 0x86dd;
+    if (unit.hook.kind != Hook::Kind::netfilter && packet.ethertype != ethertype) return silent;
+    const PacketView view = view_of_stack(unit, packet);
     return Evaluation(unit, packet, view).run();
   }
-  const FrameView frame = view_at_xdp(packet, unit.nfproto);
+  const FrameView frame = view_of_frame(unit, packet);
   switch (frame.kind) {
-    case FrameView::Kind::other_protocol: {
-      Outcome outcome;
-      outcome.counted_bytes = packet.bytes.size();
-      return outcome;
-    }
+    case FrameView::Kind::not_seen:
+      return silent;
     case FrameView::Kind::unparsable:
       return by_policies(unit, frame.view, options.drop_unparsable);
+    case FrameView::Kind::refused: {
+      Outcome outcome;
+      outcome.verdict = Outcome::Verdict::drop;
+      outcome.counted_bytes = frame.view.counted_bytes;
+      return outcome;
+    }
     case FrameView::Kind::parsed:
       return Evaluation(unit, packet, frame.view).run();
   }

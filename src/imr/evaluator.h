@@ -33,10 +33,8 @@ struct Outcome {
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
-// How the hook of the unit reads packets. At netfilter hooks the packet starts at its network
-// header, quirks of nf_tables included. At XDP it starts at the Ethernet header; up to two VLAN
-// tags are skipped; packets of other protocols than the unit's are accepted, and those whose IP
-// header cannot be parsed get the policy of each root, or `drop_unparsable` under a drop policy.
+// How the unit reads packets: imr/reading.h. What cannot be parsed in an IP chain at XDP or TC gets
+// the policy of each root, or `drop_unparsable` under a drop policy.
 struct EvaluatorOptions {
   bool drop_unparsable = true;
 };

@@ -26,7 +26,7 @@ struct MetaRow {
   std::string_view name;
 };
 
-constexpr std::array<MetaRow, 10> meta_rows = {{
+constexpr std::array<MetaRow, 11> meta_rows = {{
     {MetaKey::l4proto, 1, "l4proto"},
     {MetaKey::nfproto, 1, "nfproto"},
     {MetaKey::protocol, 2, "protocol"},
@@ -37,6 +37,7 @@ constexpr std::array<MetaRow, 10> meta_rows = {{
     {MetaKey::oifname, 16, "oifname"},
     {MetaKey::length, 4, "length"},
     {MetaKey::pkttype, 1, "pkttype"},
+    {MetaKey::iiftype, 2, "iiftype"},
 }};
 
 const MetaRow& meta_row(MetaKey key) {

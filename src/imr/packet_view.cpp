@@ -2,7 +2,8 @@
 //
 // Kernel sources followed here, all of Linux 6.18: include/net/netfilter/nf_tables_ipv4.h and
 // nf_tables_ipv6.h, ipv6_find_hdr() in net/ipv6/exthdrs_core.c, nft_payload_eval() in
-// net/netfilter/nft_payload.c, nft_payload_fast_eval() in net/netfilter/nf_tables_core.c.
+// net/netfilter/nft_payload.c, nft_payload_fast_eval() in net/netfilter/nf_tables_core.c,
+// net/netfilter/nft_chain_filter.c, skb_vlan_untag() in net/core/skbuff.c.
 #include "imr/packet_view.h"
 
 namespace weir::imr {
@@ -38,7 +39,8 @@ void find_ipv4_transport(PacketView& view) {
   if (view.network.size() < ipv4_header_size) return;
   view.has_transport = true;
   view.l4proto = view.network[9];
-  view.transport_offset = (view.network[0] & 0x0fU) * 4;
+  view.transport_offset =
+      view.data.size() - view.network.size() + std::size_t{view.network[0] & 0x0fU} * 4;
   view.later_fragment = (big_endian_16(view.network, 6) & 0x1fff) != 0;
 }
 
@@ -62,7 +64,7 @@ void find_ipv6_transport(PacketView& view) {
       if (!holds(at + 2, 2)) return;
       if ((big_endian_16(bytes, at + 2) & 0xfff8) != 0) {
         // A later fragment: its protocol is known if no further extension header would follow, and
-        // the transport offset keeps the 0 that it began with.
+        // the transport offset keeps the 0 that it began with, which is skb->data.
         if (is_walked_header(following)) return;
         view.has_transport = true;
         view.l4proto = following;
@@ -75,10 +77,22 @@ void find_ipv6_transport(PacketView& view) {
     next = following;
     at += size;
   }
+  at += view.data.size() - bytes.size();
   if (at > max_transport_offset) return;
   view.has_transport = true;
   view.l4proto = next;
   view.transport_offset = at;
+}
+
+void find_transport(PacketView& view, Nfproto nfproto) {
+  switch (nfproto) {
+    case Nfproto::ipv4:
+      return find_ipv4_transport(view);
+    case Nfproto::ipv6:
+      return find_ipv6_transport(view);
+    case Nfproto::other:
+      return;
+  }
 }
 
 // nft_set_pktinfo_ipv4_validate(), nft_set_pktinfo_ipv6_validate().
@@ -96,6 +110,60 @@ bool is_valid(const PacketView& view, Nfproto nfproto) {
          view.has_transport;
 }
 
+bool is_vlan_tag(std::size_t ethertype) {
+  return ethertype == 0x8100 || ethertype == 0x88a8;
+}
+
+// skb->protocol of what stands at `at`: lengths of IEEE 802.3 frames become ETH_P_802_2, or
+// ETH_P_802_3 before 0xffff (eth_type_trans(), vlan_set_encap_proto()).
+std::uint16_t protocol_at(ByteView frame, std::size_t at) {
+  const std::size_t type = big_endian_16(frame, at);
+  if (type >= 0x0600) return static_cast<std::uint16_t>(type);
+  const bool novell = at + 4 <= frame.size() && big_endian_16(frame, at + 2) == 0xffff;
+  return novell ? 0x0001 : 0x0004;
+}
+
+// nft_payload_copy_vlan(): the tag goes back where it was, and behind it comes skb->protocol.
+Bytes with_tag(ByteView frame, const packet::HwaccelTag& tag, std::uint16_t protocol) {
+  Bytes out(frame.begin(), frame.begin() + 12);
+  for (const std::uint16_t half : {tag.protocol, tag.tci, protocol}) {
+    out.push_back(static_cast<std::uint8_t>(half >> 8));
+    out.push_back(static_cast<std::uint8_t>(half));
+  }
+  out.insert(out.end(), frame.begin() + ethernet_header_size, frame.end());
+  return out;
+}
+
+// Finds the network header behind the tags that the reading skips; false where the frame is cut.
+bool find_network(PacketView& view, const packet::Packet& packet, Reading reading, bool at_xdp) {
+  view.frame = packet.bytes;
+  if (view.frame.size() < ethernet_header_size) return false;
+  const bool one_tag = reading == Reading::netdev || reading == Reading::ingress;
+  // At TC the outer tag is in metadata: one in the bytes is a second one.
+  int tags = one_tag ? (at_xdp ? 1 : 0) : 2;
+  if (packet.vlan && !one_tag) --tags;
+  std::size_t at = ethernet_header_size - 2;
+  for (; tags > 0 && is_vlan_tag(big_endian_16(view.frame, at)); --tags) {
+    at += vlan_tag_size;
+    if (view.frame.size() < at + 2) return false;
+  }
+  view.protocol = protocol_at(view.frame, at);
+  view.link_size = at + 2;
+  view.network = view.frame.subspan(view.link_size);
+  if (packet.vlan) {
+    const std::uint16_t behind = protocol_at(view.frame, ethernet_header_size - 2);
+    view.retagged = with_tag(view.frame, *packet.vlan, behind);
+  }
+  return true;
+}
+
+// The unit that nft_do_chain_netdev() would take the packet for.
+Nfproto nfproto_of(std::uint16_t protocol) {
+  if (protocol == 0x0800) return Nfproto::ipv4;
+  if (protocol == 0x86dd) return Nfproto::ipv6;
+  return Nfproto::other;
+}
+
 }  // namespace
 
 std::optional<Bytes> PacketView::load(const Payload& place) const {
@@ -105,7 +173,7 @@ std::optional<Bytes> PacketView::load(const Payload& place) const {
     case HeaderBase::link:
       // skb_mac_header_was_set() and a length. A load may run on into the network header.
       if (link_size == 0) return std::nullopt;
-      from = frame;
+      from = retagged ? ByteView(*retagged) : frame;
       break;
     case HeaderBase::network:
       from = network;
@@ -115,7 +183,7 @@ std::optional<Bytes> PacketView::load(const Payload& place) const {
       if (later_fragment && !(short_loads_in_later_fragments && place.in_later_fragments)) {
         return std::nullopt;
       }
-      from = network;
+      from = data;
       at += transport_offset;
       break;
   }
@@ -124,45 +192,49 @@ std::optional<Bytes> PacketView::load(const Payload& place) const {
   return Bytes(found.begin(), found.end());
 }
 
-PacketView view_at_netfilter(const packet::Packet& packet, Nfproto nfproto) {
+PacketView view_of_stack(const Unit& unit, const packet::Packet& packet) {
   invariant(packet.network_offset <= packet.bytes.size(), "network header beyond the packet");
   PacketView view;
   view.frame = packet.bytes;
   view.link_size = packet.network_offset;
-  view.network = packet.network();
+  view.network = view.data = packet.network();
+  view.protocol = unit.nfproto == Nfproto::ipv4 ? 0x0800 : 0x86dd;
   view.counted_bytes = view.network.size();  // skb->len: the data start at the network header
-  view.short_loads_in_later_fragments = true;
-  if (nfproto == Nfproto::ipv4) {
-    find_ipv4_transport(view);
-  } else {
-    find_ipv6_transport(view);
-  }
+  view.short_loads_in_later_fragments = has_nf_tables_quirks(unit);
+  find_transport(view, unit.nfproto);
   return view;
 }
 
-FrameView view_at_xdp(const packet::Packet& packet, Nfproto nfproto) {
-  const ByteView frame = packet.bytes;
+FrameView view_of_frame(const Unit& unit, const packet::Packet& packet) {
+  using Kind = FrameView::Kind;
+  const Reading reading = reading_of(unit);
   FrameView out;
-  if (frame.size() < ethernet_header_size) return out;
-  std::size_t network = ethernet_header_size;
-  std::size_t ethertype = big_endian_16(frame, 12);
-  for (int tag = 0; tag < 2 && (ethertype == 0x8100 || ethertype == 0x88a8); ++tag) {
-    if (frame.size() < network + vlan_tag_size) return out;
-    ethertype = big_endian_16(frame, network + 2);
-    network += vlan_tag_size;
-  }
-  if (ethertype != (nfproto == Nfproto::ipv4 ? 0x0800U : 0x86ddU)) return out;
+  PacketView& view = out.view;
+  if (!find_network(view, packet, reading, unit.hook.kind == Hook::Kind::xdp)) return out;
+  view.data = counts_link_header(unit) ? view.frame : view.network;
+  view.counted_bytes = view.data.size();
+  view.short_loads_in_later_fragments = has_nf_tables_quirks(unit);
+  // An ARP packet that goes out has no link header yet (skb_mac_header_was_set()).
+  if (reading == Reading::arp && unit.hook.kind == Hook::Kind::tc_egress) view.link_size = 0;
 
-  out.view.frame = frame;
-  out.view.link_size = network;
-  out.view.network = frame.subspan(network);
-  out.view.counted_bytes = frame.size();
-  if (nfproto == Nfproto::ipv4) {
-    find_ipv4_transport(out.view);
-  } else {
-    find_ipv6_transport(out.view);
+  const Nfproto claimed = nfproto_of(view.protocol);
+  if (reading == Reading::arp) {
+    out.kind = view.protocol == 0x0806 ? Kind::parsed : Kind::not_seen;
+    return out;
   }
-  out.kind = is_valid(out.view, nfproto) ? FrameView::Kind::parsed : FrameView::Kind::unparsable;
+  find_transport(view, claimed);
+  const bool valid = claimed == Nfproto::other || is_valid(view, claimed);
+  if (reading == Reading::netdev) {
+    // nft_set_pktinfo_unspec() for what cannot be parsed.
+    if (!valid) {
+      view.has_transport = false;
+      view.later_fragment = false;
+    }
+    out.kind = (valid ? claimed : Nfproto::other) == unit.nfproto ? Kind::parsed : Kind::not_seen;
+    return out;
+  }
+  if (claimed != unit.nfproto) return out;
+  out.kind = valid ? Kind::parsed : reading == Reading::ingress ? Kind::refused : Kind::unparsable;
   return out;
 }
 

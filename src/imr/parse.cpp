@@ -147,8 +147,10 @@ void Parser::unit_header(Unit& unit) {
   unit.hook = *parsed;
   if (take_word("ipv6")) {
     unit.nfproto = Nfproto::ipv6;
+  } else if (take_word("other")) {
+    unit.nfproto = Nfproto::other;
   } else if (!take_word("ipv4")) {
-    fail(lexer_.peek(), "ipv4 or ipv6");
+    fail(lexer_.peek(), "ipv4, ipv6 or other");
   }
   if (!take_word("roots")) return;
   do {
@@ -262,13 +264,13 @@ void Parser::base_chain(BaseChain& base) {
   expect_word("hook");
   const Token at = lexer_.next();
   bool known = false;
-  for (int i = 0; i <= static_cast<int>(NfHook::ingress); ++i) {
+  for (int i = 0; i <= static_cast<int>(NfHook::egress); ++i) {
     if (at.kind == Kind::word && at.text == to_string(static_cast<NfHook>(i))) {
       base.hook = static_cast<NfHook>(i);
       known = true;
     }
   }
-  if (!known) fail(at, "prerouting, input, forward, output, postrouting or ingress");
+  if (!known) fail(at, "prerouting, input, forward, output, postrouting, ingress or egress");
   expect_word("priority");
   const bool negative = take_symbol("-");
   const auto magnitude = number<std::int64_t>("a priority", negative ? 0x80000000 : 0x7fffffff);
@@ -420,13 +422,13 @@ Expr Parser::payload() {
 
 MetaKey Parser::meta_key() {
   const Token key = lexer_.next();
-  for (int i = 0; i <= static_cast<int>(MetaKey::pkttype); ++i) {
+  for (int i = 0; i <= static_cast<int>(MetaKey::iiftype); ++i) {
     const auto meta = static_cast<MetaKey>(i);
     if (key.kind == Kind::word && key.text == to_string(meta)) return meta;
   }
   fail(key,
-       "a meta key: l4proto, nfproto, protocol, mark, iif, oif, iifname, oifname, length "
-       "or pkttype");
+       "a meta key: l4proto, nfproto, protocol, mark, iif, oif, iifname, oifname, length, "
+       "pkttype or iiftype");
 }
 
 ExprId Parser::expr(TableId table, int nesting) {

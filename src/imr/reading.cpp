@@ -12,11 +12,11 @@ bool takes_frames(const Hook& hook) {
     case Hook::Kind::xdp:
     case Hook::Kind::tc_ingress:
     case Hook::Kind::tc_egress:
+    case Hook::Kind::socket:
       return true;
     case Hook::Kind::netfilter:
     case Hook::Kind::cgroup_ingress:
     case Hook::Kind::cgroup_egress:
-    case Hook::Kind::socket:
       return false;
   }
   throw InvariantError("hook kind out of range");
@@ -51,32 +51,37 @@ Family family_of(const Unit& unit) {
 }
 
 bool has_nf_tables_quirks(const Unit& unit) {
-  switch (reading_of(unit)) {
-    case Reading::stack:
-      return unit.hook.kind == Hook::Kind::netfilter;
-    case Reading::frame:
-    case Reading::arp:
-      return false;
-    case Reading::netdev:
-    case Reading::ingress:
+  switch (unit.hook.kind) {
+    case Hook::Kind::netfilter:
+    case Hook::Kind::cgroup_ingress:
+    case Hook::Kind::cgroup_egress:
+    case Hook::Kind::tc_ingress:
+    case Hook::Kind::tc_egress:
       return true;
+    case Hook::Kind::xdp:
+      return reading_of(unit) == Reading::netdev || reading_of(unit) == Reading::ingress;
+    case Hook::Kind::socket:
+      return false;
   }
-  throw InvariantError("reading out of range");
+  throw InvariantError("hook kind out of range");
 }
 
 bool counts_link_header(const Unit& unit) {
-  switch (reading_of(unit)) {
-    case Reading::stack:
+  switch (unit.hook.kind) {
+    case Hook::Kind::netfilter:
+    case Hook::Kind::cgroup_ingress:
+    case Hook::Kind::cgroup_egress:
+    case Hook::Kind::tc_ingress:
       return false;
-    case Reading::frame:
+    case Hook::Kind::tc_egress:
+      // Devices get skb->data at the link header; bridge hooks come before that.
+      return family_of(unit) != Family::bridge;
+    case Hook::Kind::xdp:
+      return reading_of(unit) == Reading::frame;
+    case Hook::Kind::socket:
       return true;
-    case Reading::netdev:
-    case Reading::ingress:
-    case Reading::arp:
-      // skb->data stands at the link header when a device is to send it; bridge hooks come before.
-      return unit.hook.kind == Hook::Kind::tc_egress && family_of(unit) != Family::bridge;
   }
-  throw InvariantError("reading out of range");
+  throw InvariantError("hook kind out of range");
 }
 
 std::uint8_t nfproto_value(const Unit& unit) {

@@ -11,10 +11,10 @@
 namespace weir::imr {
 
 enum class Reading : std::uint8_t {
-  // ip, ip6 and inet chains at netfilter, cgroup and socket hooks: packets start at the network
-  // header.
+  // ip, ip6 and inet chains at netfilter and cgroup hooks: packets start at the network header.
   stack,
-  // The same families at XDP and TC: frames. Up to two VLAN tags are skipped, one in metadata
+  // The same families at XDP, TC and packet sockets: frames. Up to two VLAN tags are skipped, one
+  // in metadata
   // included; packets of other protocols pass; what cannot be parsed gets the policies.
   frame,
   // netdev and bridge chains at XDP and TC: frames, as nft_do_chain_netdev() and
@@ -37,7 +37,8 @@ enum class Reading : std::uint8_t {
 [[nodiscard]] Family family_of(const Unit& unit);
 
 // Whether aligned loads of 1, 2 and 4 bytes are there in later fragments (Payload::
-// in_later_fragments): where the interpreter of nf_tables is the reference.
+// in_later_fragments): where the interpreter of nf_tables is the reference. In IPv6 packets they
+// then count from where counters count from.
 [[nodiscard]] bool has_nf_tables_quirks(const Unit& unit);
 
 // Whether counters and meta length take the link header with them (skb->len where skb->data is at

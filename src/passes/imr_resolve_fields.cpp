@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "passes/imr_resolve_fields.h"
 
+#include "imr/reading.h"
 #include "imr/visit.h"
 #include "packet/fields.h"
 #include "passes/imr_tools.h"
@@ -12,7 +13,7 @@ using imr::ExprId;
 
 class Resolver {
  public:
-  explicit Resolver(imr::Unit& unit) : ruleset_(unit.ruleset) {}
+  explicit Resolver(imr::Unit& unit) : unit_(unit), ruleset_(unit.ruleset) {}
 
   void rule(imr::Rule& rule) {
     std::vector<imr::Statement> out;
@@ -55,8 +56,65 @@ class Resolver {
           const ExprId key = expr(op.key);
           return key == op.key ? id : ruleset_.add(imr::Expr(imr::MapLookup{key, op.map}));
         },
-        [&](const imr::Immediate&) { return id; }, [&](const imr::Payload&) { return id; },
-        [&](const imr::Meta&) { return id; }, [&](const imr::Ct&) { return id; });
+        [&](const imr::Immediate&) { return id; },
+        [&](const imr::Payload& load) { return has_header(load.base) ? id : absent(id); },
+        [&](const imr::Meta& meta) { return fact(meta.key, id); },
+        [&](const imr::Ct&) { return id; });
+  }
+
+  // An ARP packet that goes out has no link header yet where nf_tables sees it: arp_create() in
+  // net/ipv4/arp.c pushes one, but skb_mac_header_was_set() does not hold before the device.
+  [[nodiscard]] bool has_header(imr::HeaderBase base) const {
+    return base != imr::HeaderBase::link || imr::reading_of(unit_) != imr::Reading::arp ||
+           unit_.hook.kind != Hook::Kind::tc_egress;
+  }
+
+  // What is the same for all packets of the unit need not be known to the hook.
+  ExprId fact(imr::MetaKey key, ExprId id) {
+    const Family family = imr::family_of(unit_);
+    const auto constant = [&](Bytes value) {
+      return ruleset_.add(imr::Immediate{std::move(value)});
+    };
+    const auto unless = [&](bool known) {
+      return known ? id : constant(Bytes(imr::value_size(key)));
+    };
+    switch (key) {
+      case imr::MetaKey::nfproto:
+        return is_ip(family) ? id : constant({imr::nfproto_value(unit_)});
+      case imr::MetaKey::protocol:
+        return family == Family::arp ? constant({0x08, 0x06}) : id;
+      case imr::MetaKey::iif:
+      case imr::MetaKey::iifname:
+        return unless(imr::has_input_device(unit_));
+      case imr::MetaKey::oif:
+      case imr::MetaKey::oifname:
+        return unless(imr::has_output_device(unit_));
+      case imr::MetaKey::iiftype:
+        return device_type(id);
+      case imr::MetaKey::l4proto:
+      case imr::MetaKey::mark:
+      case imr::MetaKey::length:
+      case imr::MetaKey::pkttype:
+        return id;
+    }
+    throw InvariantError("meta key out of range");
+  }
+
+  // Where packets are frames, they are those of an Ethernet device (ARPHRD_ETHER). Behind it no
+  // rule can tell, and without a device none holds.
+  ExprId device_type(ExprId id) {
+    if (!imr::has_input_device(unit_)) return absent(id);
+    const bool received = unit_.hook.kind == Hook::Kind::xdp ||
+                          unit_.hook.kind == Hook::Kind::tc_ingress ||
+                          imr::reading_of(unit_) == imr::Reading::netdev;
+    if (imr::reading_of(unit_) == imr::Reading::stack || !received) return id;
+    return ruleset_.add(imr::Immediate{native_bytes(1, 2)});
+  }
+
+  // A value that no packet of the unit has: a guard that never holds, and any value behind it.
+  ExprId absent(ExprId id) {
+    guard(ruleset_.add(imr::Immediate{{0}}), {1});
+    return ruleset_.add(imr::Immediate{Bytes(imr::value_size(ruleset_, id))});
   }
 
   ExprId load_of(const imr::HeaderField& named) {
@@ -77,6 +135,11 @@ class Resolver {
         break;
       case packet::Layer::network: {
         place.base = imr::HeaderBase::network;
+        if (!is_ip(imr::family_of(unit_))) {
+          const ExprId found = ruleset_.add(imr::Meta{imr::MetaKey::protocol});
+          guard(fact(imr::MetaKey::protocol, found), big_endian_bytes(*protocol.ethertype, 2));
+          break;
+        }
         const Nfproto wanted = protocol.ethertype == 0x0800 ? Nfproto::ipv4 : Nfproto::ipv6;
         // ARP fields, for instance, are in no IP packet: compare with a protocol that does not
         // exist.
@@ -95,13 +158,15 @@ class Resolver {
       case packet::Layer::extension:
         throw InvariantError("resolve_fields: a field without a fixed place: " + named.name);
     }
-    return ruleset_.add(imr::Expr(place));
+    const ExprId load = ruleset_.add(imr::Expr(place));
+    return has_header(place.base) ? load : absent(load);
   }
 
   void guard(ExprId lhs, Bytes rhs) {
     guards_.emplace_back(imr::Match{.lhs = lhs, .op = imr::Relop::eq, .rhs = std::move(rhs)});
   }
 
+  const imr::Unit& unit_;
   imr::Ruleset& ruleset_;
   std::vector<imr::Statement> guards_;
 };

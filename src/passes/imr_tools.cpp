@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "imr/reading.h"
 #include "imr/visit.h"
 
 namespace weir::passes {
@@ -53,7 +54,7 @@ std::optional<Bytes> constant_value(const imr::Unit& unit, ExprId expr) {
       unit.ruleset[expr], [](const imr::Immediate& e) -> Value { return e.value; },
       [&](const imr::Meta& e) -> Value {
         if (e.key != imr::MetaKey::nfproto) return std::nullopt;
-        return Bytes{static_cast<std::uint8_t>(unit.nfproto)};
+        return Bytes{imr::nfproto_value(unit)};
       },
       [&](const imr::MaskXor& e) -> Value {
         Value value = constant_value(unit, e.source);

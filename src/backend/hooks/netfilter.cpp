@@ -40,6 +40,7 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
       return ContextKey::length;
     case imr::MetaKey::pkttype:
       return ContextKey::pkttype;
+    case imr::MetaKey::iiftype:
     case imr::MetaKey::l4proto:
     case imr::MetaKey::nfproto:
       return std::nullopt;

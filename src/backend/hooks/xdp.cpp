@@ -28,6 +28,7 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
       return ContextKey::iif;
     case imr::MetaKey::length:
       return ContextKey::length;
+    case imr::MetaKey::iiftype:
     case imr::MetaKey::l4proto:
     case imr::MetaKey::nfproto:
     case imr::MetaKey::protocol:

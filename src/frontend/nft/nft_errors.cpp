@@ -2,6 +2,7 @@
 #include "frontend/nft/nft_errors.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 
@@ -80,6 +81,22 @@ std::string include_note(std::string_view line, const std::string& file) {
   return place->location.file + ":" + std::to_string(place->location.line);
 }
 
+// Whether the kernel lacks what the script asks of it, as far as its answer tells: EOPNOTSUPP for
+// keys of expressions ("meta ibrname"), EPROTO for connections of a family that are not tracked
+// (nf_ct_netns_get() in net/netfilter/nf_conntrack_proto.c), ENOENT for statements that it was
+// built without ("reject" in a bridge). What is not there for other reasons is ENOENT as well.
+bool is_lack_of_kernel(const NftError& error) {
+  constexpr std::string_view from_kernel = "Could not process rule: ";
+  if (!error.text.starts_with(from_kernel)) return false;
+  const std::string_view reason = std::string_view(error.text).substr(from_kernel.size());
+  if (reason == "Operation not supported" || reason == "Protocol error") return true;
+  constexpr std::array<std::string_view, 5> statements = {"reject", "queue", "synproxy", "tproxy",
+                                                          "fwd"};
+  const std::string_view word = std::string_view(error.marked).substr(0, error.marked.find(' '));
+  return reason == "No such file or directory" &&
+         std::ranges::find(statements, word) != statements.end();
+}
+
 }  // namespace
 
 std::vector<NftError> parse_errors(std::string_view messages, const std::string& file) {
@@ -137,8 +154,12 @@ Diagnostic to_diagnostic(const std::vector<NftError>& errors, std::string_view m
     return unknown;
   }
   const NftError& first = errors.front();
-  Diagnostic diagnostic{ErrorKind::input, first.text, first.location};
+  const ErrorKind kind = is_lack_of_kernel(first) ? ErrorKind::system : ErrorKind::input;
+  Diagnostic diagnostic{kind, first.text, first.location};
   if (!first.source_line.empty()) diagnostic.notes = {first.source_line, first.carets};
+  if (kind == ErrorKind::system) {
+    diagnostic.notes.emplace_back("this kernel was built without what the rule needs");
+  }
   for (const std::string& from : first.included_from) {
     diagnostic.notes.push_back("included from " + from);
   }

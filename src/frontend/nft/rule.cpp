@@ -96,6 +96,8 @@ std::optional<imr::MetaKey> meta_key(std::uint32_t key) {
       return imr::MetaKey::length;
     case NFT_META_PKTTYPE:
       return imr::MetaKey::pkttype;
+    case NFT_META_IIFTYPE:
+      return imr::MetaKey::iiftype;
     default:
       return std::nullopt;
   }
@@ -224,7 +226,8 @@ class Translator {
     if (has(expr, NFTNL_EXPR_META_SREG)) return "'meta " + key_name + " set' is not translated yet";
     const auto key = meta_key(number(expr, NFTNL_EXPR_META_KEY));
     if (!key) return "'meta " + key_name + "' is not translated yet";
-    store_load(number(expr, NFTNL_EXPR_META_DREG), imr::Meta{*key}, *key == imr::MetaKey::l4proto);
+    const bool may_be_absent = *key == imr::MetaKey::l4proto || *key == imr::MetaKey::iiftype;
+    store_load(number(expr, NFTNL_EXPR_META_DREG), imr::Meta{*key}, may_be_absent);
     return {};
   }
 

@@ -26,15 +26,12 @@ std::string text_or_empty(const char* text) {
   return text == nullptr ? "" : text;
 }
 
-bool is_translated(Family family) {
-  return family == Family::ip || family == Family::ip6 || family == Family::inet;
-}
-
 // enum nf_inet_hooks, nf_dev_hooks, nf_arp hooks and nf_br hooks to the place that they name; no
 // value for hooks that weir has no name for.
 std::optional<NfHook> to_hook(Family family, std::uint32_t number) {
   switch (family) {
     case Family::netdev:
+      if (number == NF_NETDEV_EGRESS) return NfHook::egress;
       return number == NF_NETDEV_INGRESS ? std::optional(NfHook::ingress) : std::nullopt;
     case Family::arp: {
       constexpr NfHook hooks[] = {NfHook::input, NfHook::output, NfHook::forward};
@@ -235,9 +232,6 @@ class Builder {
 
   // Why no rule of the chain is translated.
   [[nodiscard]] std::string reason_of(imr::ChainId id) const {
-    if (!is_translated(family_)) {
-      return "family " + std::string(to_string(family_)) + " is not translated yet";
-    }
     const std::optional<imr::BaseChain>& base = ruleset_[id].base;
     if (base && base->type != "filter") return base->type + " chains stay with the kernel";
     return {};

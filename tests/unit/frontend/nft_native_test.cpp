@@ -99,12 +99,6 @@ TEST_P(NativeChain, KeepsItsRulesWithAReason) {
 }
 
 constexpr FamilyCase family_cases[] = {
-    {"table netdev t { chain c { type filter hook ingress device lo priority 0; accept; }\n}\n",
-     "family netdev is not translated yet"},
-    {"table bridge t { chain c { type filter hook forward priority 0; accept; }\n}\n",
-     "family bridge is not translated yet"},
-    {"table arp t { chain c { type filter hook input priority 0; accept; }\n}\n",
-     "family arp is not translated yet"},
     {"table ip t { chain c { type nat hook postrouting priority 100; accept; }\n}\n",
      "nat chains stay with the kernel"},
     {"table ip t { chain c { type route hook output priority 0; accept; }\n}\n",

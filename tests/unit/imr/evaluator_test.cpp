@@ -9,7 +9,8 @@
 //   = OUTCOME            what it must come to; what is behind ", counted" may be left out
 //
 // BYTES are hex digits and NAMEs; "*N" behind one repeats it, "[N]" cuts it to N bytes. Keys: at
-// (offset of the network header), iif and oif (INDEX/NAME), mark, type, ct, keep-unparsable.
+// (offset of the network header), iif and oif (INDEX/NAME), mark, type, ct, keep-unparsable,
+// vlan (PROTOCOL/TCI, in metadata).
 #include "imr/evaluator.h"
 
 #include <gtest/gtest.h>
@@ -83,6 +84,10 @@ void read_key(const std::string& key, const std::string& value, Probe& probe) {
   } else if (key == "ct") {
     packet.ct_info = static_cast<packet::CtInfo>(to_number(value));
     packet.has_connection = packet.ct_info != packet::CtInfo::untracked;
+  } else if (key == "vlan") {
+    packet.vlan = packet::HwaccelTag{
+        .protocol = static_cast<std::uint16_t>(to_number(value)),
+        .tci = static_cast<std::uint16_t>(to_number(value.substr(value.find('/') + 1)))};
   } else if (key == "keep-unparsable") {
     probe.options.drop_unparsable = false;
   } else {
@@ -180,7 +185,7 @@ TEST_P(EvaluatorCases, ComeToTheirOutcome) {
 
 INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
                          testing::Values("walk", "expressions", "sets", "ipv4", "ipv6", "context",
-                                         "xdp"),
+                                         "xdp", "frames"),
                          [](const auto& file) { return std::string(file.param); });
 
 // What XDP does not know is refused when a program is compiled; here it is a mistake of ours.

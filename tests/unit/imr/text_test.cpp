@@ -201,7 +201,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "f:1:44: found 'inner', expected link, network or transport"},
         BadText{"table ip t chain ip t c rule match meta color == 0x00",
                 "f:1:41: found 'color', expected a meta key: l4proto, nfproto, protocol, mark, "
-                "iif, oif, iifname, oifname, length or pkttype"},
+                "iif, oif, iifname, oifname, length, pkttype or iiftype"},
         BadText{"table ip t chain ip t c rule match meta mark 0x00",
                 "f:1:46: found '0x00', expected ==, !=, <, <=, >, >=, in or not in"},
         BadText{"table ip t chain ip t c rule match meta mark == 5",
