@@ -40,4 +40,24 @@ std::optional<Value> Registers::load(std::uint32_t reg) const {
   return std::nullopt;
 }
 
+std::vector<Value> Registers::load_run(std::uint32_t reg, std::size_t size) const {
+  const std::optional<std::size_t> begin = first_byte(reg);
+  if (!begin) return {};
+  std::vector<Value> run;
+  for (std::size_t at = *begin; at < *begin + size;) {
+    const auto found = std::ranges::find(entries_, at, &Entry::begin);
+    if (found == entries_.end()) return {};
+    const Value& value = found->value;
+    const std::size_t end = whole_words(value.size);
+    if (value.size == 0 || (at + value.size < *begin + size && value.zero_end < end)) return {};
+    run.push_back(value);
+    at += end;
+  }
+  return run;
+}
+
+void Registers::forget(const std::function<bool(const Value&)>& stale) {
+  std::erase_if(entries_, [&](const Entry& entry) { return stale(entry.value); });
+}
+
 }  // namespace weir::frontend::nft

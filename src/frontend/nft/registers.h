@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -32,6 +33,11 @@ class Registers {
   void store(std::uint32_t reg, const Value& value);
   // The value that begins exactly at `reg`.
   [[nodiscard]] std::optional<Value> load(std::uint32_t reg) const;
+  // The values, one behind another, that fill `size` bytes from `reg` on; none where something
+  // unknown stands between them.
+  [[nodiscard]] std::vector<Value> load_run(std::uint32_t reg, std::size_t size) const;
+  // Forgets the values for which `stale` holds.
+  void forget(const std::function<bool(const Value&)>& stale);
 
  private:
   struct Entry {

@@ -188,7 +188,28 @@ class Translator {
                             : "a packet load stands before a statement that does not use it";
   }
 
-  static Reason no_value() { return "the register holds no single value (a concatenation)"; }
+  static Reason no_value() { return "the registers hold no value that is known"; }
+
+  // An expression whose first `size` bytes are those in the registers from `reg` on: one value, or
+  // several that stand in a row, each padded to whole words. The loads behind it count as used.
+  std::optional<imr::ExprId> operand(std::uint32_t reg, std::size_t size) {
+    const std::vector<Value> run = registers_.load_run(reg, size);
+    if (run.empty()) return std::nullopt;
+    if (run.size() == 1 && run.front().size >= size) {
+      use(run.front());
+      return run.front().expr;
+    }
+    imr::Concat concat;
+    std::size_t at = 0;
+    for (const Value& value : run) {
+      // The last one may be longer than what is asked for, but none is shorter than its expression.
+      if (value.size != full_size(value) && at + value.size < size) return std::nullopt;
+      concat.parts.push_back(value.expr);
+      at += whole_words(value.size);
+    }
+    for (const Value& value : run) use(value);
+    return add(std::move(concat));
+  }
 
   Reason payload(const nftnl_expr* expr) {
     if (has(expr, NFTNL_EXPR_PAYLOAD_SREG)) return "packet writes are not translated yet";
@@ -223,11 +244,28 @@ class Translator {
 
   Reason meta(const nftnl_expr* expr) {
     const std::string key_name = key_in_text(expr);
-    if (has(expr, NFTNL_EXPR_META_SREG)) return "'meta " + key_name + " set' is not translated yet";
+    if (has(expr, NFTNL_EXPR_META_SREG)) {
+      if (number(expr, NFTNL_EXPR_META_KEY) == NFT_META_MARK) return set_mark(expr);
+      return "'meta " + key_name + " set' is not translated yet";
+    }
     const auto key = meta_key(number(expr, NFTNL_EXPR_META_KEY));
     if (!key) return "'meta " + key_name + "' is not translated yet";
     const bool may_be_absent = *key == imr::MetaKey::l4proto || *key == imr::MetaKey::iiftype;
     store_load(number(expr, NFTNL_EXPR_META_DREG), imr::Meta{*key}, may_be_absent);
+    return {};
+  }
+
+  // nft_meta_set_eval() in net/netfilter/nft_meta.c takes 4 bytes of the register.
+  Reason set_mark(const nftnl_expr* expr) {
+    constexpr std::size_t mark_size = 4;
+    const auto value = operand(number(expr, NFTNL_EXPR_META_SREG), mark_size);
+    if (!value || imr::value_size(*scope_.ruleset, *value) != mark_size) return no_value();
+    if (Reason reason = order_reason(); !reason.empty()) return reason;
+    rule_.statements.push_back(imr::MetaWrite{imr::MetaKey::mark, *value});
+    // Expressions are evaluated where they are used: what was loaded before is not there any more.
+    registers_.forget([&](const Value& old) {
+      return imr::reads(*scope_.ruleset, old.expr, imr::MetaKey::mark);
+    });
     return {};
   }
 
@@ -368,22 +406,25 @@ class Translator {
     if (!id.valid()) return "the rule uses a set that the kernel does not list";
     const imr::Set& set = (*scope_.ruleset)[id];
     if (!set.native_reason.empty()) return set.native_reason;
-    const auto key = registers_.load(number(expr, NFTNL_EXPR_LOOKUP_SREG));
-    if (!key || set.key_size > key->size) return no_value();
+    const auto key = operand(number(expr, NFTNL_EXPR_LOOKUP_SREG), set.key_size);
+    if (!key) return no_value();
     const bool inverted = has(expr, NFTNL_EXPR_LOOKUP_FLAGS) &&
                           (number(expr, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
     if (!has(expr, NFTNL_EXPR_LOOKUP_DREG)) {
-      use(*key);
-      rule_.statements.push_back(imr::MatchSet{key->expr, id, inverted});
+      if (set.is_verdict_map || set.is_data_map()) return "maps as sets are not translated";
+      rule_.statements.push_back(imr::MatchSet{*key, id, inverted});
       return {};
     }
-    if (!set.is_verdict_map || inverted ||
-        number(expr, NFTNL_EXPR_LOOKUP_DREG) != NFT_REG_VERDICT) {
-      return "maps to values are not translated yet";
+    const std::uint32_t target = number(expr, NFTNL_EXPR_LOOKUP_DREG);
+    if (inverted || set.is_verdict_map != (target == NFT_REG_VERDICT)) {
+      return "this lookup is not translated";
     }
-    use(*key);
+    if (set.is_data_map()) {
+      store_load(target, imr::MapLookup{*key, id}, true);
+      return {};
+    }
     if (Reason reason = order_reason(); !reason.empty()) return reason;
-    rule_.statements.push_back(imr::VerdictMap{key->expr, id});
+    rule_.statements.push_back(imr::VerdictMap{*key, id});
     return {};
   }
 

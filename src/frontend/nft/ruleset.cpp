@@ -191,7 +191,7 @@ class Builder {
     for (auto& [id, raw] : raw_elements_) {
       imr::Set& set = ruleset_[id];
       if (!set.native_reason.empty()) continue;
-      set.elements = join_elements(std::move(raw), set.interval, set.key_size);
+      set.elements = join_elements(std::move(raw), set);
     }
     elements_joined_ = true;
   }

@@ -21,12 +21,17 @@ constexpr std::array<std::string_view, 47> type_names = {
     "ct_label",   "pkt_type",     "icmp_code",    "icmpv6_code", "icmpx_code",   "devgroup",
     "dscp",       "ecn",          "fib_addrtype", "boolean",     "ct_event",     "ifname",
     "igmp_type",  "time",         "hour",         "day",         "cgroupsv2"};
+// Bytes that a value of the type takes; 0 where the type alone does not tell.
+constexpr std::array<std::uint8_t, 47> type_sizes = {
+    0, 0, 1, 0, 0, 0, 0,  4, 16, 6, 2, 2, 1, 2, 1, 1, 1, 1,  0, 4, 4, 2, 4, 4,
+    4, 4, 4, 1, 4, 1, 16, 1, 1,  1, 1, 4, 1, 1, 4, 1, 4, 16, 1, 8, 0, 1, 8};
 constexpr unsigned concatenation_bits = 6;  // each type of a concatenation takes so many bits
+constexpr std::uint32_t one_type = (1U << concatenation_bits) - 1;
 
 std::string type_name(std::uint32_t type) {
   std::string name;
   do {
-    const std::uint32_t one = type & ((1U << concatenation_bits) - 1);
+    const std::uint32_t one = type & one_type;
     const std::string_view text =
         one < type_names.size() ? type_names.at(one) : std::string_view("unknown");
     name = name.empty() ? std::string(text) : std::string(text) + " . " + name;
@@ -35,14 +40,38 @@ std::string type_name(std::uint32_t type) {
   return name;
 }
 
-std::string reason_against(const nftnl_set* set, std::uint32_t flags, std::uint32_t key_type) {
-  const bool is_map = (flags & NFT_SET_MAP) != 0;
-  if ((flags & NFT_SET_CONCAT) != 0 || key_type >> concatenation_bits != 0) {
-    return "concatenations are not translated yet";
+// Bytes of each part of a concatenation: nft tells the kernel where it has intervals to tell apart;
+// elsewhere they follow from the types. Empty for plain keys, and where they are not known.
+std::vector<std::uint8_t> field_sizes(const nftnl_set* set, std::uint32_t key_type,
+                                      std::size_t key_size) {
+  std::vector<std::uint8_t> sizes;
+  std::uint32_t count = 0;
+  const auto* told =
+      static_cast<const std::uint8_t*>(nftnl_set_get_data(set, NFTNL_SET_DESC_CONCAT, &count));
+  if (told != nullptr && count >= 2) {
+    sizes.assign(told, told + count);
+  } else if (key_type >> concatenation_bits != 0) {
+    for (; key_type != 0; key_type >>= concatenation_bits) {
+      const std::uint32_t one = key_type & one_type;
+      sizes.insert(sizes.begin(), one < type_sizes.size() ? type_sizes.at(one) : 0);
+    }
+  }
+  std::size_t total = 0;
+  for (const std::uint8_t size : sizes) {
+    if (size == 0) return {};
+    total += imr::padded_size(size);
+  }
+  return total == key_size ? sizes : std::vector<std::uint8_t>();
+}
+
+std::string reason_against(const nftnl_set* set, std::uint32_t flags, const imr::Set& described) {
+  if ((flags & NFT_SET_CONCAT) != 0 && described.interval && described.field_sizes.empty()) {
+    return "a concatenation with intervals and fields of unknown sizes is not translated";
   }
   if ((flags & NFT_SET_OBJECT) != 0) return "maps to objects are not translated yet";
-  if (is_map && nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE) != NFT_DATA_VERDICT) {
-    return "maps to values are not translated yet";
+  if ((flags & NFT_SET_MAP) != 0 && !described.is_verdict_map &&
+      (described.data_size == 0 || described.data_size > imr::max_value_size)) {
+    return "maps to values of this size are not translated";
   }
   if ((flags & NFT_SET_TIMEOUT) != 0) return "sets with timeouts are not translated yet";
   if ((flags & NFT_SET_EVAL) != 0) return "sets that rules update are not translated yet";
@@ -68,7 +97,7 @@ std::uint32_t element_number(nftnl_set_elem* element, std::uint16_t attribute) {
   return nftnl_set_elem_is_set(element, attribute) ? nftnl_set_elem_get_u32(element, attribute) : 0;
 }
 
-std::string reason_against(nftnl_set_elem* element, std::size_t key_size, bool catch_all) {
+std::string reason_against(nftnl_set_elem* element, const imr::Set& set, bool catch_all) {
   if (nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPR) ||
       nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPRESSIONS)) {
     return "sets with statements in their elements are not translated yet";
@@ -76,10 +105,11 @@ std::string reason_against(nftnl_set_elem* element, std::size_t key_size, bool c
   if (nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_TIMEOUT)) {
     return "sets with timeouts are not translated yet";
   }
-  if (nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_KEY_END)) {
-    return "concatenations are not translated yet";
-  }
-  if (!catch_all && element_bytes(element, NFTNL_SET_ELEM_KEY).size() != key_size) {
+  if (catch_all) return {};
+  const bool has_end = nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_KEY_END);
+  if (element_bytes(element, NFTNL_SET_ELEM_KEY).size() != set.key_size ||
+      (has_end && (!set.has_interval_fields() ||
+                   element_bytes(element, NFTNL_SET_ELEM_KEY_END).size() != set.key_size))) {
     return "the set has an element without a key of its size";
   }
   return {};
@@ -89,6 +119,18 @@ std::string reason_against(nftnl_set_elem* element, std::size_t key_size, bool c
 Bytes predecessor(Bytes key) {
   for (std::size_t i = key.size(); i-- > 0;) {
     if (key[i]-- != 0) break;
+  }
+  return key;
+}
+
+// What the kernel does not look at, the bytes behind each field, is zero in the IMR.
+Bytes without_padding(Bytes key, const std::vector<std::uint8_t>& fields) {
+  std::size_t at = 0;
+  for (const std::uint8_t size : fields) {
+    const std::size_t end = at + imr::padded_size(size);
+    std::fill(key.begin() + static_cast<std::ptrdiff_t>(at + size),
+              key.begin() + static_cast<std::ptrdiff_t>(end), std::uint8_t{0});
+    at = end;
   }
   return key;
 }
@@ -135,7 +177,12 @@ imr::Set describe_set(const nftnl_set* set, imr::TableId table) {
       (flags & NFT_SET_MAP) != 0 && nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE) == NFT_DATA_VERDICT;
   out.anonymous = (flags & NFT_SET_ANONYMOUS) != 0;
   out.key_type = type_name(key_type);
-  out.native_reason = reason_against(set, flags, key_type);
+  out.field_sizes = field_sizes(set, key_type, out.key_size);
+  if ((flags & NFT_SET_MAP) != 0 && (flags & NFT_SET_OBJECT) == 0 && !out.is_verdict_map) {
+    out.data_type = type_name(nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE));
+    out.data_size = static_cast<std::uint16_t>(nftnl_set_get_u32(set, NFTNL_SET_DATA_LEN));
+  }
+  out.native_reason = reason_against(set, flags, out);
   return out;
 }
 
@@ -146,11 +193,15 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& se
     if (!set.native_reason.empty()) return;
     const std::uint32_t flags = element_number(element, NFTNL_SET_ELEM_FLAGS);
     const bool catch_all = (flags & NFT_SET_ELEM_CATCHALL) != 0;
-    set.native_reason = reason_against(element, set.key_size, catch_all);
+    set.native_reason = reason_against(element, set, catch_all);
     if (!set.native_reason.empty()) return;
 
     RawElement read;
     if (!catch_all) read.key = element_bytes(element, NFTNL_SET_ELEM_KEY);
+    if (set.has_interval_fields() && !catch_all) {
+      const bool has_end = nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_KEY_END);
+      read.last = has_end ? element_bytes(element, NFTNL_SET_ELEM_KEY_END) : read.key;
+    }
     read.interval_end = (flags & NFT_SET_ELEM_INTERVAL_END) != 0;
     if (set.is_verdict_map && !read.interval_end) {
       read.verdict = to_verdict(element_number(element, NFTNL_SET_ELEM_VERDICT),
@@ -160,8 +211,15 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& se
         return;
       }
     }
+    if (set.is_data_map() && !read.interval_end) {
+      read.data = element_bytes(element, NFTNL_SET_ELEM_DATA);
+      if (read.data.size() != set.data_size) {
+        set.native_reason = "the map has an element without a value of its size";
+        return;
+      }
+    }
     if (catch_all) {
-      set.catch_all = imr::Element{{}, {}, read.verdict};
+      set.catch_all = imr::Element{{}, {}, read.verdict, std::move(read.data)};
     } else {
       raw.push_back(std::move(read));
     }
@@ -171,22 +229,30 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& se
 // As net/netfilter/nft_set_rbtree.c looks a key up: the greatest element not above it decides, and
 // it is no match when that is the end of an interval. Of an end and a start at one key the start
 // wins, so it is sorted behind.
-std::vector<imr::Element> join_elements(std::vector<RawElement> raw, bool interval,
-                                        std::size_t key_size) {
+std::vector<imr::Element> join_elements(std::vector<RawElement> raw, const imr::Set& set) {
+  std::vector<imr::Element> elements;
+  elements.reserve(raw.size());
+  if (set.has_interval_fields()) {
+    for (RawElement& element : raw) {
+      elements.push_back({without_padding(std::move(element.key), set.field_sizes),
+                          without_padding(std::move(element.last), set.field_sizes),
+                          element.verdict, std::move(element.data)});
+    }
+    return elements;
+  }
   std::ranges::sort(raw, [](const RawElement& a, const RawElement& b) {
     if (a.key != b.key) return a.key < b.key;
     return a.interval_end && !b.interval_end;
   });
-  std::vector<imr::Element> elements;
   bool open = false;  // the last element has no upper end yet
   for (RawElement& element : raw) {
     if (open) elements.back().last = predecessor(element.key);
     open = false;
     if (element.interval_end) continue;
-    elements.push_back({element.key, element.key, element.verdict});
-    open = interval;
+    elements.push_back({element.key, element.key, element.verdict, std::move(element.data)});
+    open = set.interval;
   }
-  if (open) elements.back().last = Bytes(key_size, 0xff);
+  if (open) elements.back().last = Bytes(set.key_size, 0xff);
   return elements;
 }
 

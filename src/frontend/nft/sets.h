@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// nf_tables sets and verdict maps to imr::Set.
+// nf_tables sets and maps to imr::Set.
 #pragma once
 
 #include <functional>
@@ -18,11 +18,14 @@ using FindChain = std::function<imr::ChainId(const std::string&)>;
 // The set without its elements; native_reason is filled in where its kind is not translated yet.
 [[nodiscard]] imr::Set describe_set(const nftnl_set* set, imr::TableId table);
 
-// An element as the kernel lists it: of an interval, each end is one.
+// An element as the kernel lists it: of an interval, each end is one; of a concatenation with
+// intervals, both ends stand in one.
 struct RawElement {
   Bytes key;
+  Bytes last;                 // of concatenations with intervals
   bool interval_end = false;  // the first key behind an interval
   std::optional<imr::Verdict> verdict;
+  Bytes data;
 };
 
 // Reads the elements of one message into `raw` and set.catch_all; what cannot be translated becomes
@@ -30,9 +33,10 @@ struct RawElement {
 void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& set,
                    std::vector<RawElement>& raw);
 
-// Orders `raw` and joins the ends of intervals.
-[[nodiscard]] std::vector<imr::Element> join_elements(std::vector<RawElement> raw, bool interval,
-                                                      std::size_t key_size);
+// The elements of the set: ordered, the ends of intervals joined. Those of a concatenation with
+// intervals keep their order, which is that of the kernel's search.
+[[nodiscard]] std::vector<imr::Element> join_elements(std::vector<RawElement> raw,
+                                                      const imr::Set& set);
 
 // The verdict of an nf_tables verdict code (enum nft_verdicts, NF_DROP, NF_ACCEPT, NF_QUEUE); no
 // value for codes that rules cannot hold.

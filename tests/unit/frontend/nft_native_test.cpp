@@ -49,16 +49,11 @@ constexpr Case cases[] = {
     {"meta cpu 1 drop", 0, 2,
      "[ meta load cpu => reg 1 ] [ cmp eq reg 1 0x00000001 ] [ immediate reg 0 drop ]",
      "'meta cpu' is not translated yet"},
-    {"meta mark set 5", 0, 1, "[ immediate reg 1 0x00000005 ] [ meta set mark with reg 1 ]",
-     "'meta mark set' is not translated yet"},
+    {"meta priority set 5", 0, 1, "[ immediate reg 1 0x00000005 ] [ meta set priority with reg 1 ]",
+     "'meta priority set' is not translated yet"},
     {"ct mark 5 accept", 0, 2,
      "[ ct load mark => reg 1 ] [ cmp eq reg 1 0x00000005 ] [ immediate reg 0 accept ]",
      "'ct mark' is not translated yet"},
-    {"ip saddr . tcp dport { 1.1.1.1 . 22 } drop", 2, 4,
-     "[ payload load 4b @ network header + 12 => reg 1 ]"
-     " [ payload load 2b @ transport header + 2 => reg 9 ]"
-     " [ lookup reg 1 set __set0 0x0 ] [ immediate reg 0 drop ]",
-     "concatenations are not translated yet"},
     {"exthdr frag exists drop", 1, 3,
      "[ exthdr load ipv6 1b @ 44 + 0 present => reg 1 ] [ cmp eq reg 1 0x00000001 ]"
      " [ immediate reg 0 drop ]",

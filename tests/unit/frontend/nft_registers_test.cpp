@@ -186,7 +186,7 @@ TEST(Registers, AreSwappedByUnits) {
 
 TEST(Registers, ThatNothingSetAreNotRead) {
   EXPECT_EQ(Builder().payload(1, 0, 4).cmp(2, {1}).reason(),
-            "because \"the register holds no single value (a concatenation)\"\n");
+            "because \"the registers hold no value that is known\"\n");
 }
 
 TEST(Loads, MayNotMoveBehindWhatHasAnEffect) {

@@ -104,6 +104,64 @@ TEST(Sets, ByNameBelongToTheirTable) {
   }
 }
 
+TEST(Sets, OfConcatenationsHaveTheSizesOfTheirFields) {
+  EXPECT_EQ(statements_of("ip saddr . tcp dport { 10.0.0.1 . 22, 10.0.0.2 . 80 } accept"),
+            "match meta nfproto == 0x02\n"
+            "match meta l4proto == 0x06\n"
+            "match concat(payload network 12 4 later-fragments, payload transport 2 2 "
+            "later-fragments) in @__set0\n"
+            "accept\n");
+  EXPECT_EQ(sets(read(in_chain("ip saddr . tcp dport { 10.0.0.1 . 22, 10.0.0.2 . 80 } accept"))),
+            "set inet t __set0 \"ipv4_addr . inet_service\" 8 fields 4 2 anonymous { "
+            "0x0a00000100160000, 0x0a00000200500000 }\n");
+}
+
+TEST(Sets, OfConcatenationsWithIntervalsKeepBothEndsAndTheirOrder) {
+  EXPECT_EQ(sets(read(in_chain("ip saddr . tcp dport . meta iifname { 10.2.0.0/16 . 22-80 . eth0, "
+                               "10.1.0.1-10.1.0.9 . 53 . eth1 } accept"))),
+            "set inet t __set0 \"ipv4_addr . inet_service . ifname\" 24 fields 4 2 16 interval "
+            "anonymous { "
+            "0x0a0200000016000065746830000000000000000000000000-"
+            "0x0a02ffff0050000065746830000000000000000000000000, "
+            "0x0a0100010035000065746831000000000000000000000000-"
+            "0x0a0100090035000065746831000000000000000000000000 }\n");
+}
+
+TEST(Sets, MapsToDataHoldItAsRegistersDo) {
+  EXPECT_EQ(sets(read("table ip t {\n map m { type ipv4_addr : mark; flags interval; elements = { "
+                      "1.1.1.0/24 : 5, * : 6 }\n}\n"
+                      " map n { type mark . inet_service : ipv4_addr; elements = { "
+                      "0x10 . 80 : 1.2.3.4 }\n}\n}\n")),
+            "map ip t m ipv4_addr 4 to mark 4 interval { 0x01010100-0x010101ff : 0x05000000, * : "
+            "0x06000000 }\n"
+            "map ip t n \"mark . inet_service\" 8 fields 4 2 to ipv4_addr 4 { "
+            "0x1000000000500000 : 0x01020304 }\n");
+}
+
+TEST(Sets, ValuesOfMapsFlowOn) {
+  EXPECT_EQ(statements_of("meta mark set ip saddr map { 10.0.0.1 : 5, 10.0.0.2 : 6 } accept"),
+            "match meta nfproto == 0x02\n"
+            "write meta mark lookup(payload network 12 4 later-fragments, @__map0)\n"
+            "accept\n");
+  EXPECT_EQ(statements_of("meta mark set ip saddr . tcp dport map { 10.0.0.1 . 80 : 5 }"),
+            "match meta nfproto == 0x02\n"
+            "match meta l4proto == 0x06\n"
+            "write meta mark lookup(concat(payload network 12 4 later-fragments, payload "
+            "transport 2 2 later-fragments), @__map0)\n");
+  EXPECT_EQ(statements_of("ip saddr & 255.255.0.0 . tcp dport { 10.1.0.0 . 22 } drop"),
+            "match meta nfproto == 0x02\n"
+            "match meta l4proto == 0x06\n"
+            "match concat((payload network 12 4 later-fragments & 0xffff0000), payload transport "
+            "2 2 later-fragments) in @__set0\n"
+            "drop\n");
+}
+
+TEST(Sets, MarksAreWrittenWithFourBytes) {
+  EXPECT_EQ(statements_of("meta mark set 7"), "write meta mark 0x07000000\n");
+  EXPECT_EQ(statements_of("meta mark set meta mark | 0x100"),
+            "write meta mark (meta mark & 0xfffeffff ^ 0x00010000)\n");
+}
+
 struct NativeCase {
   std::string_view definition;
   std::string_view rule;
@@ -129,16 +187,12 @@ TEST_P(NativeSet, MakesTheRulesThatUseItNative) {
 }
 
 constexpr NativeCase native_cases[] = {
-    {"set s { type ipv4_addr . ipv4_addr; elements = { 1.1.1.1 . 2.2.2.2 }\n}",
-     "ip saddr . ip daddr @s drop", "concatenations are not translated yet"},
     {"set s { type ipv4_addr; flags timeout; elements = { 1.1.1.1 timeout 5m }\n}",
      "ip saddr @s drop", "sets with timeouts are not translated yet"},
     {"set s { type ipv4_addr; flags dynamic; size 100; }", "ip saddr @s drop",
      "sets that rules update are not translated yet"},
     {"set s { type ipv4_addr; counter; elements = { 1.1.1.1 }\n}", "ip saddr @s drop",
      "sets with statements in their elements are not translated yet"},
-    {"map s { type ipv4_addr : mark; elements = { 1.1.1.1 : 5 }\n}",
-     "meta mark set ip saddr map @s", "maps to values are not translated yet"},
 };
 INSTANTIATE_TEST_SUITE_P(Nft, NativeSet, testing::ValuesIn(native_cases));
 
@@ -150,9 +204,20 @@ TEST(Sets, OfObjectsAreKeptWithTheReason) {
   EXPECT_EQ(ruleset.sets[0].native_reason, "maps to objects are not translated yet");
 }
 
+RawElement raw(Bytes key, bool interval_end) {
+  return {.key = std::move(key), .last = {}, .interval_end = interval_end};
+}
+
+imr::Set interval_set(std::uint16_t key_size) {
+  imr::Set set;
+  set.key_size = key_size;
+  set.interval = true;
+  return set;
+}
+
 TEST(JoinElements, TakesAStartAsTheEndOfTheIntervalBefore) {
   const std::vector<imr::Element> joined = join_elements(
-      {{{9}, true, {}}, {{5}, false, {}}, {{1}, false, {}}, {{0}, true, {}}}, true, 1);
+      {raw({9}, true), raw({5}, false), raw({1}, false), raw({0}, true)}, interval_set(1));
   ASSERT_EQ(joined.size(), 2U);
   EXPECT_EQ(joined[0], (imr::Element{{1}, {4}, {}}));
   EXPECT_EQ(joined[1], (imr::Element{{5}, {8}, {}}));
@@ -160,7 +225,7 @@ TEST(JoinElements, TakesAStartAsTheEndOfTheIntervalBefore) {
 
 TEST(JoinElements, BorrowsOverBytes) {
   const std::vector<imr::Element> joined =
-      join_elements({{{1, 0, 0}, false, {}}, {{2, 0, 0}, true, {}}}, true, 3);
+      join_elements({raw({1, 0, 0}, false), raw({2, 0, 0}, true)}, interval_set(3));
   ASSERT_EQ(joined.size(), 1U);
   EXPECT_EQ(joined[0].last, (Bytes{1, 0xff, 0xff}));
 }
