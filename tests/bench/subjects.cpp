@@ -135,7 +135,7 @@ void check_shape(const LiveFrames& frames, Shape shape, std::uint32_t rules) {
   const Subject nft =
       nft_of(script(shape, rules, "counter drop", "drop") + "add rule ip bench raw counter\n");
   static_cast<void>(frames.send(nft.netns, sent));
-  const auto counters = test::Nft(nft.netns).counters();
+  const auto counters = expect(test::Nft(nft.netns).counters());
   if (counters.size() != rules + 1) give_up(what + ": nft lists another number of counters");
   for (std::size_t i = 0; i < counters.size(); ++i) {
     const std::uint64_t expected = i + 1 + (matches ? 1 : 0) == counters.size() ? sent : 0;

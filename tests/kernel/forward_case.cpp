@@ -174,6 +174,12 @@ void ForwardCase::send_one(const Sent& sent, std::size_t index, Weir& weir, Forw
 }
 
 void ForwardCase::compare_counters(Weir& weir, ForwardReport& report) {
+  const auto listed = nft_.counters();
+  if (!listed) {
+    report.kind = ForwardReport::Kind::refused_by_nft;
+    report.text += listed.error().text();
+    return;
+  }
   const auto by_weir = weir.programs.counters(weir.ruleset);
   const auto by_evaluator = expect(weir.evaluator.counters());
   // The counters of one rule stand in its order on both sides.
@@ -187,7 +193,7 @@ void ForwardCase::compare_counters(Weir& weir, ForwardReport& report) {
         .push_back(i);
   }
   std::size_t found = 0;
-  for (const RuleCounter& counter : nft_.counters()) {
+  for (const RuleCounter& counter : *listed) {
     auto& queue = ids[{counter.family, counter.table, counter.chain, counter.handle}];
     const std::string where = counter.chain + " handle " + std::to_string(counter.handle);
     report.counted += counter.packets;

@@ -157,7 +157,7 @@ TEST_P(Hooks, RuleAsNftDoes) {
 
   expect(host.nft().run(script));
   const Arrivals by_nft = traffic();
-  const auto counted_by_nft = host.nft().counters();
+  const auto counted_by_nft = expect(host.nft().counters());
   expect(host.nft().run("flush ruleset"));
 
   const imr::Ruleset ruleset = expect(frontend::nft::read_script(script, "hooks.nft"));

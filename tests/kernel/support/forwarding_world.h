@@ -55,7 +55,7 @@ class ForwardingWorld {
   // Replaces all rules by those of `text`.
   [[nodiscard]] Status load_ruleset(std::string_view text);
   // Counters in rules, in the order of the listing; an error of nft is the end of the test.
-  [[nodiscard]] std::vector<RuleCounter> counters() { return nft_.counters(); }
+  [[nodiscard]] Result<std::vector<RuleCounter>> counters() { return nft_.counters(); }
   // Tracks connections as a ruleset with a ct expression would, and forgets known ones.
   [[nodiscard]] Status track_connections();
   [[nodiscard]] Status forget_connections();
