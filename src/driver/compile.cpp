@@ -77,7 +77,7 @@ Status check_translated(const imr::Ruleset& ruleset, const std::vector<Attachmen
 // One unit for each network protocol that a root of the attachment sees.
 std::vector<imr::Unit> make_units(const imr::Ruleset& ruleset, const Attachment& attachment) {
   std::vector<imr::Unit> units;
-  for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6}) {
+  for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6, Nfproto::other}) {
     if (attachment.hook.kind == Hook::Kind::netfilter && nfproto != attachment.nfproto) continue;
     imr::Unit unit{.roots = {}, .nfproto = nfproto, .hook = attachment.hook};
     for (const imr::ChainId root : attachment.roots) {
@@ -150,11 +150,29 @@ void make_shared_maps(const imr::Ruleset& ruleset, bool counted, const Options& 
   }
 }
 
-// At most 15 characters: the first root's name, and the protocol at netfilter hooks.
+std::string_view name_prefix(const Attachment& attachment) {
+  switch (attachment.hook.kind) {
+    case Hook::Kind::xdp:
+      return "x_";
+    case Hook::Kind::tc_ingress:
+      return "ti_";
+    case Hook::Kind::tc_egress:
+      return "te_";
+    case Hook::Kind::netfilter:
+      return attachment.nfproto == Nfproto::ipv4 ? "n4_" : "n6_";
+    case Hook::Kind::cgroup_ingress:
+      return "ci_";
+    case Hook::Kind::cgroup_egress:
+      return "ce_";
+    case Hook::Kind::socket:
+      return "s_";
+  }
+  throw InvariantError("hook kind out of range");
+}
+
+// At most 15 characters: the hook, the protocol at netfilter hooks, and the first root's name.
 std::string program_name(const imr::Ruleset& ruleset, const Attachment& attachment) {
-  std::string name = attachment.hook.kind == Hook::Kind::xdp ? "x_"
-                     : attachment.nfproto == Nfproto::ipv4   ? "n4_"
-                                                             : "n6_";
+  std::string name(name_prefix(attachment));
   for (const char c : ruleset[attachment.roots.front()].name) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     name += plain ? c : '_';

@@ -19,7 +19,8 @@ struct Attachment {
   Hook hook;
   Nfproto nfproto = Nfproto::ipv4;  // of netfilter hooks; an XDP program serves both
   std::int32_t priority = 0;        // of netfilter hooks
-  std::vector<imr::ChainId> roots;  // one at netfilter hooks; they decide one after another
+  // One at netfilter hooks; they decide one after another, and read packets alike (imr/reading.h).
+  std::vector<imr::ChainId> roots;
 };
 
 // "inet/filter/forward"
@@ -31,8 +32,10 @@ struct ChainName {
 [[nodiscard]] Result<ChainName> parse_chain_name(std::string_view text);
 
 // What to compile for `hook`, or, without one, for the hook that each base chain names, in priority
-// order. `chains` selects at hooks other than netfilter; see the command line's contract. Dormant
-// tables have no hooks.
+// order: netdev and inet chains of the hooks ingress and egress run at tc of each of their devices.
+// `chains` selects at hooks other than netfilter; see the command line's contract. Dormant tables
+// have no hooks. Chains that cannot run where they are wanted are an input error that names the
+// hooks that can serve them.
 [[nodiscard]] Result<std::vector<Attachment>> plan(const imr::Ruleset& ruleset,
                                                    const std::optional<Hook>& hook,
                                                    const std::vector<ChainName>& chains);

@@ -7,7 +7,9 @@
 #include <utility>
 #include <variant>
 
+#include "backend/profile.h"
 #include "driver/reads.h"
+#include "driver/seen.h"
 #include "engine/engine.h"
 #include "engine/map.h"
 #include "kernel/kernel.h"
@@ -21,27 +23,45 @@ constexpr std::array<std::pair<EngineKind, std::string_view>, 3> engine_names = 
     {EngineKind::kernel, "kernel"},
 }};
 
-constexpr std::size_t ethernet_header = 14;
-
 // What BPF_PROG_TEST_RUN takes at most: a page less its head and tail room (net/bpf/test_run.c).
 constexpr std::size_t largest_test_packet = 3712;
 
 using Verdict = imr::Outcome::Verdict;
 
-// enum xdp_action in linux/bpf.h, and NF_DROP and NF_ACCEPT in linux/netfilter.h.
-Verdict decode_verdict(isa::ProgramType type, std::uint64_t result) {
-  if (type == isa::ProgramType::xdp) {
-    invariant(result == 1 || result == 2, "an XDP program returned neither XDP_DROP nor XDP_PASS");
-    return result == 2 ? Verdict::accept : Verdict::drop;
-  }
-  invariant(result <= 1, "a netfilter program returned neither NF_DROP nor NF_ACCEPT");
-  return result == 1 ? Verdict::accept : Verdict::drop;
+// What the profile of the hook makes of the two verdicts: XDP_PASS and XDP_DROP, and so on.
+Verdict decode_verdict(const Hook& hook, std::uint64_t result) {
+  const backend::Profile& profile = backend::profile_for(hook, {});
+  const auto returned = static_cast<std::int32_t>(result);
+  invariant(returned == profile.accept || returned == profile.drop,
+            "a program at " + to_string(hook) + " returned neither of its verdicts");
+  return returned == profile.accept ? Verdict::accept : Verdict::drop;
 }
 
 std::optional<Nfproto> nfproto_of(const packet::Packet& packet) {
   if (packet.ethertype == 0x0800) return Nfproto::ipv4;
   if (packet.ethertype == 0x86dd) return Nfproto::ipv6;
   return std::nullopt;
+}
+
+// Whether a program at the hook starts at the link header.
+bool sees_frames(const Hook& hook) {
+  switch (hook.kind) {
+    case Hook::Kind::xdp:
+    case Hook::Kind::tc_ingress:
+    case Hook::Kind::tc_egress:
+    case Hook::Kind::socket:
+      return true;
+    case Hook::Kind::netfilter:
+    case Hook::Kind::cgroup_ingress:
+    case Hook::Kind::cgroup_egress:
+      return false;
+  }
+  throw InvariantError("hook kind out of range");
+}
+
+std::size_t smallest_test_packet(const Hook& hook) {
+  if (hook.kind == Hook::Kind::xdp) return 14;
+  return sees_frames(hook) ? 15 : 20;
 }
 
 void append(imr::Outcome& whole, const imr::Outcome& part) {
@@ -112,7 +132,8 @@ class EvaluatorBackend final : public Backend {
     }
   }
 
-  // An XDP program has a unit for each protocol, and each accepts the packets of the other.
+  // Elsewhere than at netfilter hooks a program has a unit for each protocol, and each accepts the
+  // packets of the others.
   Result<imr::Outcome> run(std::size_t program, const packet::Packet& packet) override {
     imr::Outcome outcome;
     for (const imr::Unit& unit : units_.at(program)) {
@@ -141,14 +162,14 @@ class InterpreterBackend final : public Backend {
       : ruleset_(ruleset), compilation_(compilation), engine_(std::move(engine)) {}
 
   Result<imr::Outcome> run(std::size_t program, const packet::Packet& packet) override {
-    const isa::ProgramType type = compilation_.object.programs.at(program).type;
+    const Hook& hook = compilation_.programs.at(program).attachment.hook;
     std::uint8_t* trace = nullptr;
     if (compilation_.trace.valid()) {
       trace = value(compilation_.trace, 0);
       std::fill_n(trace, 4, std::uint8_t{0});
     }
     imr::Outcome outcome;
-    outcome.verdict = decode_verdict(type, engine_.run(program, input(type, packet)));
+    outcome.verdict = decode_verdict(hook, engine_.run(program, input(hook, packet)));
     if (trace != nullptr) read_trace(ruleset_, ByteView(trace, (trace_capacity + 1) * 4), outcome);
     return outcome;
   }
@@ -170,9 +191,15 @@ class InterpreterBackend final : public Backend {
     return found;
   }
 
-  static engine::Input input(isa::ProgramType type, const packet::Packet& packet) {
+  static engine::Input input(const Hook& hook, const packet::Packet& packet) {
     engine::Input in;
-    in.bytes = type == isa::ProgramType::xdp ? ByteView(packet.bytes) : packet.network();
+    in.bytes = sees_frames(hook) ? ByteView(packet.bytes) : packet.network();
+    in.network_offset = sees_frames(hook) ? packet.network_offset : 0;
+    if (packet.vlan) {
+      in.vlan_present = true;
+      in.vlan_protocol = packet.vlan->protocol;
+      in.vlan_tci = packet.vlan->tci;
+    }
     in.mark = packet.mark;
     in.iif = packet.in.index;
     in.oif = packet.out.index;
@@ -200,20 +227,24 @@ class KernelBackend final : public Backend {
         reads_(std::move(reads)) {}
 
   Result<imr::Outcome> run(std::size_t program, const packet::Packet& packet) override {
-    const isa::ProgramType type = compilation_.object.programs.at(program).type;
-    const bool at_xdp = type == isa::ProgramType::xdp;
-    const ByteView bytes = at_xdp ? ByteView(packet.bytes) : packet.network();
-    WEIR_CHECK(carries(packet, bytes, at_xdp));
+    const Attachment& attachment = compilation_.programs.at(program).attachment;
+    const bool frames = sees_frames(attachment.hook);
+    const ByteView bytes = frames ? ByteView(packet.bytes) : packet.network();
+    WEIR_CHECK(carries(attachment.hook, packet, bytes));
     const Bytes key = native_bytes(0, 4);
     const std::size_t trace_size = (trace_capacity + 1) * 4;
     if (compilation_.trace.valid()) {
       WEIR_CHECK(kernel::write_element(map(compilation_.trace), key, Bytes(trace_size)));
     }
-    const Attachment& attachment = compilation_.programs.at(program).attachment;
-    WEIR_TRY(result, kernel::test_run(loaded_.programs.at(program), type, bytes,
-                                      attachment.hook.nf_hook, attachment.nfproto));
+    WEIR_TRY(result, kernel::test_run(loaded_.programs.at(program),
+                                      compilation_.object.programs.at(program).type,
+                                      kernel::TestInput{.packet = bytes,
+                                                        .hook = attachment.hook.nf_hook,
+                                                        .nfproto = attachment.nfproto,
+                                                        .ethertype = packet.ethertype,
+                                                        .mark = packet.mark}));
     imr::Outcome outcome;
-    outcome.verdict = decode_verdict(type, result.result);
+    outcome.verdict = decode_verdict(attachment.hook, result.result);
     if (compilation_.trace.valid()) {
       WEIR_TRY(trace, kernel::read_element(map(compilation_.trace), key, trace_size, false));
       read_trace(ruleset_, trace, outcome);
@@ -240,23 +271,35 @@ class KernelBackend final : public Backend {
     return loaded_.maps.at(index.index());
   }
 
-  // bpf_prog_test_run_nf() takes the protocol from the version field, and has no mark and no packet
-  // type to give; both test runs have a shortest and a longest packet.
-  [[nodiscard]] Status carries(const packet::Packet& packet, ByteView bytes, bool at_xdp) const {
+  // All test runs have a shortest and a longest packet, and none a tag in metadata. That of
+  // netfilter takes the protocol from the version field, and has no mark to give. Programs of IP
+  // packets see the packet type that the stack gave it, frames that of their address.
+  [[nodiscard]] Status carries(const Hook& hook, const packet::Packet& packet,
+                               ByteView bytes) const {
     const std::string attached = "; running it needs the program attached, which is not built yet";
-    const std::size_t shortest = at_xdp ? ethernet_header : 20;
+    const std::size_t shortest = smallest_test_packet(hook);
     if (bytes.size() < shortest || bytes.size() > largest_test_packet) {
       return system_error("the kernel's test run takes packets of " + std::to_string(shortest) +
                           " to " + std::to_string(largest_test_packet) + " bytes, this one has " +
                           std::to_string(bytes.size()) + attached);
     }
-    if (at_xdp) return {};
+    if (packet.vlan) {
+      return system_error("the kernel's test run carries no VLAN tag" + attached);
+    }
+    if (sees_frames(hook)) {
+      // eth_type_trans() compares with the address of the device, which is no packet's.
+      const bool tells = hook.kind == Hook::Kind::xdp || packet.type != packet::PacketType::host;
+      if (tells || !reads_.meta.contains(imr::MetaKey::pkttype)) return {};
+      return system_error("the kernel's test run carries no packet type, which the rules read" +
+                          attached);
+    }
     const std::uint8_t version = packet.ethertype == 0x0800 ? 4 : 6;
     if (bytes[0] >> 4 != version) {
       return system_error("the kernel's test run goes by the version field, and this packet's is " +
                           std::to_string(bytes[0] >> 4) + attached);
     }
-    if (reads_.meta.contains(imr::MetaKey::mark) && packet.mark != 0) {
+    const bool carries_mark = hook.kind != Hook::Kind::netfilter;
+    if (!carries_mark && reads_.meta.contains(imr::MetaKey::mark) && packet.mark != 0) {
       return system_error("the kernel's test run carries no mark, which the rules read" + attached);
     }
     if (reads_.meta.contains(imr::MetaKey::pkttype) && packet.type != packet::PacketType::host) {
@@ -277,6 +320,11 @@ Result<std::unique_ptr<Backend>> create_kernel_backend(const imr::Ruleset& rules
   std::vector<Attachment> attachments;
   for (const CompiledProgram& program : compilation.programs) {
     attachments.push_back(program.attachment);
+    if (program.attachment.hook.kind == Hook::Kind::socket) {
+      return system_error(
+          "the kernel's test run gives socket programs no link header, which they begin with; "
+          "running them there needs the program attached, which is not built yet");
+    }
   }
   Reads reads = scan_reads(ruleset, attachments);
   if (const std::string names = unknown_to_test_run(reads); !names.empty()) {
@@ -358,12 +406,10 @@ Result<imr::Outcome> Runner::run(const packet::Packet& packet) {
   const std::optional<Nfproto> nfproto = nfproto_of(packet);
   for (std::size_t i = 0; i < impl_->compilation.programs.size(); ++i) {
     const Attachment& attachment = impl_->compilation.programs[i].attachment;
-    if (attachment.hook.kind == Hook::Kind::netfilter) {
-      if (attachment.nfproto != nfproto) continue;
-    } else if (packet.network_offset < ethernet_header) {
-      return input_error("XDP sees frames, and this packet has no Ethernet header");
-    }
-    WEIR_TRY(part, impl_->backend->run(i, packet));
+    const bool one_protocol = attachment.hook.kind == Hook::Kind::netfilter;
+    if (one_protocol && attachment.nfproto != nfproto) continue;
+    WEIR_TRY(seen, seen_at(attachment.hook, packet));
+    WEIR_TRY(part, impl_->backend->run(i, seen));
     append(whole, part);
     if (whole.verdict != Verdict::accept) break;
   }

@@ -25,6 +25,29 @@ packet::Device resolve(const std::optional<DeviceOption>& option,
   return device;
 }
 
+// Which interfaces packets have at a hook.
+struct Sides {
+  bool in = false;
+  bool out = false;
+};
+
+Sides sides_of(const Hook& hook) {
+  switch (hook.kind) {
+    case Hook::Kind::xdp:
+    case Hook::Kind::tc_ingress:
+    case Hook::Kind::cgroup_ingress:
+    case Hook::Kind::socket:
+      return {.in = true, .out = false};
+    case Hook::Kind::tc_egress:
+    case Hook::Kind::cgroup_egress:
+      return {.in = false, .out = true};
+    case Hook::Kind::netfilter:
+      return {.in = hook.nf_hook != NfHook::output,
+              .out = hook.nf_hook != NfHook::prerouting && hook.nf_hook != NfHook::input};
+  }
+  throw InvariantError("hook kind out of range");
+}
+
 }  // namespace
 
 Result<DeviceOption> parse_device(std::string_view text) {
@@ -50,12 +73,11 @@ Result<DeviceOption> parse_device(std::string_view text) {
 Result<World> World::create(const Hook& hook, const std::optional<DeviceOption>& in,
                             const std::optional<DeviceOption>& out,
                             const std::vector<imr::Interface>& known) {
-  const bool at_xdp = hook.kind == Hook::Kind::xdp;
-  const NfHook nf = hook.nf_hook;
-  if (in && !at_xdp && nf == NfHook::output) {
+  const Sides sides = sides_of(hook);
+  if (in && !sides.in) {
     return input_error("--iif: packets at " + to_string(hook) + " have no input interface");
   }
-  if (out && (at_xdp || nf == NfHook::prerouting || nf == NfHook::input)) {
+  if (out && !sides.out) {
     return input_error("--oif: packets at " + to_string(hook) + " have no output interface");
   }
   World world;

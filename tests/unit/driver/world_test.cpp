@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "packet/builder.h"
 
 namespace weir::driver {
@@ -31,6 +33,14 @@ TEST(World, RefusesDevicesThatTheHookDoesNotHave) {
   EXPECT_FALSE(World::create(at(NfHook::output), device, std::nullopt, {}));
   EXPECT_FALSE(World::create(at(NfHook::input), std::nullopt, device, {}));
   EXPECT_TRUE(World::create(at(NfHook::forward), device, device, {}));
+  for (const auto& [kind, in, out] :
+       {std::tuple{Hook::Kind::xdp, true, false}, std::tuple{Hook::Kind::tc_ingress, true, false},
+        std::tuple{Hook::Kind::tc_egress, false, true},
+        std::tuple{Hook::Kind::cgroup_egress, false, true}}) {
+    const Hook hook{.kind = kind};
+    EXPECT_EQ(World::create(hook, device, std::nullopt, {}).has_value(), in) << to_string(hook);
+    EXPECT_EQ(World::create(hook, std::nullopt, device, {}).has_value(), out) << to_string(hook);
+  }
 }
 
 TEST(World, GivesPacketsTheIndexThatTheRulesetKnows) {
