@@ -28,14 +28,8 @@ class Exploration {
 
   Result<CheckStatistics> run() {
     find_meeting_points();
-    path_ = {.state = transfer_.start()};
-    for (;;) {
-      WEIR_TRY(ended, advance());
-      if (!ended) continue;
-      release(path_.origin);
-      if (pending_.empty()) break;
-      path_ = std::move(pending_.back());
-      pending_.pop_back();
+    for (std::size_t i = 0; i < code_.functions.size(); ++i) {
+      if (i == 0 || code_.functions[i].global != nullptr) WEIR_CHECK(explore(i));
     }
     WEIR_CHECK(transfer_.stacks());
     return statistics_;
@@ -76,6 +70,20 @@ class Exploration {
     std::vector<Step> steps;  // since `origin`
   };
 
+  // All paths from the start of the program, or of a function that is checked apart
+  // (do_check_subprogs()).
+  Status explore(std::size_t function) {
+    path_ = {.state = transfer_.start(function), .at = code_.functions[function].start};
+    for (;;) {
+      WEIR_TRY(ended, advance());
+      if (!ended) continue;
+      release(path_.origin);
+      if (pending_.empty()) return {};
+      path_ = std::move(pending_.back());
+      pending_.pop_back();
+    }
+  }
+
   void find_meeting_points() {
     std::vector<std::uint32_t> arrivals(code_.operations.size());
     for (std::uint32_t at = 0; at < code_.operations.size(); ++at) {
@@ -112,6 +120,14 @@ class Exploration {
       case isa::Form::exit:
         return leave(operation);
       case isa::Form::call_local:
+        if (const LocalFunction& callee = code_.functions[function_of(code_, operation.target)];
+            callee.global != nullptr) {
+          WEIR_CHECK(transfer_.call_global(path_.state, operation, callee));
+          trace_back(transfer_.needed());
+          path_.steps.push_back({.operation = path_.at, .within_frame = true});
+          ++path_.at;
+          return false;
+        }
         path_.steps.push_back({.operation = path_.at});
         WEIR_CHECK(transfer_.enter(path_.state, operation, path_.at + 1, live_[operation.target],
                                    live_[path_.at + 1]));

@@ -30,6 +30,7 @@ class Decoder {
     WEIR_CHECK(resolve_targets());
     WEIR_CHECK(check_calls_and_registers());
     find_functions();
+    WEIR_CHECK(describe_functions());
     WEIR_CHECK(check_functions());
     WEIR_CHECK(check_flow());
     return std::move(code_);
@@ -268,13 +269,51 @@ class Decoder {
   }
 
   void find_functions() {
-    std::vector<std::uint32_t>& starts = code_.functions;
-    starts = {0};
+    std::vector<std::uint32_t> starts = {0};
     for (const Operation& operation : code_.operations) {
       if (form(operation) == isa::Form::call_local) starts.push_back(operation.target);
     }
     std::ranges::sort(starts);
     starts.erase(std::ranges::unique(starts).begin(), starts.end());
+    for (const std::uint32_t start : starts) code_.functions.push_back({.start = start});
+    // merge_callee_effects(): a caller does what its callees do.
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (std::size_t at = 0; at < code_.operations.size(); ++at) {
+        if (!moves_packet(code_.operations[at])) continue;
+        LocalFunction& function = code_.functions[function_of(code_, at)];
+        changed = changed || !function.moves_packet;
+        function.moves_packet = true;
+      }
+    }
+  }
+
+  [[nodiscard]] bool moves_packet(const Operation& operation) const {
+    if (operation.function != nullptr) return operation.function->moves_packet;
+    return form(operation) == isa::Form::call_local &&
+           code_.functions[function_of(code_, operation.target)].moves_packet;
+  }
+
+  // Where Program::subprograms has something to say.
+  Status describe_functions() {
+    constexpr std::size_t most_arguments = 5;
+    for (const isa::Subprogram& declared : code_.program->subprograms) {
+      const std::uint32_t start =
+          declared.start < insns_.size() ? operation_of_[declared.start] : no_operation;
+      const auto found = std::ranges::find(code_.functions, start, &LocalFunction::start);
+      if (found == code_.functions.begin() || found == code_.functions.end()) {
+        return input_error("program " + code_.program->name + " declares function " +
+                           declared.name + " at slot " + std::to_string(declared.start) +
+                           ", which nothing calls");
+      }
+      if (declared.arguments.size() > most_arguments) {
+        return input_error("program " + code_.program->name + ", function " + declared.name + ": " +
+                           std::to_string(declared.arguments.size()) +
+                           " arguments, expected at most 5");
+      }
+      if (declared.global) found->global = &declared;
+    }
+    return {};
   }
 
   // check_subprogs(): control comes into a function by calls only, and leaves it by exit only.
@@ -333,7 +372,7 @@ std::string rule_of(const isa::Object& object, const isa::Program& program, std:
 }  // namespace
 
 std::size_t function_of(const Code& code, std::size_t operation) {
-  const auto next = std::ranges::upper_bound(code.functions, operation);
+  const auto next = std::ranges::upper_bound(code.functions, operation, {}, &LocalFunction::start);
   return static_cast<std::size_t>(next - code.functions.begin()) - 1;
 }
 

@@ -41,11 +41,18 @@ struct Operation {
   const Function* function = nullptr;  // of calls
 };
 
+// A function of the program.
+struct LocalFunction {
+  std::uint32_t start = 0;  // its first operation; it ends where the next one starts
+  const isa::Subprogram* global = nullptr;  // of global linkage: what is declared of it
+  bool moves_packet = false;  // it, or what it calls, makes pointers into the packet void
+};
+
 struct Code {
   const isa::Object* object = nullptr;
   const isa::Program* program = nullptr;
   std::vector<Operation> operations;
-  std::vector<std::uint32_t> functions;  // their first operations, in order; the program's own is 0
+  std::vector<LocalFunction> functions;  // in order; the program's own is the first
 };
 
 // Refuses what is no program at all: unknown instructions and functions, jumps out of the program,

@@ -189,9 +189,22 @@ class Liveness {
     live.slots |= address_stored_ ? all_slots : slots_at(place, off, size);
   }
 
+  void transfer_global_call(Parts& live, const isa::Subprogram& function,
+                            const Places& places) const {
+    for (std::uint8_t reg = 1; reg <= function.arguments.size(); ++reg) {
+      read_register(live, reg);
+      const isa::Subprogram::Argument& argument = function.arguments[reg - 1U];
+      if (argument.kind == isa::Subprogram::Argument::Kind::memory) {
+        read_memory(live, places[reg], 0, argument.size);
+      }
+    }
+  }
+
   void transfer_call(Parts& live, const Operation& operation, const Places& places) const {
     for (std::uint8_t reg = 0; reg <= 5; ++reg) write_register(live, reg);
     if (form(operation) == isa::Form::call_local) {
+      const LocalFunction& function = code_.functions[function_of(code_, operation.target)];
+      if (function.global != nullptr) return transfer_global_call(live, *function.global, places);
       const auto arguments = live_[operation.target].registers & 0x3eU;
       live.registers = static_cast<std::uint16_t>(live.registers | arguments);
       return;

@@ -142,6 +142,8 @@ void trace_step(const Operation& operation, const Step& step, Needed& needed) {
     const Parts result = needed.back() & part_of_register(0);
     needed.back() = without(needed.back(), clobbered);
     needed.push_back(result);
+  } else if (step.within_frame) {
+    needed.back() = without(needed.back(), clobbered);
   } else if (form(operation) == isa::Form::call_local) {
     // Back out of it, with its arguments.
     const Parts arguments = needed.back() & without(clobbered, part_of_register(0));

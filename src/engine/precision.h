@@ -21,6 +21,7 @@ struct Step {
   // Of comparisons: the parts that hold the number on its left side, and on its right side.
   Parts left;
   Parts right;
+  bool within_frame = false;  // of local calls: the function called was not followed
 };
 
 [[nodiscard]] Parts operator|(const Parts& a, const Parts& b);

@@ -2,16 +2,41 @@
 #include "engine/transfer.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 namespace weir::engine {
 
-State Transfer::start() const {
+State Transfer::start(std::size_t function) const {
   State state;
-  state.registers[1] = Value::structure(context_of(code_.program->type));
-  state.registers[1].context = true;
   state.registers[frame_register].type = Type::stack;
+  const Value context = [&] {
+    Value value = Value::structure(context_of(code_.program->type));
+    value.context = true;
+    return value;
+  }();
+  const isa::Subprogram* declared = code_.functions[function].global;
+  if (declared == nullptr) {
+    state.registers[1] = context;
+    return state;
+  }
+  for (std::size_t i = 0; i < declared->arguments.size(); ++i) {
+    Value& value = state.registers[i + 1];
+    switch (declared->arguments[i].kind) {
+      case isa::Subprogram::Argument::Kind::scalar:
+        value = Value::scalar({});
+        break;
+      case isa::Subprogram::Argument::Kind::context:
+        value = context;
+        break;
+      case isa::Subprogram::Argument::Kind::memory:
+        value.type = Type::memory;
+        value.writable = true;
+        value.maybe_null = true;
+        value.object = declared->arguments[i].size;
+        value.id = state.new_id();
+        break;
+    }
+  }
   return state;
 }
 
@@ -102,26 +127,45 @@ Status Transfer::leave(State& state, const Operation& operation) {
 }
 
 // check_max_stack_depth(): the stack of each function is rounded up to 16 bytes.
-std::int64_t Transfer::combined_depth(std::size_t function, std::size_t level) const {
-  std::set<std::size_t> callees;
-  for (std::size_t at = code_.functions[function];
-       at < code_.operations.size() && function_of(code_, at) == function; ++at) {
+Result<Transfer::Demand> Transfer::demand_of(std::size_t function,
+                                             std::vector<std::optional<Demand>>& known,
+                                             std::vector<bool>& active) {
+  if (known[function]) return *known[function];
+  const std::size_t begin = code_.functions[function].start;
+  if (active[function]) {
+    return refuse(code_.operations[begin], "begins a function that comes to call itself");
+  }
+  active[function] = true;
+  Demand deepest;
+  const std::size_t end = function + 1 < code_.functions.size()
+                              ? code_.functions[function + 1].start
+                              : code_.operations.size();
+  for (std::size_t at = begin; at < end; ++at) {
     const Operation& operation = code_.operations[at];
-    if (form(operation) != isa::Form::call_local || level == max_frames) continue;
-    callees.insert(function_of(code_, operation.target));
+    if (form(operation) != isa::Form::call_local) continue;
+    WEIR_TRY(callee, demand_of(function_of(code_, operation.target), known, active));
+    deepest.bytes = std::max(deepest.bytes, callee.bytes);
+    deepest.frames = std::max(deepest.frames, callee.frames);
   }
-  std::int64_t deepest = 0;
-  for (const std::size_t callee : callees) {
-    deepest = std::max(deepest, combined_depth(callee, level + 1));
-  }
-  return (std::max<std::int64_t>(depths_[function], 1) + 15) / 16 * 16 + deepest;
+  active[function] = false;
+  deepest.bytes += (std::max<std::int64_t>(depths_[function], 1) + 15) / 16 * 16;
+  ++deepest.frames;
+  known[function] = deepest;
+  return deepest;
 }
 
-Status Transfer::stacks() const {
-  const std::int64_t depth = combined_depth(0, 1);
-  if (depth <= stack_size) return {};
+Status Transfer::stacks() {
+  std::vector<std::optional<Demand>> known(code_.functions.size());
+  std::vector<bool> active(code_.functions.size());
+  WEIR_TRY(demand, demand_of(0, known, active));
+  if (demand.frames > max_frames) {
+    return refuse(code_.operations.front(),
+                  "begins a program with calls " + std::to_string(demand.frames) +
+                      " functions deep, expected at most " + std::to_string(max_frames));
+  }
+  if (demand.bytes <= stack_size) return {};
   return refuse(code_.operations.front(),
-                "begins a program whose functions need " + std::to_string(depth) +
+                "begins a program whose functions need " + std::to_string(demand.bytes) +
                     " bytes of stack together, expected at most " + std::to_string(stack_size));
 }
 
@@ -133,6 +177,9 @@ Status Transfer::exit(const State& state, const Operation& operation) {
   if (!result.is_scalar()) {
     return refuse(operation, "returns " + describe(result) + ", expected a number");
   }
+  // Of a function of global linkage, any number.
+  const auto at = static_cast<std::size_t>(&operation - code_.operations.data());
+  if (function_of(code_, at) != 0) return {};
   std::uint64_t most = 0;
   switch (code_.program->type) {
     case isa::ProgramType::socket_filter:

@@ -18,7 +18,8 @@ class Transfer {
  public:
   explicit Transfer(Code& code) : code_(code), depths_(code.functions.size()) {}
 
-  [[nodiscard]] State start() const;
+  // At the start of a function: of the program's own, or of one of global linkage.
+  [[nodiscard]] State start(std::size_t function) const;
   // Any operation but jumps, local calls and exit.
   [[nodiscard]] Status step(State& state, Operation& operation);
   // A conditional jump: the state where it is taken, and where it is not; nothing where that cannot
@@ -35,15 +36,23 @@ class Transfer {
   // on from with `caller`.
   [[nodiscard]] Status enter(State& state, const Operation& operation, std::uint32_t return_to,
                              const Parts& function, const Parts& caller);
+  // A call of a function of global linkage, which is checked apart.
+  [[nodiscard]] Status call_global(State& state, const Operation& operation,
+                                   const LocalFunction& function);
   // Whether the stacks of all functions that can be active at once fit, after all paths were seen.
-  [[nodiscard]] Status stacks() const;
+  [[nodiscard]] Status stacks();
   // The parts whose numbers the last call of step(), branch() or exit() rested on, as they were
   // before it.
   [[nodiscard]] const Parts& needed() const { return needed_; }
 
  private:
-  // Bytes of stack from the start of a function on, with all that it calls.
-  [[nodiscard]] std::int64_t combined_depth(std::size_t function, std::size_t level) const;
+  // What a function needs with all that it calls: bytes of stack, and functions active at once.
+  struct Demand {
+    std::int64_t bytes = 0;
+    std::size_t frames = 0;
+  };
+  Result<Demand> demand_of(std::size_t function, std::vector<std::optional<Demand>>& known,
+                           std::vector<bool>& active);
 
   struct Bytes {
     std::int64_t offset = 0;  // beside what the pointer itself holds
@@ -80,6 +89,8 @@ class Transfer {
   Status argument(State& state, const Operation& operation, std::size_t index);
   Status dynptr_argument(State& state, const Operation& operation, std::uint8_t reg, bool fresh);
   Status memory_argument(State& state, const Operation& operation, std::uint8_t reg, Argument kind);
+  Status global_argument(State& state, const Operation& operation, std::uint8_t reg,
+                         const isa::Subprogram::Argument& declared);
   Status returned(State& state, const Operation& operation) const;
   // clear_all_pkt_pointers(): in every frame; slices go with them.
   static void forget_packet_pointers(State& state);

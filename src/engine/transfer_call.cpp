@@ -141,6 +141,54 @@ Status Transfer::memory_argument(State& state, const Operation& operation, std::
   return {};
 }
 
+// btf_check_func_arg_match(), and check_func_call() for what is known behind it.
+Status Transfer::call_global(State& state, const Operation& operation,
+                             const LocalFunction& function) {
+  needed_ = {};
+  const std::vector<isa::Subprogram::Argument>& arguments = function.global->arguments;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    WEIR_CHECK(global_argument(state, operation, static_cast<std::uint8_t>(i + 1), arguments[i]));
+  }
+  if (function.moves_packet) forget_packet_pointers(state);
+  for (std::uint8_t reg = 1; reg <= last_argument; ++reg) state.registers[reg] = {};
+  state.registers[0] = Value::scalar({});
+  return {};
+}
+
+Status Transfer::global_argument(State& state, const Operation& operation, std::uint8_t reg,
+                                 const isa::Subprogram::Argument& declared) {
+  WEIR_TRY(value, read(state, operation, reg));
+  const auto expected = [&](const std::string& what) {
+    return refuse(operation,
+                  "passes " + describe(value) + " in " + name_of(reg) + ", expected " + what);
+  };
+  switch (declared.kind) {
+    case isa::Subprogram::Argument::Kind::scalar:
+      if (!value.is_scalar()) return expected("a number");
+      return {};
+    case isa::Subprogram::Argument::Kind::context:
+      if (!value.context || value.offset != 0) return expected("the context");
+      return {};
+    case isa::Subprogram::Argument::Kind::memory:
+      break;
+  }
+  // check_mem_reg(): the function may read and write all of it.
+  if (value.is_scalar() && value.number == Scalar::constant(0)) {
+    need(reg);
+    return {};
+  }
+  if (value.type == Type::untrusted || !value.is_pointer()) {
+    return expected("0 or a pointer to " + std::to_string(declared.size) + " bytes");
+  }
+  Value memory = value;
+  memory.maybe_null = false;
+  WEIR_CHECK(bounds(operation, memory, {.size = declared.size, .write = true}));
+  if (value.type != Type::stack) return {};
+  WEIR_CHECK(stack_readable(state, operation, value.offset, declared.size));
+  write_stack(state, value.offset, declared.size);
+  return {};
+}
+
 void Transfer::forget_packet_pointers(State& state) {
   const auto forget = [](Value& value) {
     const bool slice = value.type == Type::memory && !value.writable;

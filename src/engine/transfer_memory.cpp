@@ -232,7 +232,7 @@ Status Transfer::store_member(Operation& operation, const Value& base, const Val
       (member->writers & bit_of(code_.program->type)) == 0) {
     return refuse(operation, "writes " + plural(size) + " at offset " +
                                  std::to_string(base.offset + operation.off) + " of " +
-                                 describe(base) + ", which programs of this type may not");
+                                 describe(base) + ", which is read-only to programs of this type");
   }
   // Constants have been taken since 6.4 only.
   if (form(operation) != isa::Form::store_reg || !value.is_scalar()) {

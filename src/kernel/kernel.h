@@ -94,8 +94,8 @@ struct TestRun {
 //   netfilter, output        20 to 3,712 bytes, of either family
 //   netfilter, elsewhere     20 (IPv4) or 40 (IPv6) to 3,698 bytes
 //   XDP                      14 bytes and more
-//   sched_cls                15 to 3,712 bytes
-//   cgroup_skb, socket_filter  1 to 3,698 bytes
+//   sched_cls                14 to 3,712 bytes, and a whole IP header behind 14 where they say so
+//   cgroup_skb, socket_filter  20 (IPv4), 40 (IPv6), 0 (others) to 3,698 bytes
 // Nothing of a packet is nonlinear, and none has a VLAN tag beside its bytes, a connection or a
 // socket of its own. A netfilter program sees mark 0, no input device and the loopback device as
 // output device at every hook, PACKET_HOST; skb->network_header is not set at the output hook. In
@@ -182,6 +182,9 @@ constexpr const char* bpffs_path = "/sys/fs/bpf";
 [[nodiscard]] Status ensure_bpffs();
 [[nodiscard]] Status pin(const Fd& object, const std::string& path);
 [[nodiscard]] Result<Fd> open_pinned(const std::string& path);
+enum class ObjectKind : std::uint8_t { program, map, link };
+// An object that somebody holds, by its number.
+[[nodiscard]] Result<Fd> open_by_id(ObjectKind kind, std::uint32_t id);
 
 // Map elements. A value of a per-CPU map is one value per possible CPU, each padded to 8 bytes.
 [[nodiscard]] Result<Bytes> read_element(const Fd& map, ByteView key, std::size_t value_size,

@@ -121,8 +121,6 @@ Result<Fd> attach_cgroup(const Fd& program, const std::string& path, isa::Direct
                                          : attach_cgroup_egress_type};
   Fd link(bpf(Command::link_create, attr));
   if (link.valid()) return link;
-  // bpf_prog_attach_check_attach_type(), cgroup_bpf_attach(): no cgroup2 directory, or another
-  // direction than the program was loaded for.
   return system_error(std::string("attaching to ") + name_of(direction) + " of cgroup " + path,
                       -link.get());
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Objects in the BPF file system.
+// Objects in the BPF file system, and by their numbers.
 #include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "kernel/syscall.h"
 
@@ -41,6 +42,24 @@ Result<Fd> open_pinned(const std::string& path) {
   Fd object(bpf(Command::obj_get, attr));
   if (!object.valid()) return system_error("opening the BPF object at " + path, -object.get());
   return object;
+}
+
+Result<Fd> open_by_id(ObjectKind kind, std::uint32_t id) {
+  const auto [command, word] = [&]() -> std::pair<Command, const char*> {
+    switch (kind) {
+      case ObjectKind::program:
+        return {Command::prog_fd_by_id, "program"};
+      case ObjectKind::map:
+        return {Command::map_fd_by_id, "map"};
+      case ObjectKind::link:
+        return {Command::link_fd_by_id, "link"};
+    }
+    throw InvariantError("kind of BPF object out of range");
+  }();
+  FdByIdAttr attr{.id = id};
+  Fd object(bpf(command, attr));
+  if (object.valid()) return object;
+  return system_error("opening BPF " + std::string(word) + " " + std::to_string(id), -object.get());
 }
 
 }  // namespace weir::kernel

@@ -24,6 +24,8 @@ enum class Command : std::uint32_t {
   obj_pin = 6,
   obj_get = 7,
   prog_test_run = 10,
+  prog_fd_by_id = 13,
+  map_fd_by_id = 14,
   obj_get_info = 15,
   btf_load = 18,
   btf_fd_by_id = 19,
@@ -31,6 +33,7 @@ enum class Command : std::uint32_t {
   map_update_batch = 26,
   link_create = 28,
   link_update = 29,
+  link_fd_by_id = 30,
   link_detach = 34,
 };
 

@@ -477,10 +477,6 @@ TEST(Checker, NamesInstructionAndRule) {
             "handle 5\": reads the byte at r10 - 1, which was not written");
 }
 
-TEST(Checker, RefusesProgramTypesThatTheEngineDoesNotRun) {
-  EXPECT_FALSE(check(object_of(isa::ProgramType::socket_filter, "r0 = 0\n exit\n"), 0));
-}
-
 // Rules as the backend emits them: each test leaves for the next rule, the last one counts.
 TEST(Checker, IsLinearInTheNumberOfRules) {
   std::string text =

@@ -73,6 +73,25 @@ TEST(Maps, AreWritten) {
   EXPECT_EQ(full.error().message, "writing map element 0x09000000: Argument list too long");
 }
 
+TEST(Maps, LoseElements) {
+  const auto map = must(create_map(numbers(isa::MapType::hash, 3)));
+  ASSERT_TRUE(delete_element(map, native_bytes(1, 4)));
+  EXPECT_THAT(must(keys(map, 4)),
+              testing::UnorderedElementsAre(native_bytes(0, 4), native_bytes(2, 4)));
+  const auto gone = delete_element(map, native_bytes(1, 4));
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().message, "deleting map element 0x01000000: No such file or directory");
+}
+
+TEST(Maps, CanBeFrozen) {
+  const auto map = must(create_map(numbers(isa::MapType::hash, 1)));
+  ASSERT_TRUE(freeze(map));
+  const auto refused = write_element(map, native_bytes(0, 4), native_bytes(42, 8));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "writing map element 0x00000000: Operation not permitted");
+  EXPECT_EQ(load_native(must(read_element(map, native_bytes(0, 4), 8, false))), 0u);
+}
+
 TEST(Maps, ThatTheKernelRefusesAreNamed) {
   const auto refused = create_map({.name = "none", .value_size = 8, .max_entries = 0});
   ASSERT_FALSE(refused);

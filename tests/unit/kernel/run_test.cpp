@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // BPF_PROG_TEST_RUN: which packets it takes, and what a program sees of them.
+#include "kernel/scratch_net.h"
 #include "unit/kernel/programs.h"
 
 namespace weir::kernel::test {
@@ -85,6 +86,130 @@ TEST(TestRun, HasHookAndFamilyButNoInputDevice) {
     EXPECT_EQ(seen("skb", "sk_buff", "network_header", Opcode::ldx16, hook) != 0,
               hook != NfHook::output);
   }
+}
+
+// "r0 = the member of the context at `offset`; exit"
+Fd returning_member(ProgramType type, std::int16_t offset) {
+  return loaded(object_of(Code().add(Opcode::ldx32, 0, 1, offset).add(Opcode::exit).program(type)));
+}
+
+// Offsets in struct __sk_buff.
+constexpr std::int16_t skb_len = 0;
+constexpr std::int16_t skb_pkt_type = 4;
+constexpr std::int16_t skb_mark = 8;
+constexpr std::int16_t skb_protocol = 16;
+constexpr std::int16_t skb_vlan_present = 20;
+constexpr std::int16_t skb_priority = 32;
+constexpr std::int16_t skb_ingress_ifindex = 36;
+constexpr std::int16_t skb_ifindex = 40;
+
+constexpr ProgramType skb_types[] = {ProgramType::sched_cls, ProgramType::cgroup_skb,
+                                     ProgramType::socket_filter};
+
+// What a program sees there. A cgroup program may return too few numbers; it tells by the mark.
+std::uint32_t member(ProgramType type, std::int16_t offset, const TestInput& input) {
+  if (type != ProgramType::cgroup_skb) {
+    return must(test_run(returning_member(type, offset), type, input)).result;
+  }
+  const auto program = loaded(object_of(Code()
+                                            .add(Opcode::ldx32, 2, 1, offset)
+                                            .add(Opcode::stx32, 1, 2, skb_mark)
+                                            .add(Opcode::mov64_imm, 0, 0, 0, 1)
+                                            .add(Opcode::exit)
+                                            .program(type)));
+  return must(test_run(program, type, input)).mark;
+}
+
+TEST(TestRun, ShowsTheSkbAsPromised) {
+  Bytes packet(60);
+  packet[12] = 0x08;  // the type of a frame
+  packet[13] = 0x06;
+  for (const auto type : skb_types) {
+    SCOPED_TRACE(static_cast<unsigned>(type));
+    const TestInput input{.packet = packet,
+                          .ethertype = 0x86dd,
+                          .mark = 0x1234,
+                          .priority = 6,
+                          .ingress_ifindex = 77};
+    EXPECT_EQ(member(type, skb_len, input), 60u);
+    EXPECT_EQ(member(type, skb_pkt_type, input), 0u) << "PACKET_HOST";
+    EXPECT_EQ(member(type, skb_mark, input), 0x1234u);
+    EXPECT_EQ(member(type, skb_protocol, input),
+              type == ProgramType::sched_cls ? 0x0608u : 0xdd86u);
+    EXPECT_EQ(member(type, skb_vlan_present, input), 0u);
+    EXPECT_EQ(member(type, skb_priority, input), 6u);
+    EXPECT_EQ(member(type, skb_ingress_ifindex, input), 77u);
+    EXPECT_EQ(member(type, skb_ifindex, input), 1u);
+  }
+}
+
+TEST(TestRun, GivesTheMarkBack) {
+  const Bytes packet(60);
+  for (const auto type : {ProgramType::sched_cls, ProgramType::cgroup_skb}) {
+    const auto program = loaded(object_of(Code()
+                                              .add(Opcode::mov64_imm, 2, 0, 0, 0x77)
+                                              .add(Opcode::stx32, 1, 2, skb_mark)
+                                              .add(Opcode::mov64_imm, 2, 0, 0, 5)
+                                              .add(Opcode::stx32, 1, 2, skb_priority)
+                                              .add(Opcode::mov64_imm, 0, 0, 0, 1)
+                                              .add(Opcode::exit)
+                                              .program(type)));
+    const auto run = must(test_run(program, type, {.packet = packet, .mark = 3}));
+    EXPECT_EQ(run.result, 1u);
+    EXPECT_EQ(run.mark, 0x77u);
+    EXPECT_EQ(run.priority, 5u);
+  }
+}
+
+TEST(TestRun, TakesSkbsBetweenItsLimits) {
+  struct Limit {
+    std::uint16_t ethertype;
+    std::size_t least;  // behind the Ethernet header
+  };
+  constexpr std::size_t ethernet = 14;
+  constexpr std::size_t most = 3698;
+  for (const auto type : skb_types) {
+    const bool frames = type == ProgramType::sched_cls;
+    const auto program = loaded(object_of(returning(type, 1)));
+    for (const auto& [ethertype, least] :
+         {Limit{0x0806, 0}, Limit{0x0800, 20}, Limit{0x86dd, 40}}) {
+      SCOPED_TRACE(std::to_string(static_cast<unsigned>(type)) + " " + std::to_string(ethertype));
+      const auto ok = [&](std::size_t size) {
+        Bytes packet(frames ? ethernet + size : size);
+        if (frames) {
+          packet[12] = static_cast<std::uint8_t>(ethertype >> 8);
+          packet[13] = static_cast<std::uint8_t>(ethertype & 0xff);
+        }
+        return test_run(program, type, {.packet = packet, .ethertype = ethertype}).has_value();
+      };
+      EXPECT_FALSE(least > 0 && ok(least - 1));
+      EXPECT_TRUE(ok(least));
+      EXPECT_TRUE(ok(most));
+      EXPECT_FALSE(ok(most + 1));
+    }
+    EXPECT_FALSE(frames && test_run(program, type, {.packet = Bytes(ethernet - 1)}).has_value());
+  }
+}
+
+TEST(TestRun, TakesDevices) {
+  const auto status = in_scratch_network([]() -> Status {
+    WEIR_TRY(ifindex, create_veth("a", "b"));
+    const Bytes packet(60);
+    for (const auto type : skb_types) {
+      SCOPED_TRACE(static_cast<unsigned>(type));
+      EXPECT_EQ(member(type, skb_ifindex, {.packet = packet, .ifindex = ifindex}), ifindex);
+      EXPECT_EQ(member(type, skb_pkt_type, {.packet = packet, .ifindex = ifindex}), 3u)
+          << "PACKET_OTHERHOST";
+      EXPECT_FALSE(test_run(loaded(object_of(returning(type, 1))), type,
+                            {.packet = packet, .ifindex = 4242}));
+    }
+    constexpr std::int16_t md_ingress_ifindex = 12;
+    EXPECT_EQ(member(ProgramType::xdp, md_ingress_ifindex, {.packet = packet, .ifindex = ifindex}),
+              ifindex);
+    EXPECT_EQ(member(ProgramType::xdp, md_ingress_ifindex, {.packet = packet}), 1u);
+    return {};
+  });
+  EXPECT_TRUE(status) << status.error().text();
 }
 
 }  // namespace
