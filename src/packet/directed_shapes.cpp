@@ -197,14 +197,39 @@ Ipv6 choose_ipv6(const DirectedOptions& options, std::size_t link_size, Random& 
   return ip;
 }
 
-Ethernet choose_link(const DirectedOptions& options, Random& random) {
+bool is_tag(std::optional<std::uint16_t> ethertype) {
+  return ethertype == ethertype_vlan || ethertype == ethertype_qinq;
+}
+
+// Neither IPv4 nor IPv6.
+NetworkHeader choose_other_network(const Wanted& wanted, Random& random) {
+  if (wanted.ethertype == ethertype_arp || (!wanted.ethertype && random.one_in(2))) {
+    return Arp{.operation = static_cast<std::uint16_t>(1 + random.below(3))};
+  }
+  if (wanted.ethertype && !is_tag(wanted.ethertype)) {
+    return OtherNetwork{.ethertype = *wanted.ethertype};
+  }
+  // A length as in IEEE 802.3 frames, or an ethertype.
+  if (random.one_in(3)) return OtherNetwork{.ethertype = static_cast<std::uint16_t>(46)};
+  return OtherNetwork{};
+}
+
+// Ethernet frames are padded to 60 bytes; 0xffff is how Novell's begin.
+Bytes choose_other_payload(Random& random) {
+  Bytes payload = random.bytes(random.one_in(2) ? 46 : random.below(46));
+  if (payload.size() >= 2 && random.one_in(3)) payload[0] = payload[1] = 0xff;
+  return payload;
+}
+
+Ethernet choose_link(const DirectedOptions& options, const Wanted& wanted, Random& random) {
   Ethernet link;
   if (random.one_in(10)) {
     link.destination = random.one_in(2) ? MacAddress{255, 255, 255, 255, 255, 255}
                                         : MacAddress{1, 0, 0x5e, 0, 0, 1};
   }
-  if (!options.vlan_tags || random.one_in(2)) return link;
-  const std::size_t count = random.one_in(12) ? 3 : 1 + random.below(2);
+  const bool two = is_tag(wanted.ethertype);
+  if (!options.vlan_tags || (!two && random.one_in(2))) return link;
+  const std::size_t count = random.one_in(12) ? 3 : two ? 2 : 1 + random.below(2);
   for (std::size_t i = 0; i < count; ++i) {
     const bool last = i + 1 == count;
     link.tags.push_back(VlanTag{.tpid = !last || random.one_in(6) ? ethertype_qinq : ethertype_vlan,
@@ -236,11 +261,13 @@ Recipe choose_shape(const DirectedOptions& options, const Wanted& wanted, Random
   Recipe recipe;
   std::size_t link_size = 0;
   if (options.link_header) {
-    recipe.link = choose_link(options, random);
+    recipe.link = choose_link(options, wanted, random);
     link_size = 14 + 4 * recipe.link->tags.size();
-    if (options.other_protocols && random.one_in(20)) {
-      recipe.network = random.one_in(2) ? NetworkHeader(Arp{}) : NetworkHeader(OtherNetwork{});
-      recipe.payload = random.bytes(46);
+    const bool is_ip = wanted.ethertype == ethertype_ipv4 || wanted.ethertype == ethertype_ipv6;
+    const bool wants_other = wanted.ethertype && !is_ip && !is_tag(wanted.ethertype);
+    if (options.other_protocols && (wants_other || random.one_in(20))) {
+      recipe.network = choose_other_network(wanted, random);
+      recipe.payload = choose_other_payload(random);
       return recipe;
     }
   }

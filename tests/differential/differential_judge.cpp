@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <string>
 
 #include "differential/drop_runs.h"
@@ -31,6 +33,7 @@ struct Settings {
   std::size_t rules = 0;
   std::size_t max_rules = 1000;
   std::string hook = "netfilter:forward";
+  std::string family;
   bool break_a_pass = false;
   bool keep_going = false;
   bool timing = false;
@@ -44,13 +47,17 @@ struct Settings {
 struct Generated {
   Script script;
   RulesetAtHook subject;
-  Facts facts = Facts::all;
+  bool beyond_test_run = false;  // its packets are not for a test run
 };
 
 class Run {
  public:
-  Run(Settings settings, Hook hook, frontend::nft::ScratchNamespace scratch)
-      : settings_(std::move(settings)), hook_(std::move(hook)), scratch_(std::move(scratch)) {}
+  Run(Settings settings, Hook hook, std::optional<Family> family,
+      frontend::nft::ScratchNamespace scratch)
+      : settings_(std::move(settings)),
+        hook_(std::move(hook)),
+        family_(family),
+        scratch_(std::move(scratch)) {}
 
   // The number of rulesets with a mismatch.
   std::size_t all();
@@ -75,6 +82,7 @@ class Run {
 
   Settings settings_;
   Hook hook_;
+  std::optional<Family> family_;
   frontend::nft::ScratchNamespace scratch_;
   Tally plain_;
   Tally variants_;
@@ -88,15 +96,34 @@ std::mt19937_64 random_for(std::uint64_t seed, std::size_t index) {
   return std::mt19937_64(seed * 0x9e3779b97f4a7c15 + index);
 }
 
+// Hooks that base chains of the family name and that a program at `hook` can stand in for.
+NfHook draw_hook(const std::optional<Family>& family, const Hook& hook, std::mt19937_64& random) {
+  const bool out = hook.kind == Hook::Kind::tc_egress;
+  if (family == Family::netdev) return out ? NfHook::egress : NfHook::ingress;
+  if (family == Family::arp) return out ? NfHook::output : NfHook::input;
+  if (family != Family::bridge) return hook.nf_hook;
+  constexpr std::array received = {NfHook::prerouting, NfHook::input, NfHook::forward};
+  constexpr std::array sent = {NfHook::forward, NfHook::output, NfHook::postrouting};
+  return (out ? sent : received)[random() % 3];
+}
+
 Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
-  GeneratorOptions options{.hook = hook_.nf_hook,
+  GeneratorOptions options{.hook = draw_hook(family_, hook_, random),
                            .rules = settings_.rules,
                            .max_rules = settings_.max_rules,
-                           .user_chains = !settings_.flat};
-  if (hook_.kind == Hook::Kind::xdp) {
-    options.facts = Facts::bytes;
-  } else if (settings_.break_a_pass || index % 5 != 4) {
-    options.facts = Facts::test_run;
+                           .user_chains = !settings_.flat,
+                           .family = family_};
+  const bool beyond_test_run = !settings_.break_a_pass && index % 5 == 4;
+  if (hook_.kind == Hook::Kind::netfilter) {
+    options.facts = beyond_test_run ? Facts::all : Facts::test_run;
+  } else {
+    // A chain of a device knows that neither of the two has the other; others are not asked.
+    const bool at_tc = hook_.kind == Hook::Kind::tc_ingress || hook_.kind == Hook::Kind::tc_egress;
+    options.facts = beyond_test_run && at_tc ? Facts::all : Facts::bytes;
+    const bool of_device = family_ == Family::netdev || family_ == Family::arp;
+    options.input_device = of_device || hook_.kind == Hook::Kind::tc_ingress;
+    options.output_device = of_device || hook_.kind == Hook::Kind::tc_egress;
+    options.connections = false;
   }
   for (;;) {
     Script script = generate(options, random);
@@ -118,7 +145,9 @@ Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
       invariant(native_ < 20 + settings_.rulesets / 10, "too many scripts hold untranslated rules");
       continue;
     }
-    return {.script = std::move(script), .subject = std::move(*subject), .facts = options.facts};
+    return {.script = std::move(script),
+            .subject = std::move(*subject),
+            .beyond_test_run = beyond_test_run && hook_.kind != Hook::Kind::xdp};
   }
 }
 
@@ -177,6 +206,7 @@ std::string Run::rerun(std::size_t index) const {
                         " --first " + std::to_string(index) + " --rulesets 1 --hook " +
                         to_string(hook_) + " --packets " + std::to_string(settings_.packets) +
                         " --max-rules " + std::to_string(settings_.max_rules);
+  if (!settings_.family.empty()) command += " --family " + settings_.family;
   if (settings_.rules != 0) command += " --rules " + std::to_string(settings_.rules);
   if (settings_.flat) command += " --flat";
   if (settings_.break_a_pass) command += " --break";
@@ -234,7 +264,7 @@ std::optional<Mismatch> Run::one(std::size_t index) {
   const Generated generated = generate_accepted(index, random);
   if (settings_.show) std::cout << generated.script.text() << "\n" << std::flush;
   rules_ += generated.subject.ruleset.rules.size();
-  const bool facts = generated.facts == Facts::all;
+  const bool facts = generated.beyond_test_run;
   const std::vector<packet::Packet> packets =
       packets_for(generated.subject, settings_.packets, facts, random);
   const JudgeOptions plain{
@@ -290,13 +320,14 @@ bool Run::broken() {
 }
 
 void Run::summary(std::size_t failed) const {
-  std::cout << to_string(hook_) << ": " << settings_.rulesets << " rulesets with " << rules_
-            << " rules, " << plain_.pairs << " pairs judged (" << plain_.matched
-            << " matched a rule, " << plain_.dropped << " dropped), " << plain_.interpreter_runs
-            << " by the interpreter, " << plain_.kernel_runs << " by the kernel; "
-            << variants_.pairs << " more traced, with passes off or by slices ("
-            << variants_.kernel_runs << " by the kernel too); nft refused " << refused_
-            << " scripts, " << native_ << " were not translated whole, " << overrun_
+  std::cout << to_string(hook_) << (family_ ? " " + settings_.family : "") << ": "
+            << settings_.rulesets << " rulesets with " << rules_ << " rules, " << plain_.pairs
+            << " pairs judged (" << plain_.matched << " matched a rule, " << plain_.dropped
+            << " dropped), " << plain_.interpreter_runs << " by the interpreter, "
+            << plain_.kernel_runs << " by the kernel; " << variants_.pairs
+            << " more traced, with passes off or by slices (" << variants_.kernel_runs
+            << " by the kernel too); nft refused " << refused_ << " scripts, " << native_
+            << " were not translated whole, " << overrun_
             << " with passes off were too much for the verifier; " << failed << " mismatches, seed "
             << settings_.seed << "\n";
   if (!settings_.with_kernel) std::cout << "not root: the kernel's test run was left out\n";
@@ -313,7 +344,8 @@ int run(int argc, char** argv) {
   app.add_option("--packets", settings.packets, "for each ruleset");
   app.add_option("--rules", settings.rules, "of each ruleset; drawn by default");
   app.add_option("--max-rules", settings.max_rules, "of each ruleset whose size is drawn");
-  app.add_option("--hook", settings.hook, "xdp or netfilter:HOOK");
+  app.add_option("--hook", settings.hook, "xdp, tc:DIRECTION, cgroup:DIRECTION or netfilter:HOOK");
+  app.add_option("--family", settings.family, "netdev, bridge or arp; the IP families by default");
   app.add_flag("--break", settings.break_a_pass, "make a pass wrong; succeed if all judges notice");
   app.add_flag("--keep-going", settings.keep_going, "do not stop at the first mismatch");
   app.add_flag("--timing", settings.timing, "say how long each ruleset takes");
@@ -327,6 +359,15 @@ int run(int argc, char** argv) {
     std::cerr << hook.error().text() << "\n";
     return 1;
   }
+  std::optional<Family> family;
+  if (!settings.family.empty()) {
+    const auto known = parse_family(settings.family);
+    if (!known) {
+      std::cerr << known.error().text() << "\n";
+      return 1;
+    }
+    family = *known;
+  }
   auto scratch = frontend::nft::ScratchNamespace::create();
   if (!scratch) {
     std::cerr << scratch.error().text() << "\n";
@@ -334,7 +375,7 @@ int run(int argc, char** argv) {
   }
   std::cout << "seed " << settings.seed << "\n" << std::flush;
   const bool break_a_pass = settings.break_a_pass;
-  Run judges(std::move(settings), *hook, std::move(*scratch));
+  Run judges(std::move(settings), *hook, family, std::move(*scratch));
   if (break_a_pass) return judges.broken() ? 0 : 1;
   const std::size_t failed = judges.all();
   judges.summary(failed);

@@ -23,6 +23,12 @@ std::size_t draw_rules(Random& random) {
   return 1000;
 }
 
+// Of chains of one device; the front end makes it.
+std::string device_of(const GeneratorOptions& options) {
+  const bool named = options.hook == NfHook::ingress || options.hook == NfHook::egress;
+  return named ? " device eth0" : "";
+}
+
 class TableWriter {
  public:
   TableWriter(const GeneratorOptions& options, Random& random, Script::Table& table,
@@ -100,13 +106,13 @@ void TableWriter::write(std::size_t bases, std::size_t users, std::size_t rules)
   bases_ = bases;
   for (std::size_t i = 0; i < bases; ++i) {
     const bool drop = random_.chance(40);
-    table_.chains.push_back(
-        {.name = "base" + std::to_string(i),
-         .base =
-             "type filter hook " + std::string(to_string(options_.hook)) + " priority " +
-             std::to_string(static_cast<int>(10 * i) - 10 * static_cast<int>(random_.below(3))) +
-             "; policy " + (drop ? "drop;" : "accept;"),
-         .rules = {}});
+    table_.chains.push_back({.name = "base" + std::to_string(i),
+                             .base = "type filter hook " + std::string(to_string(options_.hook)) +
+                                     device_of(options_) + " priority " +
+                                     std::to_string(static_cast<int>(10 * i) -
+                                                    10 * static_cast<int>(random_.below(3))) +
+                                     "; policy " + (drop ? "drop;" : "accept;"),
+                             .rules = {}});
   }
   for (std::size_t i = 0; i < users; ++i) {
     table_.chains.push_back({.name = "c" + std::to_string(i), .base = {}, .rules = {}});
@@ -150,8 +156,10 @@ Script generate(const GeneratorOptions& options, std::mt19937_64& engine) {
                                 : std::min(draw_rules(random), 1 + random.below(options.max_rules));
   const std::size_t tables = options.single_chain || random.chance(85) ? 1 : 2;
   for (std::size_t i = 0; i < tables; ++i) {
-    script.tables.push_back(
-        {.family = draw_family(random), .name = "t" + std::to_string(i), .sets = {}, .chains = {}});
+    script.tables.push_back({.family = options.family ? *options.family : draw_family(random),
+                             .name = "t" + std::to_string(i),
+                             .sets = {},
+                             .chains = {}});
   }
   for (Script::Table& table : script.tables) {
     const std::uint64_t way = random.below(100);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <random>
 
 #include "base/hook.h"
@@ -29,6 +30,11 @@ struct GeneratorOptions {
   bool user_chains = true;
   // One table with one base chain: what runs at a hook that is not shared.
   bool single_chain = false;
+  std::optional<Family> family = {};  // of the tables; ip, ip6 and inet are drawn without one
+  // Where facts are `all`: which of them packets have there.
+  bool input_device = true;
+  bool output_device = true;
+  bool connections = true;
 };
 
 [[nodiscard]] Script generate(const GeneratorOptions& options, std::mt19937_64& random);

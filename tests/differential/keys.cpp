@@ -17,6 +17,13 @@ constexpr std::array<std::uint64_t, 8> bytes = {0, 1, 2, 64, 127, 128, 254, 255}
 constexpr std::array<std::uint64_t, 8> few = {0, 1, 2, 3, 5, 6, 8, 10};
 constexpr std::array<std::uint64_t, 8> flags = {2, 18, 16, 1, 4, 17, 24, 0};
 
+constexpr std::array<std::uint64_t, 8> macs = {0x020000000001, 0x020000000002, 0x0100000000ff,
+                                               0xffffffffffff, 0x01005e000001, 0x0200000000ff,
+                                               0x020000000100, 0x020000000000};
+
+constexpr std::array<std::uint64_t, 8> ethertypes = {0x0800, 0x86dd, 0x0806, 0x8100,
+                                                     0x88a8, 0x88b5, 0x0004, 0x0001};
+
 constexpr std::array table = {
     Key{"ip saddr", L3::ipv4, L4::any, Notation::ipv4, 32, v4_sources},
     Key{"ip daddr", L3::ipv4, L4::any, Notation::ipv4, 32, v4_sources},
@@ -103,6 +110,15 @@ constexpr std::array table = {
     Key{"th sport", L3::any, L4::ports, Notation::number, 16, ports},
     Key{"th dport", L3::any, L4::ports, Notation::number, 16, ports},
     Key{"th dport", L3::any, L4::ports, Notation::number, 16, ports},
+    Key{"arp htype", L3::arp, L4::any, Notation::number, 16, few},
+    Key{"arp ptype", L3::arp, L4::any, Notation::number, 16, ethertypes, false},
+    Key{"arp hlen", L3::arp, L4::any, Notation::number, 8, few},
+    Key{"arp plen", L3::arp, L4::any, Notation::number, 8, few},
+    Key{"arp operation", L3::arp, L4::any, Notation::number, 16, few},
+    Key{"arp saddr ip", L3::arp, L4::any, Notation::ipv4, 32, v4_sources},
+    Key{"arp daddr ip", L3::arp, L4::any, Notation::ipv4, 32, v4_sources},
+    Key{"arp saddr ether", L3::arp, L4::any, Notation::mac, 48, macs},
+    Key{"arp daddr ether", L3::arp, L4::any, Notation::mac, 48, macs},
     Key{"meta l4proto", L3::any, L4::any, Notation::number, 8, protocols},
     Key{"meta l4proto", L3::any, L4::any, Notation::number, 8, protocols},
     Key{"meta length", L3::any, L4::any, Notation::number, 32, lengths},
@@ -124,6 +140,22 @@ constexpr std::array table = {
         true},
 };
 
+constexpr std::array addresses = {
+    Key{"ether saddr", L3::any, L4::any, Notation::mac, 48, macs},
+    Key{"ether daddr", L3::any, L4::any, Notation::mac, 48, macs},
+};
+
+constexpr std::array tags = {
+    Key{"vlan id", L3::any, L4::any, Notation::number, 12, {0, 1, 5, 7, 100, 255, 256, 4095}},
+    Key{"vlan id", L3::any, L4::any, Notation::number, 12, {0, 1, 5, 7, 100, 255, 256, 4095}},
+    Key{"vlan pcp", L3::any, L4::any, Notation::number, 3, few},
+};
+
+constexpr std::array protocols_of_frames = {
+    Key{"ether type", L3::any, L4::any, Notation::number, 16, ethertypes, false},
+    Key{"meta protocol", L3::any, L4::any, Notation::number, 16, ethertypes, false},
+};
+
 constexpr std::array facts = {
     Key{"meta mark", L3::any, L4::any, Notation::number, 32, {0, 1, 2, 3, 0x10, 0xff, 0x100, 0}},
     Key{"meta mark", L3::any, L4::any, Notation::number, 32, {0, 1, 2, 3, 0x10, 0xff, 0x100, 0}},
@@ -134,6 +166,15 @@ constexpr std::array facts = {
 
 std::span<const Key> keys() {
   return table;
+}
+std::span<const Key> address_keys() {
+  return addresses;
+}
+std::span<const Key> tag_keys() {
+  return tags;
+}
+std::span<const Key> protocol_keys() {
+  return protocols_of_frames;
 }
 std::span<const Key> fact_keys() {
   return facts;

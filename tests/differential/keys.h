@@ -24,6 +24,11 @@ struct Key {
 };
 
 [[nodiscard]] std::span<const Key> keys();
+// Keys of tables that see frames: of the Ethernet header and of a VLAN tag, and protocols, which
+// settle the network protocol.
+[[nodiscard]] std::span<const Key> address_keys();
+[[nodiscard]] std::span<const Key> tag_keys();
+[[nodiscard]] std::span<const Key> protocol_keys();
 // Keys that read more than the packet's bytes, within Facts::test_run and beyond.
 [[nodiscard]] std::span<const Key> fact_keys();
 

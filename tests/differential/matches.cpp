@@ -39,6 +39,7 @@ class Writer {
   std::string state();
   std::string word_map();  // of a key whose values are words
   [[nodiscard]] const Key* draw_key(Subject& subject);
+  [[nodiscard]] const Key* draw_link_key(Subject& subject);
 
  private:
   std::string masked(const Key& key);
@@ -140,6 +141,9 @@ std::string Writer::number_map(const Key& key) {
 // Raw bytes, of any alignment: "@th,16,16 22".
 std::string Writer::raw() {
   const bool transport = random_.chance(50);
+  const std::string_view base = !is_ip(to_.table.family) && random_.chance(35) ? "@ll,"
+                                : transport                                    ? "@th,"
+                                                                               : "@nh,";
   unsigned bits = 0;
   unsigned offset = 0;
   if (random_.chance(60)) {
@@ -149,8 +153,7 @@ std::string Writer::raw() {
     bits = static_cast<unsigned>(1 + random_.below(random_.chance(70) ? 24 : 100));
     offset = static_cast<unsigned>(random_.below(190));
   }
-  std::string text = std::string(transport ? "@th," : "@nh,") + std::to_string(offset) + "," +
-                     std::to_string(bits) + " ";
+  std::string text = std::string(base) + std::to_string(offset) + "," + std::to_string(bits) + " ";
   if (bits > 48) {
     constexpr std::string_view digits = "0123456789abcdef";
     std::string value = "0x";
@@ -175,7 +178,9 @@ std::string Writer::raw() {
 
 std::string Writer::device() {
   const std::uint64_t way = random_.below(20);
-  const std::string side = random_.chance(50) ? "iif" : "oif";
+  const bool both = to_.options.input_device && to_.options.output_device;
+  const bool in = both ? random_.chance(50) : to_.options.input_device;
+  const std::string side = in ? "iif" : "oif";
   if (way == 0) {
     return side + " " + inverted() + "\"" + std::string(random_.pick(device_names).substr(0, 4)) +
            "\"";
@@ -216,8 +221,9 @@ std::string Writer::state() {
 
 std::string Writer::word_map() {
   std::string out;
-  const bool of_state = random_.chance(50);
-  out = of_state ? "ct state vmap { " : random_.chance(50) ? "iifname vmap { " : "oifname vmap { ";
+  const bool of_state = to_.options.connections && random_.chance(50);
+  const bool in = to_.options.input_device && (!to_.options.output_device || random_.chance(50));
+  out = of_state ? "ct state vmap { " : in ? "iifname vmap { " : "oifname vmap { ";
   const std::size_t start = random_.below(3);
   const std::size_t count = 1 + random_.below(3);
   for (std::size_t i = start; i < std::min<std::size_t>(start + count, 5); ++i) {
@@ -229,8 +235,27 @@ std::string Writer::word_map() {
   return out + " }";
 }
 
+// A key of the Ethernet header or of what stands there for others, if the subject has room for one.
+// A rule about tags begins with one of theirs: behind a field of another protocol nft takes none.
+const Key* Writer::draw_link_key(Subject& subject) {
+  if (is_ip(to_.table.family)) return nullptr;
+  if (subject.tagged && !subject.tag_written) {
+    subject.tag_written = true;
+    return &random_.pick(tag_keys());
+  }
+  if (!random_.chance(15)) return nullptr;
+  if (subject.tag_written && random_.chance(50)) return &random_.pick(tag_keys());
+  const bool lone = subject.l3 == L3::any && subject.l4 == L4::any && !subject.tagged;
+  if (lone && !subject.protocol_chosen && random_.chance(60)) {
+    subject.protocol_chosen = true;
+    return &random_.pick(protocol_keys());
+  }
+  return subject.protocol_chosen ? nullptr : &random_.pick(address_keys());
+}
+
 // A key of the subject; with a subject of several layers, mostly of its transport protocol.
 const Key* Writer::draw_key(Subject& subject) {
+  if (const Key* key = draw_link_key(subject)) return key;
   const bool wants_transport = subject.l4 != L4::any && random_.chance(60);
   for (int attempt = 0; attempt < 4000; ++attempt) {
     const bool facts = to_.options.facts != Facts::bytes && random_.chance(4);
@@ -264,7 +289,14 @@ Subject draw_subject(Family family, Random& random) {
     constexpr std::array<L3, 5> choices = {L3::ipv4, L3::ipv4, L3::ipv6, L3::ipv6, L3::any};
     subject.l3 = random.pick(choices);
   }
-  if (random.chance(35)) return subject;
+  if (family == Family::arp) subject.l3 = L3::arp;
+  if (family == Family::netdev || family == Family::bridge) {
+    constexpr std::array<L3, 7> choices = {L3::ipv4, L3::ipv4, L3::ipv6, L3::ipv6,
+                                           L3::arp,  L3::any,  L3::any};
+    subject.l3 = random.pick(choices);
+    subject.tagged = random.chance(20);
+  }
+  if (subject.l3 == L3::arp || random.chance(35)) return subject;
   constexpr std::array<L4, 20> transports = {L4::tcp,    L4::tcp,  L4::tcp,  L4::tcp,  L4::tcp,
                                              L4::udp,    L4::udp,  L4::udp,  L4::udp,  L4::udplite,
                                              L4::sctp,   L4::dccp, L4::icmp, L4::icmp, L4::icmpv6,
@@ -282,15 +314,18 @@ Subject draw_subject(Family family, Random& random) {
 std::string MatchWriter::match(Subject& subject) {
   Writer writer(*this);
   if (random.chance(8)) return writer.raw();
-  if (options.facts == Facts::all && random.chance(12)) {
-    return random.chance(60) ? writer.device() : writer.state();
+  const bool devices = options.input_device || options.output_device;
+  if (options.facts == Facts::all && (devices || options.connections) && random.chance(12)) {
+    const bool device = devices && (!options.connections || random.chance(60));
+    return device ? writer.device() : writer.state();
   }
   return writer.number(*writer.draw_key(subject));
 }
 
 std::string MatchWriter::verdict_map(Subject& subject) {
   Writer writer(*this);
-  if (options.facts == Facts::all && random.chance(15)) return writer.word_map();
+  const bool words = options.input_device || options.output_device || options.connections;
+  if (options.facts == Facts::all && words && random.chance(15)) return writer.word_map();
   return writer.number_map(*writer.draw_key(subject));
 }
 

@@ -15,7 +15,7 @@
 
 namespace weir::differential {
 
-enum class L3 : std::uint8_t { any, ipv4, ipv6 };
+enum class L3 : std::uint8_t { any, ipv4, ipv6, arp };
 enum class L4 : std::uint8_t {
   any,
   tcp,
@@ -37,6 +37,10 @@ struct Subject {
   L3 l3 = L3::any;
   L4 l4 = L4::any;
   bool message_chosen = false;  // an ICMP field fixed the message type
+  // Of frames: the rule is about those with a tag, which nft wants to hear first.
+  bool tagged = false;
+  bool tag_written = false;
+  bool protocol_chosen = false;  // by its number
 };
 [[nodiscard]] Subject draw_subject(Family family, Random& random);
 

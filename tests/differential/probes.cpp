@@ -35,6 +35,7 @@ std::map<std::size_t, About> rule_subjects(const imr::Ruleset& ruleset,
     const Family family = ruleset[ruleset[ruleset.rules[i].chain].table].family;
     if (family == Family::ip) subjects[i].ethertype = packet::ethertype_ipv4;
     if (family == Family::ip6) subjects[i].ethertype = packet::ethertype_ipv6;
+    if (family == Family::arp) subjects[i].ethertype = packet::ethertype_arp;
   }
   for (const imr::MetaConstant& constant : constants.meta) {
     About& about = subjects[constant.rule.index()];
@@ -46,6 +47,16 @@ std::map<std::size_t, About> rule_subjects(const imr::Ruleset& ruleset,
     }
     if (constant.key == imr::MetaKey::protocol) {
       about.ethertype = static_cast<std::uint16_t>(load_big_endian(constant.value));
+    }
+  }
+  // The ethertype of the Ethernet header, or behind a tag.
+  for (const imr::PacketConstant& constant : constants.packet) {
+    const bool type = constant.base == imr::HeaderBase::link && constant.length == 2 &&
+                      (constant.offset == 12 || constant.offset == 16);
+    if (!type) continue;
+    const auto value = static_cast<std::uint16_t>(load_big_endian(constant.value));
+    if (value != packet::ethertype_vlan && value != packet::ethertype_qinq) {
+      subjects[constant.rule.index()].ethertype = value;
     }
   }
   return subjects;

@@ -10,6 +10,7 @@
 #include "differential/probes.h"
 #include "imr/constants.h"
 #include "packet/directed.h"
+#include "packet/vlan.h"
 
 namespace weir::differential {
 namespace {
@@ -74,10 +75,19 @@ class Facts {
 
 constexpr int most_rounds = 100;
 
-// See kernel::test_run().
-bool test_run_takes(const packet::Packet& packet, bool at_xdp) {
-  const ByteView bytes = at_xdp ? ByteView(packet.bytes) : packet.network();
-  if (at_xdp) return bytes.size() >= 14 && bytes.size() <= 3498;
+bool takes_frames(const Hook& hook) {
+  return hook.kind == Hook::Kind::xdp || hook.kind == Hook::Kind::tc_ingress ||
+         hook.kind == Hook::Kind::tc_egress || hook.kind == Hook::Kind::socket;
+}
+
+// See kernel::test_run(). At TC it has no way to give a tag beside the bytes.
+bool test_run_takes(const packet::Packet& packet, const Hook& hook) {
+  const bool frames = takes_frames(hook);
+  const ByteView bytes = frames ? ByteView(packet.bytes) : packet.network();
+  if (hook.kind == Hook::Kind::xdp) return bytes.size() >= 14 && bytes.size() <= 3498;
+  if (frames) {
+    return bytes.size() >= 15 && bytes.size() <= 3498 && !packet::as_received(packet).vlan;
+  }
   const bool ipv4 = packet.ethertype == 0x0800;
   if (bytes.size() < (ipv4 ? 20U : 40U) || bytes.size() > 3698) return false;
   return bytes[0] >> 4 == (ipv4 ? 4 : 6);
@@ -90,7 +100,7 @@ Result<RulesetAtHook> read_at_hook(frontend::nft::ScratchNamespace& scratch,
   WEIR_TRY(ruleset, scratch.read(script, "generated.nft"));
   RulesetAtHook subject{.ruleset = std::move(ruleset), .hook = hook, .attachments = {}};
   std::vector<driver::ChainName> chains;
-  if (hook.kind == Hook::Kind::xdp) {
+  if (hook.kind != Hook::Kind::netfilter) {
     for (const imr::Chain& chain : subject.ruleset.chains) {
       if (!chain.base) continue;
       const imr::Table& table = subject.ruleset[chain.table];
@@ -105,10 +115,11 @@ Result<RulesetAtHook> read_at_hook(frontend::nft::ScratchNamespace& scratch,
 std::vector<packet::Packet> packets_for(const RulesetAtHook& subject, std::size_t count, bool facts,
                                         std::mt19937_64& random) {
   const imr::Constants constants = imr::constants(subject.ruleset);
+  const bool frames = takes_frames(subject.hook);
   const bool at_xdp = subject.hook.kind == Hook::Kind::xdp;
   packet::DirectedOptions options{
-      .link_header = at_xdp, .vlan_tags = at_xdp, .other_protocols = at_xdp};
-  if (at_xdp) options.min_ipv4_size = options.min_ipv6_size = 0;
+      .link_header = frames, .vlan_tags = at_xdp || facts, .other_protocols = frames};
+  if (frames) options.min_ipv4_size = options.min_ipv6_size = 0;
   const std::vector<packet::Probe> probes = probes_of(subject.ruleset);
   Facts draw(constants, random);
   std::vector<packet::Packet> packets;
@@ -118,7 +129,9 @@ std::vector<packet::Packet> packets_for(const RulesetAtHook& subject, std::size_
     invariant(round < most_rounds, "a test run takes too few of the packets");
     for (packet::Packet& packet : packet::directed_packets(probes, options, random)) {
       if (facts) draw.give(packet);
-      if (!facts && !test_run_takes(packet, at_xdp)) continue;
+      // No driver and no socket hands in less than an Ethernet header.
+      if (frames && packet.bytes.size() < 14) continue;
+      if (!facts && !test_run_takes(packet, subject.hook)) continue;
       if (packets.size() < count) packets.push_back(std::move(packet));
     }
     options.count = 2 * (count - packets.size());

@@ -22,7 +22,8 @@ struct RulesetAtHook {
   std::vector<driver::Attachment> attachments;
 };
 
-// At XDP all base chains decide, one after another. An input error when nft refuses the script.
+// Elsewhere than at netfilter hooks all base chains decide, one after another. An input error when
+// nft refuses the script.
 [[nodiscard]] Result<RulesetAtHook> read_at_hook(frontend::nft::ScratchNamespace& scratch,
                                                  const std::string& script, const Hook& hook);
 

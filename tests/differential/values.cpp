@@ -42,6 +42,13 @@ std::string write(const Domain& domain, std::uint64_t value) {
     }
     case Notation::ipv6:
       return std::string(ipv6_networks.at(value >> 16)) + hex(value & 0xffff);
+    case Notation::mac: {
+      std::string out;
+      for (int shift = 40; shift >= 0; shift -= 8) {
+        out += hex(value >> shift & 255) + (shift == 0 ? "" : ":");
+      }
+      return out;
+    }
   }
   return {};
 }
@@ -50,7 +57,8 @@ std::string write(const Domain& domain, const Interval& interval, Random& random
   if (interval.first == interval.last) return write(domain, interval.first);
   const std::uint64_t size = interval.last - interval.first + 1;
   const bool prefix = std::has_single_bit(size) && interval.first % size == 0 && size <= 65536;
-  if (prefix && domain.notation != Notation::number && random.chance(80)) {
+  const bool address = domain.notation == Notation::ipv4 || domain.notation == Notation::ipv6;
+  if (prefix && address && random.chance(80)) {
     const unsigned whole = domain.notation == Notation::ipv4 ? 32 : 128;
     return write(domain, interval.first) + "/" +
            std::to_string(whole - static_cast<unsigned>(std::countr_zero(size)));

@@ -16,7 +16,7 @@ namespace weir::differential {
 
 // How the values of a key are written. IPv6 addresses are numbered: a few networks in ascending
 // order, and 65,536 addresses in each.
-enum class Notation : std::uint8_t { number, ipv4, ipv6 };
+enum class Notation : std::uint8_t { number, ipv4, ipv6, mac };
 
 struct Domain {
   Notation notation = Notation::number;
