@@ -141,6 +141,8 @@ std::uint8_t context_width(flow::ContextKey key) {
     case flow::ContextKey::oif:
     case flow::ContextKey::length:
     case flow::ContextKey::linear_length:
+    case flow::ContextKey::vlan_tag:
+    case flow::ContextKey::iiftype:
       return 32;
     case flow::ContextKey::pkttype:
       return 8;
@@ -151,6 +153,8 @@ std::uint8_t context_width(flow::ContextKey key) {
     case flow::ContextKey::oifname0:
     case flow::ContextKey::oifname1:
     case flow::ContextKey::ct_info:
+    case flow::ContextKey::network_offset:
+    case flow::ContextKey::zero:
       return 64;
   }
   throw InvariantError("context key out of range");
@@ -207,15 +211,18 @@ bool Emitter::frame() {
     }
     if (block.end.kind == Terminator::Kind::window) window = std::max(window, block.end.imm2);
   }
-  count_by_call_ = role_.part || counts > most_counts_in_place;
+  count_by_call_ = role_.part || (profile_.local_calls && counts > most_counts_in_place);
   key_ = static_cast<std::int16_t>(context_slot - static_cast<int>(key));
   std::int16_t lowest = key_;
   allocation_ = allocate(function_, 0, role_.part);
-  if (!profile_.starts_at_link && window != 0) {
+  if (profile_.window_dynptr && window != 0) {
     dynptr_ = static_cast<std::int16_t>(lowest - 16);
     saved_ = static_cast<std::int16_t>(dynptr_ - 8);
+    lowest = saved_;
+  }
+  if (profile_.window_buffer && window != 0) {
     buffer_size_ = static_cast<std::int16_t>((window + 7) / 8 * 8);
-    buffers_ = static_cast<std::int16_t>(saved_ - allocation_.buffer_count * buffer_size_);
+    buffers_ = static_cast<std::int16_t>(lowest - allocation_.buffer_count * buffer_size_);
     lowest = buffers_;
   }
   for (Location& location : allocation_.locations) {
@@ -475,13 +482,19 @@ void Emitter::add_to_counter(isa::MapIndex counters) {
   map_pointer(r1, counters);
   call_helper(static_cast<std::int32_t>(isa::Helper::map_lookup_elem));
   jump_imm(Opcode::jeq64_imm, r0, 0, skip);
-  op(Opcode::ldx64, r1, r0, 0);
-  op(Opcode::add64_imm, r1, 0, 0, 1);
-  op(Opcode::stx64, r0, r1, 0);
-  op(Opcode::ldx64, r1, r0, 8);
   op(Opcode::ldx64, r2, frame_pointer, bytes);
-  op(Opcode::add64_reg, r1, r2);
-  op(Opcode::stx64, r0, r1, 8);
+  if (profile_.per_cpu_maps) {
+    op(Opcode::ldx64, r1, r0, 0);
+    op(Opcode::add64_imm, r1, 0, 0, 1);
+    op(Opcode::stx64, r0, r1, 0);
+    op(Opcode::ldx64, r1, r0, 8);
+    op(Opcode::add64_reg, r1, r2);
+    op(Opcode::stx64, r0, r1, 8);
+  } else {
+    op(Opcode::mov64_imm, r1, 0, 0, 1);
+    op(Opcode::atomic_add64, r0, r1, 0);
+    op(Opcode::atomic_add64, r0, r2, 8);
+  }
   bind(skip);
 }
 

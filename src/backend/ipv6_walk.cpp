@@ -6,6 +6,7 @@
 // there with 4 bytes and any other with 2, and a fragment other than the first has a protocol only
 // when no further extension header follows; its transport offset then stays 0.
 #include "backend/values.h"
+#include "imr/reading.h"
 
 namespace weir::backend {
 
@@ -42,7 +43,7 @@ void expect_extension(Builder& out, Reg protocol, BlockId other) {
 
 }  // namespace
 
-Ipv6Walk walk_ipv6(Builder& out, const Profile& profile, Reg network, Reg opaque) {
+Ipv6Walk walk_ipv6(Builder& out, const imr::Unit& unit, Reg network, Reg opaque) {
   flow::Function& function = out.function();
   const Ipv6Walk walk{function.new_register(), function.new_register(), function.new_register()};
   const BlockId unknown = out.block();
@@ -107,8 +108,13 @@ Ipv6Walk walk_ipv6(Builder& out, const Profile& profile, Reg network, Reg opaque
   expect_extension(out, protocol, known);
   out.branch(Condition::eq, protocol, none, known, unknown);
   out.at(known);
-  if (profile.nf_tables_quirks) {
-    out.assign_constant(offset, 0);
+  if (imr::has_nf_tables_quirks(unit)) {
+    // The offset keeps the 0 that it began with: skb->data.
+    if (network.valid() && !imr::counts_link_header(unit)) {
+      out.assign_copy(offset, network);
+    } else {
+      out.assign_constant(offset, 0);
+    }
   }
   out.jump(done);
 

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <string>
-#include <variant>
 
 #include "backend/rules.h"
+#include "backend/servable.h"
 #include "backend/values.h"
+#include "imr/reading.h"
 
 namespace weir::backend {
 
@@ -19,121 +20,97 @@ using flow::Reg;
 namespace {
 
 constexpr std::uint64_t ethernet_header = 14;
-constexpr std::uint64_t vlan_tag = 4;
-constexpr unsigned max_vlan_tags = 2;
+constexpr std::uint64_t ethertype_offset = 12;
+constexpr std::uint64_t vlan_tag_size = 4;
+constexpr std::uint64_t ethertype_ipv4 = 0x0800;
+constexpr std::uint64_t ethertype_ipv6 = 0x86dd;
+constexpr std::uint64_t ethertype_arp = 0x0806;
+constexpr std::uint64_t ethertype_vlan = 0x8100;
+constexpr std::uint64_t ethertype_qinq = 0x88a8;
+// Below it stands the length of an IEEE 802.3 frame (ETH_P_802_3_MIN).
+constexpr std::uint64_t lowest_ethertype = 0x0600;
 
 // A 16-bit field as a native load of it gives it.
 std::uint64_t wire16(std::uint64_t value) {
   return load_native(big_endian_bytes(value, 2));
 }
 
-// ---- What the hook cannot serve ---------------------------------------------------------------
+std::uint64_t ethertype_of(Nfproto nfproto) {
+  return nfproto == Nfproto::ipv4 ? ethertype_ipv4 : ethertype_ipv6;
+}
 
-struct Unservable {
-  const imr::Ruleset& ruleset;
-  const Profile& profile;
-  std::string found = {};
-
-  void expr(imr::ExprId id) { std::visit(*this, ruleset[id]); }
-  void operator()(const imr::Immediate&) {}
-  void operator()(const imr::Payload& payload) {
-    if (payload.base == imr::HeaderBase::link && !profile.starts_at_link) {
-      found = "the link-layer header";
-    }
-  }
-  void operator()(const imr::HeaderField&) {}
-  void operator()(const imr::Meta& meta) {
-    if (meta.key == imr::MetaKey::l4proto || meta.key == imr::MetaKey::nfproto ||
-        (meta.key == imr::MetaKey::protocol && profile.starts_at_link)) {
-      return;
-    }
-    if (!profile.context_key(meta.key)) found = "meta " + std::string(to_string(meta.key));
-  }
-  void operator()(const imr::Ct&) {
-    if (!profile.has_conntrack) found = "ct state";
-  }
-  void operator()(const imr::MaskXor& op) { expr(op.source); }
-  void operator()(const imr::Shift& op) { expr(op.source); }
-  void operator()(const imr::ByteSwap& op) { expr(op.source); }
-  void operator()(const imr::Concat& op) {
-    for (const imr::ExprId part : op.parts) expr(part);
-  }
-  void operator()(const imr::MapLookup&) { found = "a map to values"; }
-  void operator()(const imr::Match& match) { expr(match.lhs); }
-  void operator()(const imr::MatchRange& match) { expr(match.lhs); }
-  void operator()(const imr::MatchSet& match) { expr(match.key); }
-  void operator()(const imr::VerdictMap& map) { expr(map.key); }
-  void operator()(const imr::VerdictStatement&) {}
-  void operator()(const imr::Counter&) {}
-  void operator()(const imr::MetaWrite& write) {
-    found = "writing meta " + std::string(to_string(write.key));
-  }
-  void operator()(const imr::Native&) {}
-};
-
-Status check_servable(const imr::Unit& unit, const Profile& profile) {
-  Diagnostic diagnostic{.message = "rules that hook " + to_string(unit.hook) + " cannot serve"};
+// Whether a rule reads link-layer bytes that a tag in metadata moves.
+bool reads_behind_tag(const imr::Unit& unit) {
+  Demand demand;
   for (const imr::ChainId root : unit.roots) {
     for (const imr::ChainId chain : imr::reachable_chains(unit.ruleset, root)) {
-      for (const imr::RuleId id : unit.ruleset[chain].rules) {
-        const imr::Rule& rule = unit.ruleset[id];
-        Unservable search{unit.ruleset, profile};
-        for (const imr::Statement& statement : rule.statements) std::visit(search, statement);
-        if (search.found.empty()) continue;
-        const std::string hooks = search.found == "the link-layer header"
-                                      ? "xdp"
-                                      : "netfilter:prerouting|input|forward|output|postrouting";
-        std::string note = imr::qualified_name(unit.ruleset, rule.chain);
-        if (rule.origin.location.line != 0) {
-          note = rule.origin.location.file + ":" + std::to_string(rule.origin.location.line) +
-                 ": " + note;
-        }
-        diagnostic.notes.push_back(note + " handle " + std::to_string(rule.origin.handle) + " '" +
-                                   rule.origin.text + "': " + search.found +
-                                   " is not known there; use " + hooks);
+      for (const imr::RuleId rule : unit.ruleset[chain].rules) {
+        add_demand(unit.ruleset, unit.ruleset[rule], demand);
       }
     }
   }
-  if (diagnostic.notes.empty()) return {};
-  return std::unexpected(std::move(diagnostic));
+  return std::ranges::any_of(demand, [](const auto& entry) {
+    const Leaf& leaf = entry.first;
+    return leaf.kind == Leaf::Kind::link && leaf.offset + leaf.size > ethertype_offset;
+  });
 }
 
 // ---- The way in ---------------------------------------------------------------------------------
 
+// From the first byte of a packet to the rules. What a packet is to them follows imr/reading.h.
 class Lowering {
  public:
   Lowering(std::span<const imr::Unit> units, const Profile& profile, const LowerOptions& options,
            SharedMaps& shared, flow::Function& function)
-      : units_(units), profile_(profile), options_(options), shared_(shared), out_(function) {}
+      : units_(units),
+        profile_(profile),
+        options_(options),
+        shared_(shared),
+        out_(function),
+        reading_(imr::reading_of(units.front())) {}
 
   void run() {
     out_.at(out_.block());
     opaque_ = opaque_zero();
-    if (!profile_.starts_at_link) {
+    if (profile_.start != Profile::Start::network) {
+      from_link_header();
+    } else if (profile_.one_protocol) {
       invariant(units_.size() == 1, "lowering: one unit at this hook");
       unit(units_.front(), {});
-      return;
+    } else {
+      from_network_header();
     }
-    from_ethernet();
   }
 
  private:
   Reg opaque_zero();
-  void from_ethernet();
+  void from_network_header();
+  void from_link_header();
+  void find_network_in_frame(Headers& headers, BlockId unseen);
+  void find_network_of_skb(Headers& headers, BlockId unseen);
+  void skip_tag(Headers& headers, BlockId unseen);
+  void leave_if_tagged(Reg type, BlockId tagged);
+  void name_lengths(const Headers& headers);
   void unit(const imr::Unit& unit, Headers headers);
-  [[nodiscard]] Headers parse_ipv4(const imr::Unit& unit, Headers headers);
-  [[nodiscard]] Headers parse_ipv6(const imr::Unit& unit, Headers headers);
+  [[nodiscard]] Headers parse_ipv4(const imr::Unit& unit, Headers headers, BlockId bad);
+  [[nodiscard]] Headers parse_ipv6(const imr::Unit& unit, Headers headers, BlockId bad);
   void unparsable(const imr::Unit& unit, BlockId block);
+  // Chains of netdev, bridge and arp count the VLAN tags that the stack takes off, one.
+  [[nodiscard]] bool one_tag() const {
+    return reading_ == imr::Reading::netdev || reading_ == imr::Reading::ingress;
+  }
 
   std::span<const imr::Unit> units_;
   const Profile& profile_;
   const LowerOptions& options_;
   SharedMaps& shared_;
   Builder out_;
+  imr::Reading reading_;
   Reg opaque_;
 };
 
 Reg Lowering::opaque_zero() {
+  if (!profile_.map_values) return out_.context(ContextKey::zero);
   std::vector<isa::MapSpec>& maps = out_.function().maps;
   if (!shared_.opaque.valid()) {
     maps.push_back({.name = "opaque",
@@ -150,46 +127,144 @@ Reg Lowering::opaque_zero() {
   return zero;
 }
 
-// Up to two VLAN tags are skipped, then the ethertype chooses the unit.
-void Lowering::from_ethernet() {
-  flow::Function& function = out_.function();
-  const BlockId other = out_.block();
-  const BlockId known = out_.block();
-  const Reg type = function.new_register();
-  Headers headers;
-  headers.network = function.new_register();
-  out_.assign_load(type, out_.window({}, 12, 2, other), 0, 2);
-  out_.assign_opaque(headers.network, opaque_, ethernet_header);
-  for (unsigned tag = 0; tag < max_vlan_tags; ++tag) {
-    const BlockId tagged = out_.block();
-    out_.leave_if(Condition::eq, type, wire16(0x8100), tagged);
-    out_.branch(Condition::eq, type, wire16(0x88a8), tagged, known);
-    out_.at(tagged);
-    const std::uint64_t end = ethernet_header + (tag + 1) * vlan_tag;
-    out_.assign_load(type, out_.window({}, end - 2, 2, other), 0, 2);
-    out_.assign_opaque(headers.network, opaque_, end);
-  }
-  out_.jump(known);
-
-  out_.at(known);
-  headers.length = out_.context(ContextKey::length);
+// The stack has checked the packet; each protocol has its unit, and others pass.
+void Lowering::from_network_header() {
+  const Reg type = out_.context(ContextKey::protocol);
   for (const imr::Unit& one : units_) {
     const BlockId body = out_.block();
     const BlockId next = out_.block();
-    const bool ipv4 = one.nfproto == Nfproto::ipv4;
-    out_.branch(Condition::eq, type, wire16(ipv4 ? 0x0800 : 0x86dd), body, next);
+    out_.branch(Condition::eq, type, wire16(ethertype_of(one.nfproto)), body, next);
     out_.at(body);
-    unit(one, ipv4 ? parse_ipv4(one, headers) : parse_ipv6(one, headers));
+    unit(one, {});
     out_.at(next);
   }
-  out_.jump(other);
+  out_.ret(true);
+}
+
+void Lowering::leave_if_tagged(Reg type, BlockId tagged) {
+  out_.leave_if(Condition::eq, type, wire16(ethertype_vlan), tagged);
+  out_.leave_if(Condition::eq, type, wire16(ethertype_qinq), tagged);
+}
+
+// Goes on behind one tag that stands at the network header's place.
+void Lowering::skip_tag(Headers& headers, BlockId unseen) {
+  out_.assign_load(headers.protocol, out_.window(headers.network, 2, 2, unseen), 0, 2);
+  out_.assign(headers.network, Op::add, headers.network, vlan_tag_size);
+}
+
+void Lowering::find_network_in_frame(Headers& headers, BlockId unseen) {
+  const unsigned most_tags = one_tag() ? 1 : 2;
+  const BlockId known = out_.block();
+  out_.assign_load(headers.protocol, out_.window({}, ethertype_offset, 2, unseen), 0, 2);
+  out_.assign_opaque(headers.network, opaque_, ethernet_header);
+  for (unsigned tag = 0; tag < most_tags; ++tag) {
+    const BlockId tagged = out_.block();
+    leave_if_tagged(headers.protocol, tagged);
+    out_.jump(known);
+    out_.at(tagged);
+    const std::uint64_t end = ethernet_header + (tag + 1) * vlan_tag_size;
+    out_.assign_load(headers.protocol, out_.window({}, end - 2, 2, unseen), 0, 2);
+    out_.assign_opaque(headers.network, opaque_, end);
+  }
+  out_.jump(known);
+  out_.at(known);
+}
+
+// The stack knows both; without kernel functions, the frame counts as Ethernet's. A tag that it has
+// taken out of the bytes is the outer one: chains of the IP families look behind a second one, or
+// behind two in the bytes.
+void Lowering::find_network_of_skb(Headers& headers, BlockId unseen) {
+  out_.assign_copy(headers.protocol, out_.context(ContextKey::protocol));
+  headers.link_protocol = out_.context(ContextKey::protocol);
+  if (profile_.kernel_functions) {
+    out_.assign_copy(headers.network, out_.context(ContextKey::network_offset));
+  } else {
+    out_.assign_opaque(headers.network, opaque_, ethernet_header);
+  }
+  if (std::ranges::any_of(units_, reads_behind_tag)) {
+    headers.vlan_tag = out_.context(ContextKey::vlan_tag);
+  }
+  if (one_tag()) return;
+  const BlockId known = out_.block();
+  const BlockId tagged = out_.block();
+  const BlockId twice = out_.block();
+  leave_if_tagged(headers.protocol, tagged);
+  out_.jump(known);
+  out_.at(tagged);
+  skip_tag(headers, unseen);
+  out_.leave_if(Condition::ne, out_.context(ContextKey::vlan_tag), 0, known);
+  leave_if_tagged(headers.protocol, twice);
+  out_.jump(known);
+  out_.at(twice);
+  skip_tag(headers, unseen);
+  out_.jump(known);
+  out_.at(known);
+}
+
+// What the stack makes of the length that an IEEE 802.3 frame has instead of an ethertype
+// (eth_type_trans()): ETH_P_802_2, or ETH_P_802_3 in front of Novell's 0xffff.
+void Lowering::name_lengths(const Headers& headers) {
+  const BlockId done = out_.block();
+  out_.leave_if(Condition::ge, out_.unary(Op::swap16, headers.protocol), lowest_ethertype, done);
+  out_.assign_constant(headers.protocol, wire16(4));
+  const Reg start = out_.load(out_.window(headers.network, 0, 2, done), 0, 2);
+  out_.leave_if(Condition::ne, start, 0xffff, done);
+  out_.assign_constant(headers.protocol, wire16(1));
+  out_.jump(done);
+  out_.at(done);
+}
+
+void Lowering::from_link_header() {
+  const bool in_frame = profile_.start == Profile::Start::frame;
+  const BlockId unseen = out_.block();
+  const BlockId other = out_.block();
+  Headers headers;
+  headers.network = out_.function().new_register();
+  headers.protocol = out_.function().new_register();
+  if (in_frame) {
+    find_network_in_frame(headers, unseen);
+  } else {
+    find_network_of_skb(headers, unseen);
+  }
+  headers.length = out_.context(ContextKey::length);
+  if (!imr::counts_link_header(units_.front())) {
+    headers.counted = out_.binary(Op::sub, headers.length, headers.network);
+  }
+  const imr::Unit* rest = nullptr;
+  for (const imr::Unit& one : units_) {
+    if (one.nfproto == Nfproto::other) {
+      rest = &one;
+      continue;
+    }
+    const BlockId body = out_.block();
+    const BlockId next = out_.block();
+    const bool takes_malformed = reading_ == imr::Reading::netdev;
+    const BlockId bad = takes_malformed ? other : out_.block();
+    out_.branch(Condition::eq, headers.protocol, wire16(ethertype_of(one.nfproto)), body, next);
+    out_.at(body);
+    const Headers parsed = one.nfproto == Nfproto::ipv4 ? parse_ipv4(one, headers, bad)
+                                                        : parse_ipv6(one, headers, bad);
+    unit(one, parsed);
+    if (!takes_malformed) unparsable(one, bad);
+    out_.at(next);
+  }
+  if (reading_ == imr::Reading::arp) {
+    out_.leave_if(Condition::ne, headers.protocol, wire16(ethertype_arp), unseen);
+  }
+  if (rest != nullptr && in_frame && reading_ == imr::Reading::netdev) name_lengths(headers);
+  out_.jump(rest != nullptr ? other : unseen);
   out_.at(other);
+  if (rest != nullptr) {
+    unit(*rest, headers);
+  } else {
+    out_.ret(true);
+  }
+  out_.at(unseen);
   out_.ret(true);
 }
 
 // What __nft_set_pktinfo_ipv4_validate() asks of a packet that no stack has seen yet.
-Headers Lowering::parse_ipv4(const imr::Unit& unit, Headers headers) {
-  const BlockId bad = out_.block();
+Headers Lowering::parse_ipv4(const imr::Unit& unit, Headers headers, BlockId bad) {
   const Reg header = out_.window(headers.network, 0, 20, bad);
   const Reg first = out_.load(header, 0, 1);
   const Reg total = out_.unary(Op::swap16, out_.load(header, 2, 2));
@@ -206,23 +281,13 @@ Headers Lowering::parse_ipv4(const imr::Unit& unit, Headers headers) {
   require_at_least(total, header_length);
   require_at_least(out_.binary(Op::sub, headers.length, headers.network), total);
   headers.transport = out_.binary(Op::add, header_length, headers.network);
-  // The transport header reaches to the end of the frame; later fragments have none.
-  headers.available = out_.function().new_register();
-  const BlockId join = out_.block();
-  out_.assign_opaque(headers.available, opaque_);
-  out_.leave_if(Condition::ne, out_.binary(Op::and_, fragment, 0x1fff), 0, join);
-  out_.append(
-      {.op = Op::sub, .dst = headers.available, .a = headers.length, .b = headers.transport});
-  out_.jump(join);
-  unparsable(unit, bad);
-  out_.at(join);
-  headers.available_any = headers.available;
+  finish_transport(out_, imr::has_nf_tables_quirks(unit), headers,
+                   out_.binary(Op::and_, fragment, 0x1fff), opaque_);
   return headers;
 }
 
 // nft_set_pktinfo_ipv6_validate().
-Headers Lowering::parse_ipv6(const imr::Unit& unit, Headers headers) {
-  const BlockId bad = out_.block();
+Headers Lowering::parse_ipv6(const imr::Unit& unit, Headers headers, BlockId bad) {
   const Reg header = out_.window(headers.network, 0, 40, bad);
   const Reg first = out_.load(header, 0, 1);
   const Reg payload = out_.unary(Op::swap16, out_.load(header, 4, 2));
@@ -231,31 +296,21 @@ Headers Lowering::parse_ipv6(const imr::Unit& unit, Headers headers) {
   const BlockId whole = out_.block();
   out_.branch(Condition::ge, headers.length, end, whole, bad);
   out_.at(whole);
-  const Ipv6Walk walk = walk_ipv6(out_, profile_, headers.network, opaque_);
+  const Ipv6Walk walk = walk_ipv6(out_, unit, headers.network, opaque_);
   out_.leave_if(Condition::ge, walk.l4proto, no_protocol, bad);
   headers.l4proto = walk.l4proto;
   headers.transport = walk.transport;
-  headers.available = out_.function().new_register();
-  const BlockId join = out_.block();
-  const BlockId some = out_.block();
-  out_.assign_opaque(headers.available, opaque_);
-  out_.leave_if(Condition::ne, walk.fragment_offset, 0, join);
-  out_.branch(Condition::ge, headers.length, walk.transport, some, join);
-  out_.at(some);
-  out_.append({.op = Op::sub, .dst = headers.available, .a = headers.length, .b = walk.transport});
-  out_.jump(join);
-  unparsable(unit, bad);
-  out_.at(join);
-  headers.available_any = headers.available;
+  finish_transport(out_, imr::has_nf_tables_quirks(unit), headers, walk.fragment_offset, opaque_);
   return headers;
 }
 
-// No rule sees the packet; the policies decide.
+// No rule sees the packet; the policies decide, or where the kernel drops it at once, nobody.
 void Lowering::unparsable(const imr::Unit& unit, BlockId block) {
   const bool drop =
-      options_.drop_unparsable && std::ranges::any_of(unit.roots, [&](imr::ChainId root) {
-        return unit.ruleset[root].base->drop_by_policy;
-      });
+      reading_ == imr::Reading::ingress ||
+      (options_.drop_unparsable && std::ranges::any_of(unit.roots, [&](imr::ChainId root) {
+         return unit.ruleset[root].base->drop_by_policy;
+       }));
   out_.at(block);
   if (shared_.trace.valid()) {
     out_.append({.op = Op::trace, .imm = 0xffffffff, .map = shared_.trace});

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // A hook profile: one table a hook that says what a program there can see and how it says its
-// verdict. Lowering asks it what exists, emission asks it for code. Profiles live in backend/hooks.
+// verdict. Lowering asks it what exists, emission asks it for code. Profiles live in backend/hooks;
+// docs/hooks.md is printed from them.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
+#include "backend/limits.h"
 #include "base/hook.h"
 #include "flow/flow.h"
 #include "imr/imr.h"
@@ -20,22 +23,40 @@ class Emitter;  // backend/emitter.h
 struct Profile {
   std::string_view name;
   isa::ProgramType program_type = isa::ProgramType::xdp;
+  isa::Direction direction = isa::Direction::ingress;
 
   // Values of r0 for the two verdicts.
   std::int32_t accept = 0;
   std::int32_t drop = 0;
 
-  // Whether packets start at the Ethernet header, and may be anything. Else they start at the
-  // network header, and the stack has seen to it that it is whole.
-  bool starts_at_link = false;
-  // Whether transport loads flagged in_later_fragments are there in later fragments (the nf_tables
-  // interpreter's own quirk), at offset 0 of the packet for IPv6.
-  bool nf_tables_quirks = false;
+  // Where the bytes of a packet start, and what the stack has done with it before.
+  enum class Start : std::uint8_t {
+    network,  // at the network header, which the IP stack has found whole
+    frame,    // at the link header as it was received, VLAN tags in the bytes; may be anything
+    skb,      // at the link header, if there is one: the stack knows where the network header is,
+              // and has taken one VLAN tag out of the bytes
+  };
+  Start start = Start::network;
+  // A program sees packets of one protocol (netfilter links have a family), or of all.
+  bool one_protocol = false;
 
   // The context fact behind a meta key, or nothing where the hook cannot know it. Keys that come
-  // out of the packet itself (l4proto, nfproto) are not asked for.
+  // out of the packet itself (l4proto, nfproto, at frames protocol) are not asked for.
   std::optional<flow::ContextKey> (*context_key)(imr::MetaKey key) = nullptr;
   bool has_conntrack = false;
+  bool writes_mark = false;
+  bool reads_packets = true;  // whether there is any way to the packet's bytes
+  // Facts beyond those of the program type's own context structure take a kernel function.
+  bool kernel_functions = true;
+  // Functions within the program, per-CPU maps, and addresses of map values may be used.
+  bool local_calls = true;
+  bool per_cpu_maps = true;
+  bool map_values = true;
+  Limits limits;
+
+  // What windows need of the stack: a dynptr and a saved value; a buffer for each that is in use.
+  bool window_dynptr = false;
+  bool window_buffer = false;
 
   // Emission; each may use r0 to r5 freely and expects the context pointer in the frame.
   // Loads the fact into r0.
@@ -48,13 +69,24 @@ struct Profile {
 // What a caller of the compiler may ask of a profile.
 struct ProfileOptions {
   bool untrusted_memory = true;  // see driver::Options
+  Limits limits = {};
 };
 
-// The profile that serves the hook.
-[[nodiscard]] const Profile& profile_for(const Hook& hook, const ProfileOptions& options);
+// The profile that serves the hook, within the limits.
+[[nodiscard]] Profile profile_for(const Hook& hook, const ProfileOptions& options = {});
+
+// Every hook, the netfilter ones each, without devices.
+[[nodiscard]] std::vector<Hook> all_hooks();
 
 extern const Profile xdp_profile;
+extern const Profile xdp_helper_profile;        // packets through bpf_xdp_load_bytes()
 extern const Profile netfilter_profile;         // packets through bpf_rdonly_cast
 extern const Profile netfilter_slices_profile;  // packets through dynptr slices
+extern const Profile netfilter_copies_profile;  // packets through bpf_dynptr_read()
+extern const Profile tc_ingress_profile;
+extern const Profile tc_egress_profile;
+extern const Profile cgroup_ingress_profile;
+extern const Profile cgroup_egress_profile;
+extern const Profile socket_profile;
 
 }  // namespace weir::backend

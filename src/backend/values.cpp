@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "imr/reading.h"
+
 namespace weir::backend {
 
 using flow::BlockId;
@@ -18,6 +20,9 @@ namespace {
 constexpr Leaf first_byte{Leaf::Kind::network, 0, 1};
 constexpr Leaf fragment_word{Leaf::Kind::network, 6, 2};
 constexpr Leaf protocol_byte{Leaf::Kind::network, 9, 1};
+
+// Where the first VLAN tag of a frame stands.
+constexpr std::uint64_t tag_offset = 12;
 
 }  // namespace
 
@@ -88,19 +93,66 @@ void Values::gather_packet(Leaf::Kind kind) {
     if (kind == Leaf::Kind::network) base = headers_.network;
     if (kind == Leaf::Kind::transport) base = headers_.transport;
     const Reg word = out_.function().new_register();
-    load_or_zero(word, base, leaf.offset, leaf.size);
+    load_or_zero(word, base, leaf);
     gathered_[leaf] = word;
   }
 }
 
-void Values::load_or_zero(Reg dst, Reg base, std::uint64_t offset, std::uint8_t size) {
+void Values::load_or_zero(Reg dst, Reg base, const Leaf& leaf) {
   const BlockId absent = out_.block();
   const BlockId join = out_.block();
-  const Reg window = out_.window(base, offset, size, absent);
-  out_.assign_load(dst, window, 0, size);
+  load_word(dst, base, leaf, absent);
   out_.jump(join);
   out_.at(absent);
   out_.assign_opaque(dst, opaque_);
+  out_.jump(join);
+  out_.at(join);
+}
+
+void Values::load_word(Reg dst, Reg base, const Leaf& leaf, BlockId absent) {
+  if (leaf.kind == Leaf::Kind::link && profile_.start == Profile::Start::skb) {
+    // A device without a link-layer header has none to load from (nft_payload_eval()).
+    out_.leave_if(Condition::eq, blurred(headers_.network), 0, absent);
+    if (leaf.offset + leaf.size > tag_offset) return load_retagged(dst, leaf, absent);
+  }
+  out_.assign_load(dst, out_.window(base, leaf.offset, leaf.size, absent), 0, leaf.size);
+}
+
+// nft_payload_copy_vlan() in net/netfilter/nft_payload.c: with a tag in metadata, link-layer loads
+// see it where it was, the ethertype behind it as the stack knows it, and the rest moved.
+void Values::load_retagged(Reg dst, const Leaf& leaf, BlockId absent) {
+  constexpr std::uint64_t tag_end = tag_offset + 4;
+  constexpr std::uint64_t type_end = tag_end + 2;
+  const BlockId tagged = out_.block();
+  const BlockId join = out_.block();
+  out_.leave_if(Condition::ne, blurred(headers_.vlan_tag), 0, tagged);
+  out_.assign_load(dst, out_.window({}, leaf.offset, leaf.size, absent), 0, leaf.size);
+  out_.jump(join);
+
+  out_.at(tagged);
+  out_.assign_constant(dst, 0);
+  const std::uint64_t end = leaf.offset + std::uint64_t{leaf.size};
+  for (std::uint64_t at = leaf.offset; at < end;) {
+    std::uint64_t stop = end;
+    for (const std::uint64_t border : {tag_offset, tag_end, type_end}) {
+      if (at < border) stop = std::min(stop, border);
+    }
+    const std::uint8_t size = cut_sizes(stop - at).front();
+    const std::uint64_t mask = (std::uint64_t{1} << (8U * size % 64)) - 1;
+    Reg piece;
+    if (at >= tag_offset && at < type_end) {
+      const bool in_tag = at < tag_end;
+      const std::uint64_t skip = 8 * (at - (in_tag ? tag_offset : tag_end));
+      piece = out_.binary(Op::shr, in_tag ? headers_.vlan_tag : headers_.link_protocol, skip);
+      piece = out_.binary(Op::and_, piece, mask);
+    } else {
+      const std::uint64_t place = at < tag_offset ? at : at - 4;
+      piece = out_.load(out_.window({}, place, size, absent), 0, size);
+    }
+    if (at != leaf.offset) piece = out_.binary(Op::shl, piece, 8 * (at - leaf.offset));
+    out_.accumulate(dst, Op::or_, piece);
+    at += size;
+  }
   out_.jump(join);
   out_.at(join);
 }
@@ -112,6 +164,11 @@ Reg Values::blurred(Reg reg) {
 }
 
 Reg Values::length() {
+  if (headers_.counted.valid()) return headers_.counted;
+  return extent();
+}
+
+Reg Values::extent() {
   if (headers_.length.valid()) return headers_.length;
   const Leaf leaf{Leaf::Kind::meta, static_cast<std::uint16_t>(imr::MetaKey::length), 0};
   if (const auto found = gathered_.find(leaf); found != gathered_.end()) return found->second;
@@ -120,15 +177,30 @@ Reg Values::length() {
 
 void Values::parse_transport() {
   if (headers_.transport.valid()) return;
-  headers_.length = length();
-  if (unit_.nfproto == Nfproto::ipv4) {
-    parse_ipv4();
-  } else {
-    parse_ipv6();
+  headers_.length = extent();
+  switch (unit_.nfproto) {
+    case Nfproto::ipv4:
+      return parse_ipv4();
+    case Nfproto::ipv6:
+      return parse_ipv6();
+    case Nfproto::other:
+      return no_transport();
   }
+  throw InvariantError("protocol out of range");
 }
 
-// The stack has checked the header of any packet that a netfilter hook sees (ip_rcv_core()), so
+// nft_set_pktinfo_unspec()
+void Values::no_transport() {
+  headers_.l4proto = out_.function().new_register();
+  headers_.transport = out_.function().new_register();
+  headers_.available = out_.function().new_register();
+  out_.assign_opaque(headers_.l4proto, opaque_, no_protocol);
+  out_.assign_opaque(headers_.transport, opaque_, nowhere);
+  out_.assign_opaque(headers_.available, opaque_);
+  headers_.available_any = headers_.available;
+}
+
+// The stack has checked the header of any packet that reaches here unparsed (ip_rcv_core()), so
 // its first 20 bytes are there.
 void Values::parse_ipv4() {
   gather_packet(Leaf::Kind::network);
@@ -138,46 +210,84 @@ void Values::parse_ipv4() {
   Reg transport = out_.binary(Op::shl, out_.binary(Op::and_, first, 15), 2);
   if (headers_.network.valid()) transport = out_.binary(Op::add, transport, headers_.network);
   headers_.transport = transport;
-  finish_transport(out_.binary(Op::and_, out_.unary(Op::swap16, fragment), 0x1fff));
+  backend::finish_transport(out_, imr::has_nf_tables_quirks(unit_), headers_,
+                            out_.binary(Op::and_, out_.unary(Op::swap16, fragment), 0x1fff),
+                            opaque_);
 }
 
 void Values::parse_ipv6() {
-  const Ipv6Walk walk = walk_ipv6(out_, profile_, headers_.network, opaque_);
+  const Ipv6Walk walk = walk_ipv6(out_, unit_, headers_.network, opaque_);
   headers_.l4proto = walk.l4proto;
   headers_.transport = walk.transport;
-  finish_transport(walk.fragment_offset);
+  backend::finish_transport(out_, imr::has_nf_tables_quirks(unit_), headers_, walk.fragment_offset,
+                            opaque_);
 }
 
 // How many bytes the transport header has, for the two kinds of loads.
-void Values::finish_transport(Reg fragment_offset) {
-  flow::Function& function = out_.function();
-  headers_.available = function.new_register();
-  headers_.available_any = function.new_register();
-  const BlockId join = out_.block();
-  const BlockId later = out_.block();
-  out_.assign_opaque(headers_.available, opaque_);
-  out_.assign_opaque(headers_.available_any, opaque_);
-  out_.leave_if(Condition::ne, fragment_offset, 0, later);
+void finish_transport(Builder& out, bool quirks, Headers& headers, Reg fragment_offset,
+                      Reg opaque) {
+  flow::Function& function = out.function();
+  headers.available = function.new_register();
+  headers.available_any = quirks ? function.new_register() : headers.available;
+  const BlockId join = out.block();
+  const BlockId later = out.block();
+  out.assign_opaque(headers.available, opaque);
+  if (quirks) out.assign_opaque(headers.available_any, opaque);
+  out.leave_if(Condition::ne, fragment_offset, 0, later);
 
   const auto bytes_behind = [&](Reg end, Reg dst) {
     // end < transport: none.
-    const BlockId some = out_.block();
-    out_.branch(Condition::ge, end, headers_.transport, some, join);
-    out_.at(some);
-    out_.append({.op = Op::sub, .dst = dst, .a = end, .b = headers_.transport});
+    const BlockId some = out.block();
+    out.branch(Condition::ge, end, headers.transport, some, join);
+    out.at(some);
+    out.append({.op = Op::sub, .dst = dst, .a = end, .b = headers.transport});
   };
-  bytes_behind(headers_.length, headers_.available);
-  out_.assign_copy(headers_.available_any, headers_.available);
-  out_.jump(join);
+  bytes_behind(headers.length, headers.available);
+  if (quirks) out.assign_copy(headers.available_any, headers.available);
+  out.jump(join);
 
-  out_.at(later);
-  if (profile_.nf_tables_quirks) {
+  out.at(later);
+  if (quirks) {
     // nft_payload_fast_eval() looks at the linear part of the packet only; what reaches beyond it
     // goes the slow way, which sees the fragment offset.
-    bytes_behind(out_.context(ContextKey::linear_length), headers_.available_any);
+    bytes_behind(out.context(ContextKey::linear_length), headers.available_any);
   }
-  out_.jump(join);
-  out_.at(join);
+  out.jump(join);
+  out.at(join);
+}
+
+std::uint64_t Values::sure_bytes(imr::HeaderBase base) const {
+  if (base == imr::HeaderBase::link) return profile_.start == Profile::Start::frame ? 14 : 0;
+  switch (unit_.nfproto) {
+    case Nfproto::ipv4:
+      return 20;
+    case Nfproto::ipv6:
+      return 40;
+    case Nfproto::other:
+      return 0;
+  }
+  throw InvariantError("protocol out of range");
+}
+
+// Leaves where the packet has less than `end` bytes from the header at `start` on.
+void Values::expect_bytes(imr::HeaderBase header, Reg start, std::uint64_t end, BlockId absent) {
+  Reg have = extent();
+  if (header == imr::HeaderBase::link && profile_.start == Profile::Start::skb) {
+    out_.leave_if(Condition::eq, blurred(headers_.network), 0, absent);
+    if (headers_.vlan_tag.valid()) {
+      // A tag in metadata has its place in the header, too.
+      const BlockId join = out_.block();
+      const Reg whole = out_.function().new_register();
+      out_.assign_copy(whole, have);
+      out_.leave_if(Condition::eq, blurred(headers_.vlan_tag), 0, join);
+      out_.assign(whole, Op::add, whole, 4);
+      out_.jump(join);
+      out_.at(join);
+      have = whole;
+    }
+  }
+  if (start.valid()) have = out_.binary(Op::sub, have, start);
+  out_.leave_if(Condition::lt, blurred(have), end, absent);
 }
 
 Words Values::packet_value(const imr::Payload& payload, BlockId absent) {
@@ -200,24 +310,19 @@ Words Values::packet_value(const imr::Payload& payload, BlockId absent) {
           absent);
       break;
   }
-  // The fixed headers are always there; other shared words hold zero when they are not.
-  const std::uint64_t sure = payload.base == imr::HeaderBase::link ? 14
-                             : unit_.nfproto == Nfproto::ipv4      ? 20
-                                                                   : 40;
-  bool checked = payload.base == imr::HeaderBase::transport || end <= sure;
+  // Shared words hold zero where they are not there, the fixed headers aside, which always are.
+  bool checked = payload.base == imr::HeaderBase::transport || end <= sure_bytes(payload.base);
   Words words;
   for (const std::uint8_t size : cut_sizes(payload.length)) {
     leaf.size = size;
     const auto found = gathered_.find(leaf);
     if (found == gathered_.end()) {
-      words.push_back({out_.load(out_.window(base, leaf.offset, size, absent), 0, size), size});
+      const Reg word = out_.function().new_register();
+      load_word(word, base, leaf, absent);
+      words.push_back({word, size});
     } else {
-      if (!checked) {
-        Reg have = length();
-        if (base.valid()) have = out_.binary(Op::sub, have, base);
-        out_.leave_if(Condition::lt, blurred(have), end, absent);
-        checked = true;
-      }
+      if (!checked) expect_bytes(payload.base, base, end, absent);
+      checked = true;
       words.push_back({found->second, size});
     }
     leaf.offset = static_cast<std::uint16_t>(leaf.offset + size);
@@ -235,19 +340,30 @@ Reg Values::meta_word(imr::MetaKey key, unsigned half) {
 Reg Values::make_meta(imr::MetaKey key, unsigned half) {
   switch (key) {
     case imr::MetaKey::nfproto:
-      return out_.constant(static_cast<std::uint64_t>(unit_.nfproto));
+      return out_.constant(imr::nfproto_value(unit_));
     case imr::MetaKey::protocol:
-      if (profile_.starts_at_link) {
+      if (unit_.nfproto != Nfproto::other && headers_.protocol.valid()) {
         // The unit runs for this ethertype only.
         return out_.constant(
             load_native(big_endian_bytes(unit_.nfproto == Nfproto::ipv4 ? 0x0800 : 0x86dd, 2)));
       }
+      if (headers_.protocol.valid()) return headers_.protocol;
       break;
     case imr::MetaKey::pkttype:
       return make_pkttype();
     case imr::MetaKey::length:
       return length();
-    default:
+    case imr::MetaKey::iif:
+    case imr::MetaKey::iifname:
+    case imr::MetaKey::iiftype:
+      if (!imr::has_input_device(unit_)) return out_.constant(0);
+      break;
+    case imr::MetaKey::oif:
+    case imr::MetaKey::oifname:
+      if (!imr::has_output_device(unit_)) return out_.constant(0);
+      break;
+    case imr::MetaKey::l4proto:
+    case imr::MetaKey::mark:
       break;
   }
   const auto fact = profile_.context_key(key);
@@ -255,25 +371,51 @@ Reg Values::make_meta(imr::MetaKey key, unsigned half) {
   return out_.context(static_cast<ContextKey>(static_cast<unsigned>(*fact) + half));
 }
 
+// Leaves where the word says that there is no value.
+void Values::leave_without(imr::MetaKey key, Words& words, BlockId absent) {
+  if (key == imr::MetaKey::pkttype) {
+    out_.leave_if(Condition::ge, blurred(words.front().reg), no_type, absent);
+  }
+  if (key == imr::MetaKey::iiftype) {
+    out_.leave_if(Condition::eq, blurred(words.front().reg), 0, absent);
+    words.front().reg = out_.binary(Op::and_, words.front().reg, 0xffff);
+  }
+}
+
 // nft_meta_get_eval_pkttype_lo() in net/netfilter/nft_meta.c: looped-back packets count as
-// broadcast or multicast by their destination.
+// broadcast or multicast by their destination, and are of no type where it does not know how.
 Reg Values::make_pkttype() {
   constexpr std::uint64_t broadcast = 1;
   constexpr std::uint64_t multicast = 2;
   constexpr std::uint64_t loopback = 5;
+  const Family family = imr::family_of(unit_);
   const Reg type = out_.function().new_register();
   out_.assign_copy(type, out_.context(ContextKey::pkttype));
   const BlockId is_loopback = out_.block();
   const BlockId join = out_.block();
   out_.branch(Condition::eq, type, loopback, is_loopback, join);
   out_.at(is_loopback);
-  out_.assign_constant(type, multicast);
-  if (unit_.nfproto == Nfproto::ipv4) {
-    const Reg first = out_.load(out_.window(headers_.network, 16, 1, join), 0, 1);
+  const auto of_ipv4 = [&] {
+    out_.assign_constant(type, no_type);
+    const Reg first = out_.load(out_.window(headers_.network, 0, 20, join), 16, 1);
     const BlockId is_broadcast = out_.block();
+    out_.assign_constant(type, multicast);
     out_.branch(Condition::eq, out_.binary(Op::and_, first, 0xf0), 0xe0, join, is_broadcast);
     out_.at(is_broadcast);
     out_.assign_constant(type, broadcast);
+  };
+  if (!is_ip(family) && family != Family::netdev) {
+    out_.assign_constant(type, no_type);
+  } else if (unit_.nfproto == Nfproto::ipv6) {
+    out_.assign_constant(type, multicast);
+  } else if (unit_.nfproto == Nfproto::ipv4) {
+    of_ipv4();
+  } else {
+    out_.assign_constant(type, multicast);
+    out_.leave_if(Condition::eq, headers_.protocol, load_native(big_endian_bytes(0x86dd, 2)), join);
+    out_.assign_constant(type, no_type);
+    out_.leave_if(Condition::ne, headers_.protocol, load_native(big_endian_bytes(0x0800, 2)), join);
+    of_ipv4();
   }
   out_.jump(join);
   out_.at(join);
@@ -322,7 +464,7 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
     }
     Words operator()(const imr::Meta& meta) const {
       if (meta.key == imr::MetaKey::l4proto) {
-        if (self.unit_.nfproto == Nfproto::ipv6) {
+        if (self.unit_.nfproto != Nfproto::ipv4) {
           self.out_.leave_if(Condition::ge, self.headers_.l4proto, no_protocol, absent);
         }
         return {{self.headers_.l4proto, 1}};
@@ -332,6 +474,7 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
       for (const std::uint8_t size : cut_sizes(imr::value_size(meta.key))) {
         words.push_back({self.meta_word(meta.key, half++), size});
       }
+      self.leave_without(meta.key, words, absent);
       return words;
     }
     Words operator()(const imr::Ct& ct) const {

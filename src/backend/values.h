@@ -38,11 +38,15 @@ void add_demand(const imr::Ruleset& ruleset, const imr::Rule& rule, Demand& dema
 // What parsing finds out about a packet's headers; registers are not valid until parsed.
 struct Headers {
   flow::Reg network;        // offset of the network header; not valid: 0
+  flow::Reg protocol;       // of its packet, as a native load; not valid: the hook's context has it
   flow::Reg l4proto;        // above 255: there is none
   flow::Reg transport;      // offset of the transport header
   flow::Reg available;      // bytes from there on, 0 when there is none or in later fragments
   flow::Reg available_any;  // the same for loads that are there in later fragments, too
   flow::Reg length;         // of the packet, from the hook's first header on
+  flow::Reg counted;        // of it, what counters and meta length take; not valid: all
+  flow::Reg vlan_tag;       // of an skb, where a rule reads what it moves: ContextKey::vlan_tag
+  flow::Reg link_protocol;  // of an skb: the ethertype behind that tag
 };
 
 class Values {
@@ -58,7 +62,7 @@ class Values {
 
   // The value of an expression; leaves to `absent` when the packet has none.
   [[nodiscard]] Words evaluate(imr::ExprId expr, flow::BlockId absent);
-  // Length of the packet in bytes.
+  // Length of the packet in bytes, as counters take it.
   [[nodiscard]] flow::Reg length();
 
  private:
@@ -67,7 +71,14 @@ class Values {
   void parse_transport();
   void parse_ipv4();
   void parse_ipv6();
-  void finish_transport(flow::Reg fragment_offset);
+  void no_transport();
+  // Length of the packet from its first byte on.
+  [[nodiscard]] flow::Reg extent();
+  // Bytes of a header that every packet of the unit has.
+  [[nodiscard]] std::uint64_t sure_bytes(imr::HeaderBase base) const;
+  void expect_bytes(imr::HeaderBase header, flow::Reg start, std::uint64_t end,
+                    flow::BlockId absent);
+  void leave_without(imr::MetaKey key, Words& words, flow::BlockId absent);
   [[nodiscard]] Words packet_value(const imr::Payload& payload, flow::BlockId absent);
   [[nodiscard]] flow::Reg meta_word(imr::MetaKey key, unsigned half);
   [[nodiscard]] flow::Reg make_meta(imr::MetaKey key, unsigned half);
@@ -75,7 +86,10 @@ class Values {
   [[nodiscard]] flow::Reg make_ct_state();
   [[nodiscard]] Words shifted(const imr::Shift& shift, flow::BlockId absent);
   // dst = the word at base + offset, or zero where the packet ends before.
-  void load_or_zero(flow::Reg dst, flow::Reg base, std::uint64_t offset, std::uint8_t size);
+  void load_or_zero(flow::Reg dst, flow::Reg base, const Leaf& leaf);
+  // dst = the word at base + its offset; leaves to `absent` where the packet ends before.
+  void load_word(flow::Reg dst, flow::Reg base, const Leaf& leaf, flow::BlockId absent);
+  void load_retagged(flow::Reg dst, const Leaf& leaf, flow::BlockId absent);
   [[nodiscard]] flow::Reg blurred(flow::Reg reg);
 
   Builder& out_;
@@ -96,11 +110,17 @@ struct Ipv6Walk {
   flow::Reg transport;
   flow::Reg fragment_offset;
 };
-[[nodiscard]] Ipv6Walk walk_ipv6(Builder& out, const Profile& profile, flow::Reg network,
+[[nodiscard]] Ipv6Walk walk_ipv6(Builder& out, const imr::Unit& unit, flow::Reg network,
                                  flow::Reg opaque);
+
+// Makes `available` and `available_any` of headers whose length and transport are known.
+void finish_transport(Builder& out, bool quirks, Headers& headers, flow::Reg fragment_offset,
+                      flow::Reg opaque);
 
 // An offset at which no packet has a byte.
 constexpr std::uint64_t nowhere = 0x7fffffff;
 constexpr std::uint64_t no_protocol = 0x100;
+// A packet type that is none.
+constexpr std::uint64_t no_type = 0x100;
 
 }  // namespace weir::backend

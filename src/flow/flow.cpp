@@ -84,6 +84,14 @@ std::string_view to_string(ContextKey key) {
       return "protocol";
     case ContextKey::ct_info:
       return "ct_info";
+    case ContextKey::network_offset:
+      return "network_offset";
+    case ContextKey::vlan_tag:
+      return "vlan_tag";
+    case ContextKey::iiftype:
+      return "iiftype";
+    case ContextKey::zero:
+      return "zero";
   }
   throw InvariantError("no such context key");
 }

@@ -30,11 +30,15 @@ enum class ContextKey : std::uint8_t {
   iifname1,  // bytes 8 to 15
   oifname0,
   oifname1,
-  length,         // u32: bytes from the first header of the hook on
-  linear_length,  // u32: how many of them lie in the linear part of the packet
-  pkttype,        // u8: skb->pkt_type as it stands
-  protocol,       // u16, network order in native load order
-  ct_info,        // u64: bits 0 to 2 enum ip_conntrack_info, bit 3 set when there is a connection
+  length,          // u32: bytes from the first header of the hook on
+  linear_length,   // u32: how many of them lie in the linear part of the packet
+  pkttype,         // u8: skb->pkt_type as it stands
+  protocol,        // u16, network order in native load order
+  ct_info,         // u64: bits 0 to 2 enum ip_conntrack_info, bit 3 set when there is a connection
+  network_offset,  // u64: of the network header from the packet's first byte; may be negative
+  vlan_tag,        // u32: a tag that is not in the bytes, as a native load of its 4 bytes; 0: none
+  iiftype,         // u32: net_device::type of the input device, and bit 16 set; 0 without one
+  zero,            // u64: 0, but no checker can tell
 };
 
 // One row an operation: name in the text form, and which operands it has (see flow/ops.def).

@@ -451,7 +451,7 @@ class Parser {
   Status context_key(Instruction& out) {
     const Token key = take();
     const auto found =
-        find_name<ContextKey>(key.text, static_cast<std::size_t>(ContextKey::ct_info) + 1);
+        find_name<ContextKey>(key.text, static_cast<std::size_t>(ContextKey::zero) + 1);
     if (!found) return expected(key, "a key of the context, as mark");
     out.imm = static_cast<std::uint64_t>(*found);
     return {};

@@ -18,7 +18,7 @@ namespace weir::test {
 namespace {
 
 // The unit lowered, behind the IMR passes that lowering relies on.
-flow::Function lowered(const std::string& text, const backend::Profile*& profile) {
+flow::Function lowered(const std::string& text, backend::Profile& profile) {
   Result<imr::Unit> unit = imr::parse_unit(text, "before");
   if (!unit) throw std::runtime_error(unit.error().text());
   imr::verify(*unit);
@@ -38,14 +38,14 @@ flow::Function lowered(const std::string& text, const backend::Profile*& profile
          .max_entries = static_cast<std::uint32_t>(unit->ruleset.counters.size())});
     shared.counters = isa::MapIndex(std::size_t{0});
   }
-  profile = &backend::profile_for(unit->hook, {});
-  const Status status = backend::lower({&*unit, 1}, *profile, {}, shared, function);
+  profile = backend::profile_for(unit->hook);
+  const Status status = backend::lower({&*unit, 1}, profile, {}, shared, function);
   if (!status) throw std::runtime_error(status.error().text());
   flow::verify(function);
   return function;
 }
 
-flow::Function improved(const std::string& text, const backend::Profile*& profile) {
+flow::Function improved(const std::string& text, backend::Profile& profile) {
   flow::Function function = lowered(text, profile);
   for (const passes::FlowPass& pass : passes::flow_passes()) pass.run(function);
   flow::verify(function);
@@ -53,19 +53,19 @@ flow::Function improved(const std::string& text, const backend::Profile*& profil
 }
 
 std::string to_flow(const std::string& text) {
-  const backend::Profile* profile = nullptr;
+  backend::Profile profile;
   return flow::print(lowered(text, profile));
 }
 
 std::string to_improved_flow(const std::string& text) {
-  const backend::Profile* profile = nullptr;
+  backend::Profile profile;
   return flow::print(improved(text, profile));
 }
 
 std::string to_assembly(const std::string& text) {
-  const backend::Profile* profile = nullptr;
+  backend::Profile profile;
   const flow::Function function = improved(text, profile);
-  isa::Program program = backend::emit(function, *profile).value();
+  isa::Program program = backend::emit(function, profile).value();
   program.name = function.name;
   const isa::Object object{
       .maps = function.maps, .programs = {program}, .rule_names = function.rule_names};

@@ -6,7 +6,9 @@
 // that faults to zero (6.17). Bytes that are not in the linear part, and all bytes on older
 // kernels, come through dynptr slices.
 #include "backend/emitter.h"
+#include "backend/hooks/facts.h"
 #include "backend/profile.h"
+#include "isa/helpers.h"
 
 namespace weir::backend {
 
@@ -20,6 +22,7 @@ constexpr std::uint8_t r1 = 1;
 constexpr std::uint8_t r2 = 2;
 constexpr std::uint8_t r3 = 3;
 constexpr std::uint8_t r4 = 4;
+constexpr std::uint8_t r5 = 5;
 constexpr std::uint8_t frame_pointer = 10;
 
 std::optional<ContextKey> context_key(imr::MetaKey key) {
@@ -41,6 +44,7 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
     case imr::MetaKey::pkttype:
       return ContextKey::pkttype;
     case imr::MetaKey::iiftype:
+      return ContextKey::iiftype;
     case imr::MetaKey::l4proto:
     case imr::MetaKey::nfproto:
       return std::nullopt;
@@ -74,50 +78,6 @@ void device_index(Emitter& out, bool in) {
   out.bind(none);
 }
 
-// r2 = a mask of the bytes of `word` before its first zero byte, and r3 = 0 if it has none. The
-// borrow of (w - 0x01..) & ~w & 0x80.. is right up to the first zero byte, and the lowest bit
-// tells.
-void mask_before_zero(Emitter& out, std::uint8_t word) {
-  constexpr std::uint64_t ones = 0x0101010101010101;
-  out.constant(r2, ones);
-  out.op(Opcode::mov64_reg, r3, word);
-  out.op(Opcode::sub64_reg, r3, r2);
-  out.op(Opcode::lsh64_imm, r2, 0, 0, 7);
-  out.op(Opcode::and64_reg, r3, r2);
-  out.op(Opcode::mov64_reg, r2, word);
-  out.op(Opcode::xor64_imm, r2, 0, 0, -1);
-  out.op(Opcode::and64_reg, r3, r2);
-  out.op(Opcode::mov64_reg, r2, r3);
-  out.op(Opcode::neg64, r2);
-  out.op(Opcode::and64_reg, r2, r3);
-  out.op(Opcode::rsh64_imm, r2, 0, 0, 7);
-  out.op(Opcode::sub64_imm, r2, 0, 0, 1);
-}
-
-// A word of a device's name. A renamed device may keep bytes of a longer name behind the zero byte,
-// where nft_meta_store_ifname() sees zeros (strscpy_pad).
-void device_name(Emitter& out, bool in, bool second) {
-  const Label none = out.label();
-  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
-  load_device(out, in);
-  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
-  out.add_field_offset(r1, "net_device", "name");
-  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
-  out.call_kfunc("bpf_rdonly_cast");
-  out.op(Opcode::ldx64, r4, r0, 0);
-  if (second) out.op(Opcode::ldx64, r1, r0, 8);
-  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
-  mask_before_zero(out, r4);
-  if (second) {
-    out.jump_imm(Opcode::jne64_imm, r3, 0, none);
-    mask_before_zero(out, r1);
-    out.op(Opcode::mov64_reg, r4, r1);
-  }
-  out.op(Opcode::mov64_reg, r0, r4);
-  out.op(Opcode::and64_reg, r0, r2);
-  out.bind(none);
-}
-
 void emit_context(Emitter& out, ContextKey key) {
   switch (key) {
     case ContextKey::mark:
@@ -140,32 +100,33 @@ void emit_context(Emitter& out, ContextKey key) {
     case ContextKey::oif:
       return device_index(out, false);
     case ContextKey::iifname0:
-      return device_name(out, true, false);
+      load_device(out, true);
+      return facts::device_name(out, false);
     case ContextKey::iifname1:
-      return device_name(out, true, true);
+      load_device(out, true);
+      return facts::device_name(out, true);
     case ContextKey::oifname0:
-      return device_name(out, false, false);
+      load_device(out, false);
+      return facts::device_name(out, false);
     case ContextKey::oifname1:
-      return device_name(out, false, true);
-    case ContextKey::ct_info: {
-      // skb->_nfct: the connection's address, with ctinfo in its lowest three bits.
-      const Label none = out.label();
+      load_device(out, false);
+      return facts::device_name(out, true);
+    case ContextKey::ct_info:
       skb_field(out, Opcode::ldx64, "_nfct");
-      out.op(Opcode::mov64_reg, r1, r0);
-      out.op(Opcode::and64_imm, r0, 0, 0, 7);
-      out.op(Opcode::rsh64_imm, r1, 0, 0, 3);
-      out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
-      out.op(Opcode::or64_imm, r0, 0, 0, 8);
-      out.bind(none);
-      return;
-    }
+      return facts::connection(out);
+    case ContextKey::iiftype:
+      load_device(out, true);
+      return facts::device_type(out);
+    case ContextKey::network_offset:
+    case ContextKey::vlan_tag:
+    case ContextKey::zero:
+      break;
   }
-  throw InvariantError("context key out of range");
+  throw InvariantError("a context key that netfilter programs do not have");
 }
 
-// r0 = slice of `width` bytes at offset r1, with r1 to r5 lost.
-void slice(Emitter& out, std::uint32_t width, flow::BlockId absent) {
-  const Label gone = out.label(absent);
+// A dynptr of the packet at the frame's place for it, with r1 saved.
+void packet_dynptr(Emitter& out, Label gone) {
   out.op(Opcode::stx64, frame_pointer, r1, out.saved());
   load_skb(out, r1);
   out.op(Opcode::mov64_imm, r2, 0, 0, 0);
@@ -173,6 +134,12 @@ void slice(Emitter& out, std::uint32_t width, flow::BlockId absent) {
   out.op(Opcode::add64_imm, r3, 0, 0, out.dynptr());
   out.call_kfunc("bpf_dynptr_from_skb");
   out.jump_imm(Opcode::jne64_imm, r0, 0, gone);
+}
+
+// r0 = slice of `width` bytes at offset r1, with r1 to r5 lost.
+void slice(Emitter& out, std::uint32_t width, flow::BlockId absent) {
+  const Label gone = out.label(absent);
+  packet_dynptr(out, gone);
   out.op(Opcode::mov64_reg, r1, frame_pointer);
   out.op(Opcode::add64_imm, r1, 0, 0, out.dynptr());
   out.op(Opcode::ldx64, r2, frame_pointer, out.saved());
@@ -181,6 +148,23 @@ void slice(Emitter& out, std::uint32_t width, flow::BlockId absent) {
   out.op(Opcode::mov64_imm, r4, 0, 0, static_cast<std::int32_t>(width));
   out.call_kfunc("bpf_dynptr_slice");
   out.jump_imm(Opcode::jeq64_imm, r0, 0, gone);
+}
+
+// The same bytes copied by a helper, bpf_dynptr_read().
+void copy(Emitter& out, std::uint32_t width, flow::BlockId absent) {
+  const Label gone = out.label(absent);
+  packet_dynptr(out, gone);
+  out.op(Opcode::mov64_reg, r1, frame_pointer);
+  out.op(Opcode::add64_imm, r1, 0, 0, out.buffer());
+  out.op(Opcode::mov64_imm, r2, 0, 0, static_cast<std::int32_t>(width));
+  out.op(Opcode::mov64_reg, r3, frame_pointer);
+  out.op(Opcode::add64_imm, r3, 0, 0, out.dynptr());
+  out.op(Opcode::ldx64, r4, frame_pointer, out.saved());
+  out.op(Opcode::mov64_imm, r5, 0, 0, 0);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::dynptr_read));
+  out.jump_imm(Opcode::jne64_imm, r0, 0, gone);
+  out.op(Opcode::mov64_reg, r0, frame_pointer);
+  out.op(Opcode::add64_imm, r0, 0, 0, out.buffer());
 }
 
 void window_in_place(Emitter& out, std::uint32_t width, flow::BlockId absent) {
@@ -213,28 +197,27 @@ void window_in_place(Emitter& out, std::uint32_t width, flow::BlockId absent) {
   });
 }
 
-constexpr Profile common = {
-    .name = "netfilter",
-    .program_type = isa::ProgramType::netfilter,
-    .accept = 1,
-    .drop = 0,
-    .starts_at_link = false,
-    .nf_tables_quirks = true,
-    .context_key = context_key,
-    .has_conntrack = true,
-    .emit_context = emit_context,
-    .emit_window = window_in_place,
-};
-
-constexpr Profile with_slices() {
-  Profile profile = common;
-  profile.emit_window = slice;
+constexpr Profile make(void (*window)(Emitter&, std::uint32_t, flow::BlockId)) {
+  Profile profile;
+  profile.name = "netfilter";
+  profile.program_type = isa::ProgramType::netfilter;
+  profile.accept = 1;
+  profile.drop = 0;
+  profile.start = Profile::Start::network;
+  profile.one_protocol = true;
+  profile.context_key = context_key;
+  profile.has_conntrack = true;
+  profile.window_dynptr = true;
+  profile.window_buffer = true;
+  profile.emit_context = emit_context;
+  profile.emit_window = window;
   return profile;
 }
 
 }  // namespace
 
-const Profile netfilter_profile = common;
-const Profile netfilter_slices_profile = with_slices();
+const Profile netfilter_profile = make(window_in_place);
+const Profile netfilter_slices_profile = make(slice);
+const Profile netfilter_copies_profile = make(copy);
 
 }  // namespace weir::backend

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // XDP: packets as the device received them, from the Ethernet header on, read in place between
-// xdp_md.data and data_end. Nothing else is known of them but the device.
+// xdp_md.data and data_end. Nothing else is known of them but the device, whose name and type are
+// behind struct xdp_buff.
 #include "backend/emitter.h"
+#include "backend/hooks/facts.h"
 #include "backend/profile.h"
+#include "isa/helpers.h"
 
 namespace weir::backend {
 
@@ -26,15 +29,17 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
   switch (key) {
     case imr::MetaKey::iif:
       return ContextKey::iif;
+    case imr::MetaKey::iifname:
+      return ContextKey::iifname0;
+    case imr::MetaKey::iiftype:
+      return ContextKey::iiftype;
     case imr::MetaKey::length:
       return ContextKey::length;
-    case imr::MetaKey::iiftype:
     case imr::MetaKey::l4proto:
     case imr::MetaKey::nfproto:
     case imr::MetaKey::protocol:
     case imr::MetaKey::mark:
     case imr::MetaKey::oif:
-    case imr::MetaKey::iifname:
     case imr::MetaKey::oifname:
     case imr::MetaKey::pkttype:
       return std::nullopt;
@@ -42,20 +47,59 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
   throw InvariantError("meta key out of range");
 }
 
-void emit_context(Emitter& out, ContextKey key) {
+// r1 = the device, by struct xdp_buff: xdp->rxq->dev
+void load_device(Emitter& out) {
   out.load_context_pointer(r1);
+  out.call_kfunc("bpf_cast_to_kern_ctx");
+  out.load_field(Opcode::ldx64, r1, r0, "xdp_buff", "rxq");
+  out.load_field(Opcode::ldx64, r1, r1, "xdp_rxq_info", "dev");
+}
+
+void emit_context(Emitter& out, ContextKey key) {
   switch (key) {
     case ContextKey::iif:
+      out.load_context_pointer(r1);
       out.op(Opcode::ldx32, r0, r1, md_ingress_ifindex);
       return;
+    case ContextKey::iifname0:
+      load_device(out);
+      return facts::device_name(out, false);
+    case ContextKey::iifname1:
+      load_device(out);
+      return facts::device_name(out, true);
+    case ContextKey::iiftype:
+      load_device(out);
+      return facts::device_type(out);
     case ContextKey::length:
+      out.load_context_pointer(r1);
       out.op(Opcode::ldx32, r0, r1, md_data_end);
       out.op(Opcode::ldx32, r2, r1, md_data);
       out.op(Opcode::sub64_reg, r0, r2);
       return;
-    default:
-      throw InvariantError("a context key that XDP does not have");
+    case ContextKey::linear_length:
+      return emit_context(out, ContextKey::length);
+    case ContextKey::zero:
+      // n * (n + 1) is even, which no verifier follows; minus its lowest bit may be anything to it.
+      out.load_context_pointer(r1);
+      out.op(Opcode::ldx32, r0, r1, md_ingress_ifindex);
+      out.op(Opcode::mov64_reg, r2, r0);
+      out.op(Opcode::add64_imm, r2, 0, 0, 1);
+      out.op(Opcode::mul64_reg, r0, r2);
+      out.op(Opcode::and64_imm, r0, 0, 0, 1);
+      out.op(Opcode::neg64, r0);
+      return;
+    case ContextKey::mark:
+    case ContextKey::oif:
+    case ContextKey::oifname0:
+    case ContextKey::oifname1:
+    case ContextKey::pkttype:
+    case ContextKey::protocol:
+    case ContextKey::ct_info:
+    case ContextKey::network_offset:
+    case ContextKey::vlan_tag:
+      break;
   }
+  throw InvariantError("a context key that XDP does not have");
 }
 
 void emit_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
@@ -72,35 +116,28 @@ void emit_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
   out.jump_reg(Opcode::jgt64_reg, r4, r3, out.label(absent));
 }
 
+// Through a helper, which also reaches the fragments of a frame that is not linear.
+void helper_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
+  facts::load_bytes(out, static_cast<std::int32_t>(isa::Helper::xdp_load_bytes), width, absent);
+}
+
+constexpr Profile make(bool by_helper) {
+  Profile profile;
+  profile.name = "xdp";
+  profile.program_type = isa::ProgramType::xdp;
+  profile.accept = 2;  // XDP_PASS
+  profile.drop = 1;    // XDP_DROP
+  profile.start = Profile::Start::frame;
+  profile.context_key = context_key;
+  profile.window_buffer = by_helper;
+  profile.emit_context = emit_context;
+  profile.emit_window = by_helper ? helper_window : emit_window;
+  return profile;
+}
+
 }  // namespace
 
-const Profile xdp_profile = {
-    .name = "xdp",
-    .program_type = isa::ProgramType::xdp,
-    .accept = 2,  // XDP_PASS
-    .drop = 1,    // XDP_DROP
-    .starts_at_link = true,
-    .nf_tables_quirks = false,
-    .context_key = context_key,
-    .has_conntrack = false,
-    .emit_context = emit_context,
-    .emit_window = emit_window,
-};
-
-const Profile& profile_for(const Hook& hook, const ProfileOptions& options) {
-  switch (hook.kind) {
-    case Hook::Kind::xdp:
-      return xdp_profile;
-    case Hook::Kind::netfilter:
-      return options.untrusted_memory ? netfilter_profile : netfilter_slices_profile;
-    case Hook::Kind::tc_ingress:
-    case Hook::Kind::tc_egress:
-    case Hook::Kind::cgroup_ingress:
-    case Hook::Kind::cgroup_egress:
-    case Hook::Kind::socket:
-      throw InvariantError("a hook without a profile");
-  }
-  throw InvariantError("hook kind out of range");
-}
+const Profile xdp_profile = make(false);
+const Profile xdp_helper_profile = make(true);
 
 }  // namespace weir::backend

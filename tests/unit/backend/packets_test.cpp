@@ -212,14 +212,16 @@ TEST(Refusals, NameTheExpressionTheRuleAndTheHooksThatCould) {
                          "rule handle 6 \"iif lo\" match meta iif == 0x01000000 drop\n")),
             "rules that hook xdp cannot serve\n"
             "  a.nft:3: inet t c handle 4 'meta mark 1 drop': meta mark is not known there; use "
-            "netfilter:prerouting|input|forward|output|postrouting\n"
-            "  inet t c handle 5 'ct state new': ct state is not known there; use "
-            "netfilter:prerouting|input|forward|output|postrouting");
+            "tc:ingress, tc:egress, netfilter:prerouting|input|forward|output|postrouting, "
+            "cgroup:ingress, cgroup:egress or socket\n"
+            "  inet t c handle 5 'ct state new': ct state is not known there; use tc:egress, "
+            "netfilter:prerouting|input|forward|output|postrouting or cgroup:egress");
   EXPECT_EQ(refusal(unit("netfilter:input", "ipv4", "accept",
                          "rule handle 7 \"ether saddr\" match payload link 6 6 == "
                          "0x020000000001 drop\n")),
             "rules that hook netfilter:input cannot serve\n"
-            "  inet t c handle 7 'ether saddr': the link-layer header is not known there; use xdp");
+            "  inet t c handle 7 'ether saddr': the link-layer header is not known there; use xdp, "
+            "tc:ingress, tc:egress or socket");
 }
 
 TEST(Refusals, CoverKeysOfSetsAndMapsAndChainsBehindJumps) {

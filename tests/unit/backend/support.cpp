@@ -51,8 +51,8 @@ imr::Unit parse_unit(const std::string& text) {
 
 Result<Compiled> Compiled::make(std::vector<imr::Unit> units, const CompileOptions& options) {
   const Hook hook = units.front().hook;
-  const backend::Profile& profile =
-      backend::profile_for(hook, {.untrusted_memory = options.untrusted_memory});
+  const backend::Profile profile = backend::profile_for(
+      hook, {.untrusted_memory = options.untrusted_memory, .limits = options.limits});
   for (imr::Unit& unit : units) {
     for (const passes::ImrPass& pass : passes::imr_passes()) {
       if (pass.required || options.imr_passes) pass.run(unit);
@@ -76,13 +76,20 @@ Result<Compiled> Compiled::make(std::vector<imr::Unit> units, const CompileOptio
   isa::Object object{
       .maps = function.maps, .programs = {std::move(program)}, .rule_names = function.rule_names};
   WEIR_TRY(loaded, engine::Engine::load(object));
-  return Compiled(std::move(function), std::move(object), std::move(loaded));
+  return Compiled(std::move(function), profile, std::move(object), std::move(loaded));
 }
 
-imr::Outcome Compiled::run(const packet::Packet& packet) {
-  const bool at_xdp = object_.programs.front().type == isa::ProgramType::xdp;
+imr::Outcome Compiled::run(const packet::Packet& packet, std::uint32_t linear_length) {
   engine::Input in;
-  in.bytes = at_xdp ? ByteView(packet.bytes) : packet.network();
+  in.bytes = packet.bytes;
+  in.network_offset = packet.network_offset;
+  if (profile_.start == backend::Profile::Start::network) in.data_offset = packet.network_offset;
+  in.linear_length = linear_length;
+  if (packet.vlan) {
+    in.vlan_present = true;
+    in.vlan_protocol = packet.vlan->protocol;
+    in.vlan_tci = packet.vlan->tci;
+  }
   in.mark = packet.mark;
   in.iif = packet.in.index;
   in.oif = packet.out.index;
@@ -96,11 +103,11 @@ imr::Outcome Compiled::run(const packet::Packet& packet) {
   std::uint8_t* const entries = value(engine_, trace, 0);
   std::fill_n(entries, 4, std::uint8_t{0});
   const std::uint64_t result = engine_.run(0, in);
-  // XDP_PASS and XDP_DROP, NF_ACCEPT and NF_DROP.
-  invariant(at_xdp ? result == 1 || result == 2 : result <= 1, "a verdict that is none");
+  const auto answer = static_cast<std::int32_t>(static_cast<std::uint32_t>(result));
+  invariant(answer == profile_.accept || answer == profile_.drop, "a verdict that is none");
   imr::Outcome outcome;
   outcome.verdict =
-      result == (at_xdp ? 2U : 1U) ? imr::Outcome::Verdict::accept : imr::Outcome::Verdict::drop;
+      answer == profile_.accept ? imr::Outcome::Verdict::accept : imr::Outcome::Verdict::drop;
   const auto word = [&](std::size_t i) {
     return static_cast<std::uint32_t>(load_native(ByteView(entries + 4 * i, 4)));
   };

@@ -23,6 +23,7 @@ struct CompileOptions {
   bool flow_passes = true;
   bool untrusted_memory = true;
   bool drop_unparsable = true;
+  backend::Limits limits = {};
 };
 
 // Throws InvariantError with the error, if the text has one.
@@ -34,8 +35,10 @@ class Compiled {
   [[nodiscard]] static Result<Compiled> make(std::vector<imr::Unit> units,
                                              const CompileOptions& options = {});
 
-  // Verdict, deciding rule and matched rules.
-  [[nodiscard]] imr::Outcome run(const packet::Packet& packet);
+  // Verdict, deciding rule and matched rules. Of hooks with a struct sk_buff, the first
+  // `linear_length` bytes are in its linear part; the packet is as the hook sees it.
+  [[nodiscard]] imr::Outcome run(const packet::Packet& packet,
+                                 std::uint32_t linear_length = 0xffffffff);
   // Packets that a counter has counted so far.
   [[nodiscard]] std::uint64_t packets(std::size_t counter);
 
@@ -43,10 +46,15 @@ class Compiled {
   [[nodiscard]] const isa::Object& object() const { return object_; }
 
  private:
-  Compiled(flow::Function function, isa::Object object, engine::Engine engine)
-      : function_(std::move(function)), object_(std::move(object)), engine_(std::move(engine)) {}
+  Compiled(flow::Function function, const backend::Profile& profile, isa::Object object,
+           engine::Engine engine)
+      : function_(std::move(function)),
+        profile_(profile),
+        object_(std::move(object)),
+        engine_(std::move(engine)) {}
 
   flow::Function function_;
+  backend::Profile profile_;
   isa::Object object_;
   engine::Engine engine_;
 };

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "backend/hooks/facts.h"
+
+#include "isa/helpers.h"
+
+namespace weir::backend::facts {
+
+using flow::ContextKey;
+using isa::Opcode;
+
+namespace {
+
+constexpr std::uint8_t r0 = 0;
+constexpr std::uint8_t r1 = 1;
+constexpr std::uint8_t r2 = 2;
+constexpr std::uint8_t r3 = 3;
+constexpr std::uint8_t r4 = 4;
+constexpr std::uint8_t frame_pointer = 10;
+
+// Offsets in struct __sk_buff.
+constexpr std::int16_t view_len = 0;
+constexpr std::int16_t view_pkt_type = 4;
+constexpr std::int16_t view_mark = 8;
+constexpr std::int16_t view_protocol = 16;
+constexpr std::int16_t view_vlan_present = 20;
+constexpr std::int16_t view_vlan_tci = 24;
+constexpr std::int16_t view_vlan_proto = 28;
+constexpr std::int16_t view_ifindex = 40;
+constexpr std::int16_t view_data = 76;
+constexpr std::int16_t view_data_end = 80;
+
+// r2 = a mask of the bytes of `word` before its first zero byte, and r3 = 0 if it has none. The
+// borrow of (w - 0x01..) & ~w & 0x80.. is right up to the first zero byte, and the lowest bit
+// tells.
+void mask_before_zero(Emitter& out, std::uint8_t word) {
+  constexpr std::uint64_t ones = 0x0101010101010101;
+  out.constant(r2, ones);
+  out.op(Opcode::mov64_reg, r3, word);
+  out.op(Opcode::sub64_reg, r3, r2);
+  out.op(Opcode::lsh64_imm, r2, 0, 0, 7);
+  out.op(Opcode::and64_reg, r3, r2);
+  out.op(Opcode::mov64_reg, r2, word);
+  out.op(Opcode::xor64_imm, r2, 0, 0, -1);
+  out.op(Opcode::and64_reg, r3, r2);
+  out.op(Opcode::mov64_reg, r2, r3);
+  out.op(Opcode::neg64, r2);
+  out.op(Opcode::and64_reg, r2, r3);
+  out.op(Opcode::rsh64_imm, r2, 0, 0, 7);
+  out.op(Opcode::sub64_imm, r2, 0, 0, 1);
+}
+
+// dst = the struct sk_buff behind the context; r1 to r5 are lost.
+void kernel_skb(Emitter& out, std::uint8_t dst) {
+  out.load_context_pointer(r1);
+  out.call_kfunc("bpf_cast_to_kern_ctx");
+  if (dst != r0) out.op(Opcode::mov64_reg, dst, r0);
+}
+
+void view_field(Emitter& out, std::int16_t offset) {
+  out.load_context_pointer(r1);
+  out.op(Opcode::ldx32, r0, r1, offset);
+}
+
+// r1 = skb->dev
+void skb_device(Emitter& out) {
+  kernel_skb(out, r1);
+  out.load_field(Opcode::ldx64, r1, r1, "sk_buff", "dev");
+}
+
+// skb_network_offset()
+void network_offset(Emitter& out) {
+  kernel_skb(out, r1);
+  out.load_field(Opcode::ldx16, r0, r1, "sk_buff", "network_header");
+  out.load_field(Opcode::ldx64, r2, r1, "sk_buff", "data");
+  out.load_field(Opcode::ldx64, r3, r1, "sk_buff", "head");
+  out.op(Opcode::sub64_reg, r2, r3);
+  out.op(Opcode::sub64_reg, r0, r2);
+}
+
+// The four bytes of the tag as they would stand in the frame, and 0 without one.
+void vlan_tag(Emitter& out) {
+  const Label none = out.label();
+  view_field(out, view_vlan_present);
+  out.jump_imm(Opcode::jeq64_imm, r0, 0, none);
+  out.op(Opcode::ldx32, r0, r1, view_vlan_tci);
+  out.op(Opcode::be16, r0);
+  out.op(Opcode::lsh64_imm, r0, 0, 0, 16);
+  out.op(Opcode::ldx32, r2, r1, view_vlan_proto);
+  out.op(Opcode::or64_reg, r0, r2);
+  out.bind(none);
+}
+
+}  // namespace
+
+void device_name(Emitter& out, bool second) {
+  const Label none = out.label();
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  out.add_field_offset(r1, "net_device", "name");
+  out.op(Opcode::ldx64, r4, r1, 0);
+  if (second) out.op(Opcode::ldx64, r1, r1, 8);
+  mask_before_zero(out, r4);
+  if (second) {
+    out.jump_imm(Opcode::jne64_imm, r3, 0, none);
+    mask_before_zero(out, r1);
+    out.op(Opcode::mov64_reg, r4, r1);
+  }
+  out.op(Opcode::mov64_reg, r0, r4);
+  out.op(Opcode::and64_reg, r0, r2);
+  out.bind(none);
+}
+
+void device_type(Emitter& out) {
+  const Label none = out.label();
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  out.load_field(Opcode::ldx16, r0, r1, "net_device", "type");
+  out.op(Opcode::or64_imm, r0, 0, 0, 1 << 16);
+  out.bind(none);
+}
+
+void connection(Emitter& out) {
+  // The connection's address, with ctinfo in its lowest three bits.
+  const Label none = out.label();
+  out.op(Opcode::mov64_reg, r1, r0);
+  out.op(Opcode::and64_imm, r0, 0, 0, 7);
+  out.op(Opcode::rsh64_imm, r1, 0, 0, 3);
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  out.op(Opcode::or64_imm, r0, 0, 0, 8);
+  out.bind(none);
+}
+
+void emit_skb_context(Emitter& out, ContextKey key) {
+  switch (key) {
+    case ContextKey::mark:
+      return view_field(out, view_mark);
+    case ContextKey::iif:
+    case ContextKey::oif:
+      return view_field(out, view_ifindex);
+    case ContextKey::iifname0:
+    case ContextKey::oifname0:
+      skb_device(out);
+      return device_name(out, false);
+    case ContextKey::iifname1:
+    case ContextKey::oifname1:
+      skb_device(out);
+      return device_name(out, true);
+    case ContextKey::length:
+      return view_field(out, view_len);
+    case ContextKey::linear_length:
+      view_field(out, view_data_end);
+      out.op(Opcode::ldx32, r2, r1, view_data);
+      out.op(Opcode::sub64_reg, r0, r2);
+      return;
+    case ContextKey::pkttype:
+      return view_field(out, view_pkt_type);
+    case ContextKey::protocol:
+      return view_field(out, view_protocol);
+    case ContextKey::ct_info:
+      kernel_skb(out, r1);
+      out.load_field(Opcode::ldx64, r0, r1, "sk_buff", "_nfct");
+      return connection(out);
+    case ContextKey::network_offset:
+      return network_offset(out);
+    case ContextKey::vlan_tag:
+      return vlan_tag(out);
+    case ContextKey::iiftype:
+      skb_device(out);
+      return device_type(out);
+    case ContextKey::zero:
+      break;
+  }
+  throw InvariantError("a context key that programs on a struct __sk_buff do not have");
+}
+
+void load_bytes(Emitter& out, std::int32_t helper, std::uint32_t width, flow::BlockId absent) {
+  out.op(Opcode::mov64_reg, r2, r1);
+  out.load_context_pointer(r1);
+  out.op(Opcode::mov64_reg, r3, frame_pointer);
+  out.op(Opcode::add64_imm, r3, 0, 0, out.buffer());
+  out.op(Opcode::mov64_imm, r4, 0, 0, static_cast<std::int32_t>(width));
+  out.call_helper(helper);
+  out.jump_imm(Opcode::jne64_imm, r0, 0, out.label(absent));
+  out.op(Opcode::mov64_reg, r0, frame_pointer);
+  out.op(Opcode::add64_imm, r0, 0, 0, out.buffer());
+}
+
+void helper_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
+  load_bytes(out, static_cast<std::int32_t>(isa::Helper::skb_load_bytes), width, absent);
+}
+
+void direct_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
+  // The verifier follows packet pointers with offsets below 64 KiB; what lies beyond half of that
+  // is left to the helper. It is not to learn from the comparison, which would make every offset
+  // two, that of the one way and that of the other: so a shifted copy is compared.
+  constexpr std::int32_t offset_bits = 15;
+  const Label cold = out.label();
+  const Label resume = out.label();
+  out.op(Opcode::mov64_reg, r2, r1);
+  out.op(Opcode::rsh64_imm, r2, 0, 0, offset_bits);
+  out.jump_imm(Opcode::jne64_imm, r2, 0, cold);
+  out.op(Opcode::and64_imm, r1, 0, 0, (1 << offset_bits) - 1);
+  out.load_context_pointer(r2);
+  out.op(Opcode::ldx32, r0, r2, view_data);
+  out.op(Opcode::ldx32, r3, r2, view_data_end);
+  out.op(Opcode::add64_reg, r0, r1);
+  out.op(Opcode::mov64_reg, r4, r0);
+  out.op(Opcode::add64_imm, r4, 0, 0, static_cast<std::int32_t>(width));
+  out.jump_reg(Opcode::jgt64_reg, r4, r3, cold);
+  out.bind(resume);
+  out.defer([=, buffer = out.buffer()](Emitter& late) {
+    late.bind(cold);
+    late.use_buffer(buffer);
+    helper_window(late, width, absent);
+    late.jump(resume);
+  });
+}
+
+}  // namespace weir::backend::facts

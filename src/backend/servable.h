@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What rules can ask of a hook, and which hooks can serve it. Refusals and the table of
+// docs/hooks.md are made of the same answers.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/profile.h"
+#include "base/error.h"
+#include "imr/imr.h"
+
+namespace weir::backend {
+
+struct Need {
+  enum class Kind : std::uint8_t {
+    link,        // bytes of the link-layer header
+    packet,      // bytes of the network and transport headers
+    meta,        // `meta`
+    connection,  // ct state
+    write_meta,  // `meta`
+    data_map,    // a map to values
+    mapped_set,  // a set or map that is searched in an eBPF map other than a plain hash map
+  };
+  Kind kind = Kind::packet;
+  imr::MetaKey meta = imr::MetaKey::l4proto;
+
+  friend bool operator==(const Need&, const Need&) = default;
+};
+
+// "meta oifname", as refusals name it.
+[[nodiscard]] std::string to_string(const Need& need);
+// Every need that there is, in the order of the table.
+[[nodiscard]] std::vector<Need> all_needs();
+[[nodiscard]] bool serves(const Profile& profile, const Need& need);
+
+// The needs of the rule that the profile cannot serve; `unit` is what it is compiled for.
+[[nodiscard]] std::vector<Need> unserved(const imr::Unit& unit, const imr::Rule& rule,
+                                         const Profile& profile);
+// An input error that names each rule that the hook cannot serve, what it asks for, and the hooks
+// that could serve that.
+[[nodiscard]] Status check_servable(const imr::Unit& unit, const Profile& profile);
+
+// The table of hooks against what rules can ask for, in Markdown: docs/hooks.md.
+[[nodiscard]] std::string hooks_document();
+
+}  // namespace weir::backend
