@@ -171,6 +171,8 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
     case FunctionId::rdonly_cast:
     case FunctionId::cast_to_kern_ctx:
       return arguments[0];
+    case FunctionId::loop:
+      break;  // calls back, which is for who runs the program
     case FunctionId::skb_load_bytes:
       return skb_load_bytes(machine, arguments);
     case FunctionId::skb_load_bytes_relative:

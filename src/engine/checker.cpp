@@ -91,6 +91,7 @@ class Exploration {
       if (falls_through(operation)) ++arrivals[at + 1];
       // Where the paths through a function come back.
       if (form(operation) == isa::Form::call_local) points_[at + 1].meets = true;
+      if (is_loop(operation)) points_[at].meets = true;
       if (!isa::is_jump(operation.opcode)) continue;
       ++arrivals[operation.target];
       // A loop back to where nothing else arrives would never be noticed.
@@ -124,7 +125,7 @@ class Exploration {
             callee.global != nullptr) {
           WEIR_CHECK(transfer_.call_global(path_.state, operation, callee));
           trace_back(transfer_.needed());
-          path_.steps.push_back({.operation = path_.at, .within_frame = true});
+          path_.steps.push_back({.operation = path_.at, .way = Step::Way::past});
           ++path_.at;
           return false;
         }
@@ -140,6 +141,9 @@ class Exploration {
       case isa::Form::jump_imm:
       case isa::Form::jump_reg:
         return fork(operation);
+      case isa::Form::call_helper:
+        if (is_loop(operation)) return loop(operation);
+        [[fallthrough]];
       default: {
         const Step step = step_of(path_.state, operation, path_.at);
         WEIR_CHECK(transfer_.step(path_.state, operation));
@@ -157,9 +161,41 @@ class Exploration {
       trace_back(transfer_.needed());
       return true;
     }
-    path_.steps.push_back({.operation = path_.at});
+    const bool to_loop = path_.state.callers.back().looping;
+    if (to_loop) {
+      WEIR_CHECK(transfer_.end_callback(path_.state, operation));
+      trace_back(transfer_.needed());
+    }
+    path_.steps.push_back(
+        {.operation = path_.at, .way = to_loop ? Step::Way::out_of_callback : Step::Way::usual});
     path_.at = path_.state.callers.back().return_to;
-    WEIR_CHECK(transfer_.leave(path_.state, operation));
+    if (to_loop) {
+      Transfer::leave_callback(path_.state);
+    } else {
+      WEIR_CHECK(transfer_.leave(path_.state, operation));
+    }
+    return false;
+  }
+
+  static bool is_loop(const Operation& operation) {
+    return operation.function != nullptr && operation.function->id == FunctionId::loop;
+  }
+
+  // bpf_loop(): one way goes into the callback, which comes back here; another one goes on, after
+  // any number of rounds.
+  Result<bool> loop(Operation& operation) {
+    Path inside = path_;
+    WEIR_CHECK(transfer_.step(path_.state, operation));
+    trace_back(transfer_.needed());
+    const std::uint32_t callback = inside.state.registers[2].object;
+    WEIR_CHECK(transfer_.enter_callback(inside.state, operation, path_.at, live_[path_.at]));
+    inside.steps.push_back({.operation = path_.at, .way = Step::Way::into_callback});
+    inside.at = callback;
+    path_.state.rounds = 0;
+    path_.steps.push_back({.operation = path_.at});
+    ++path_.at;
+    if (path_.origin != none) ++checkpoints_[path_.origin].unfinished;
+    pending_.push_back(std::exchange(path_, std::move(inside)));
     return false;
   }
 
@@ -188,10 +224,17 @@ class Exploration {
     forget_dead(path_.state, live_[path_.at]);
     Point& point = points_[path_.at];
     if (is_explored(point)) return true;
+    if (path_.state.rounds > 0 && is_loop(operation) && is_another_round(point)) return true;
     const std::uint64_t mark = fingerprint(path_.state);
     const auto [first, last] = point.current.equal_range(mark);
     for (auto at = first; at != last; ++at) {
-      if (!same(checkpoints_[at->second].state, path_.state)) continue;
+      const State& earlier = checkpoints_[at->second].state;
+      if (!same(earlier, path_.state)) continue;
+      // Rounds of a loop with a callback are bounded when it runs.
+      if (!same_rounds(earlier, path_.state)) {
+        trace_back(everything());
+        return true;
+      }
       return refuse(code_, operation,
                     "is reached again with nothing changed, expected a loop that ends");
     }
@@ -205,6 +248,17 @@ class Exploration {
                             .steps = std::exchange(path_.steps, {})});
     path_.origin = index;
     ++statistics_.states;
+    return false;
+  }
+
+  // Whether a round that is being explored covers this one, in every number: what will be needed of
+  // it is not known yet.
+  bool is_another_round(const Point& point) {
+    for (const auto& [mark, index] : point.current) {
+      if (!covers(checkpoints_[index].state, path_.state, everything())) continue;
+      trace_back(everything());
+      return true;
+    }
     return false;
   }
 

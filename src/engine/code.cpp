@@ -159,7 +159,7 @@ class Decoder {
 
   Status resolve_targets() {
     for (Operation& operation : code_.operations) {
-      if (!isa::is_jump(operation.opcode) && form(operation) != isa::Form::call_local) continue;
+      if (!isa::is_jump(operation.opcode) && !isa::names_function(operation.opcode)) continue;
       const std::int64_t slot = std::int64_t{operation.slot} + 1 +
                                 isa::distance(operation.opcode, insns_[operation.slot]);
       if (slot < 0 || slot >= static_cast<std::int64_t>(insns_.size())) {
@@ -181,8 +181,6 @@ class Decoder {
         case isa::Form::load_map_value:
           if (!operation.map.valid()) return refuse(code_, operation, "lacks its relocation");
           break;
-        case isa::Form::load_function:
-          return refuse(code_, operation, "loads a function's address, which is not supported");
         case isa::Form::call_kfunc:
           if (operation.function == nullptr) {
             return refuse(code_, operation, "lacks the relocation that names its function");
@@ -271,7 +269,7 @@ class Decoder {
   void find_functions() {
     std::vector<std::uint32_t> starts = {0};
     for (const Operation& operation : code_.operations) {
-      if (form(operation) == isa::Form::call_local) starts.push_back(operation.target);
+      if (isa::names_function(operation.opcode)) starts.push_back(operation.target);
     }
     std::ranges::sort(starts);
     starts.erase(std::ranges::unique(starts).begin(), starts.end());
@@ -290,7 +288,7 @@ class Decoder {
 
   [[nodiscard]] bool moves_packet(const Operation& operation) const {
     if (operation.function != nullptr) return operation.function->moves_packet;
-    return form(operation) == isa::Form::call_local &&
+    return isa::names_function(operation.opcode) &&
            code_.functions[function_of(code_, operation.target)].moves_packet;
   }
 
@@ -344,7 +342,7 @@ class Decoder {
       if (reached[at]) continue;
       reached[at] = true;
       if (falls_through(operations[at])) pending.push_back(at + 1);
-      if (isa::is_jump(operations[at].opcode) || form(operations[at]) == isa::Form::call_local) {
+      if (isa::is_jump(operations[at].opcode) || isa::names_function(operations[at].opcode)) {
         pending.push_back(operations[at].target);
       }
     }

@@ -35,7 +35,7 @@ struct Operation {
   Access access = Access::unknown;
   std::int16_t off = 0;
   std::uint32_t slot = 0;    // of the instruction, in Program::insns
-  std::uint32_t target = 0;  // of jumps and local calls: the operation
+  std::uint32_t target = 0;  // of jumps, local calls, addresses of functions: the operation
   std::uint64_t imm = 0;     // sign-extended; of ld_imm64 all 64 bits; of map values the offset
   isa::MapIndex map;         // of ld_map_fd and ld_map_value
   const Function* function = nullptr;  // of calls

@@ -41,6 +41,7 @@ constexpr std::array functions = {
              {dynptr, number, buffer_or_null, buffer_size},
              read_only_or_null},
     Function{Id::dynptr_size, "bpf_dynptr_size", 0, {dynptr}},
+    Function{Id::loop, "loop", 181, {number, callback, callback_memory, number}},
     Function{Id::rdonly_cast, "bpf_rdonly_cast", 0, {anything, zero}, untrusted},
     Function{Id::cast_to_kern_ctx,
              "bpf_cast_to_kern_ctx",

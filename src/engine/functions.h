@@ -27,24 +27,27 @@ enum class FunctionId : std::uint8_t {
   skb_pull_data,
   dynptr_from_xdp,
   cast_to_kern_ctx,
+  loop,
 };
 
 enum class Argument : std::uint8_t {
-  none,            // not looked at
-  number,          // any number
-  zero,            // the number 0, known
-  anything,        // any register that was written
-  map,             // a map
-  map_key,         // memory with a key of the map before it
-  map_value,       // memory with a value of the map before it
-  output,          // writable memory of as many bytes as the next argument says
-  output_size,     // a known number
-  context,         // what r1 held at the start
-  skb,             // a struct sk_buff from the context, or a context that stands for one
-  new_dynptr,      // 16 aligned bytes of the stack, which become a dynptr
-  dynptr,          // a dynptr on the stack
-  buffer_or_null,  // writable memory of as many bytes as the next argument says, or 0
-  buffer_size,     // a known number: the size of what comes back
+  none,             // not looked at
+  number,           // any number
+  zero,             // the number 0, known
+  anything,         // any register that was written
+  map,              // a map
+  map_key,          // memory with a key of the map before it
+  map_value,        // memory with a value of the map before it
+  output,           // writable memory of as many bytes as the next argument says
+  output_size,      // a known number
+  context,          // what r1 held at the start
+  skb,              // a struct sk_buff from the context, or a context that stands for one
+  new_dynptr,       // 16 aligned bytes of the stack, which become a dynptr
+  dynptr,           // a dynptr on the stack
+  buffer_or_null,   // writable memory of as many bytes as the next argument says, or 0
+  buffer_size,      // a known number: the size of what comes back
+  callback,         // a function of the program
+  callback_memory,  // a pointer to the stack for it, or 0
 };
 
 enum class ReturnKind : std::uint8_t {

@@ -3,7 +3,9 @@
 // The interpreter: steps with everything filled in, and one switch over them.
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "engine/arithmetic.h"
@@ -30,6 +32,12 @@ struct Step {
 struct Waiting {
   std::array<std::uint64_t, 4> kept = {};  // r6 to r9
   std::uint32_t next = 0;
+  // Of loops with a callback: that, what it is given, and the rounds.
+  bool looping = false;
+  std::uint32_t callback = 0;
+  std::uint64_t argument = 0;
+  std::uint64_t round = 0;
+  std::uint64_t rounds = 0;
 };
 
 using Registers = std::array<std::uint64_t, register_count>;
@@ -169,6 +177,23 @@ class Interpreter final : public Executable {
     compare_exchange<std::uint##bits##_t>(machine, step, r);                                     \
     break;
 
+// bpf_loop() without a round: what it returns then.
+std::optional<std::uint64_t> loop_at_once(const Registers& r) {
+  constexpr std::uint32_t most_rounds = 1U << 23;  // BPF_MAX_LOOPS
+  if (r[4] != 0) return static_cast<std::uint64_t>(-std::int64_t{EINVAL});
+  if (static_cast<std::uint32_t>(r[1]) > most_rounds) {
+    return static_cast<std::uint64_t>(-std::int64_t{E2BIG});
+  }
+  if (static_cast<std::uint32_t>(r[1]) == 0) return 0;
+  return std::nullopt;
+}
+
+std::uint32_t begin_round(const Waiting& loop, Registers& r) {
+  r[1] = loop.round;
+  r[2] = loop.argument;
+  return loop.callback;
+}
+
 std::uint64_t Interpreter::run(Machine& machine) const {
   using namespace arithmetic;
   Registers r = {};
@@ -219,7 +244,7 @@ std::uint64_t Interpreter::run(Machine& machine) const {
       WEIR_UNARY(ld_imm64, step.imm)
       WEIR_UNARY(ld_map_fd, step.imm)
       WEIR_UNARY(ld_map_value, step.imm)
-      WEIR_UNARY(ld_function, step.imm)
+      WEIR_UNARY(ld_function, step.target)
 
       WEIR_LOAD(ldx8, std::uint8_t)
       WEIR_LOAD(ldx16, std::uint16_t)
@@ -260,6 +285,23 @@ std::uint64_t Interpreter::run(Machine& machine) const {
         next = step.target;
         break;
       case Opcode::call_helper:
+        if (step.function == FunctionId::loop) {
+          invariant(depth + 1 < max_frames, "engine: calls that are nested too deep");
+          if (const auto answer = loop_at_once(r)) {
+            r[0] = *answer;
+            break;
+          }
+          waiting[depth++] = {.kept = {r[6], r[7], r[8], r[9]},
+                              .next = next,
+                              .looping = true,
+                              .callback = static_cast<std::uint32_t>(r[2]),
+                              .argument = r[3],
+                              .rounds = static_cast<std::uint32_t>(r[1])};
+          r[frame_register] -= static_cast<std::uint64_t>(stack_size);
+          next = begin_round(waiting[depth - 1], r);
+          break;
+        }
+        [[fallthrough]];
       case Opcode::call_kfunc:
         r[0] = call(machine, step.function, {r[1], r[2], r[3], r[4], r[5]});
         break;
@@ -274,7 +316,16 @@ std::uint64_t Interpreter::run(Machine& machine) const {
           machine.executed += executed;
           return r[0];
         }
-        const Waiting& caller = waiting[--depth];
+        Waiting& caller = waiting[depth - 1];
+        if (caller.looping) {
+          ++caller.round;
+          if (r[0] == 0 && caller.round < caller.rounds) {
+            next = begin_round(caller, r);
+            break;
+          }
+          r[0] = caller.round;
+        }
+        --depth;
         std::ranges::copy(caller.kept, r.begin() + 6);
         r[frame_register] += static_cast<std::uint64_t>(stack_size);
         next = caller.next;

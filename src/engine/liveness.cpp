@@ -116,9 +116,9 @@ class Liveness {
     places_[0].fill(elsewhere);
     places_[0][frame_register] = {.kind = Place::Kind::stack, .offset = 0};
     std::vector<std::size_t> pending = {0};
-    // Functions get no addresses of their caller's stack.
+    // What functions get of their caller's stack is none of their own.
     for (const Operation& operation : code_.operations) {
-      if (form(operation) != isa::Form::call_local) continue;
+      if (!isa::names_function(operation.opcode)) continue;
       places_[operation.target] = places_[0];
       pending.push_back(operation.target);
     }
@@ -207,6 +207,9 @@ class Liveness {
       if (function.global != nullptr) return transfer_global_call(live, *function.global, places);
       const auto arguments = live_[operation.target].registers & 0x3eU;
       live.registers = static_cast<std::uint16_t>(live.registers | arguments);
+      for (std::uint8_t reg = 1; reg <= 5; ++reg) {
+        if ((arguments >> reg & 1) != 0 && places[reg].may_be_stack()) live.slots = all_slots;
+      }
       return;
     }
     const auto& arguments = operation.function->arguments;
@@ -225,6 +228,9 @@ class Liveness {
       if (arguments[i] == Argument::map_key) read_memory(live, places[i + 1], 0, key_size);
       if (arguments[i] == Argument::map_value) {
         read_memory(live, places[i + 1], 0, std::min(value_size, stack_size));
+      }
+      if (arguments[i] == Argument::callback_memory && places[i + 1].may_be_stack()) {
+        live.slots = all_slots;
       }
       if (arguments[i] == Argument::dynptr) read_memory(live, places[i + 1], 0, 16);
     }

@@ -73,17 +73,34 @@ Step step_of(const State& state, const Operation& operation, std::uint32_t index
   const std::int64_t begin = base.offset + operation.off;
   if (base.type == Type::stack && begin < 0 && begin >= -stack_size) {
     step.slot = static_cast<std::uint8_t>((-begin - 1) / slot_size);
+    step.frame = base.object;
   }
   return step;
 }
 
 namespace {
 
-// Within one frame.
-Parts needed_before(const Operation& operation, const Step& step, Parts needed) {
+// Of loads and stores: the slot may be one of a waiting function.
+void trace_memory(const Operation& operation, const Step& step, Needed& needed) {
+  Parts& here = needed.back();
+  const Parts dst = part_of_register(operation.dst);
+  if (form(operation) == isa::Form::load) {
+    if (empty(here & dst)) return;
+    here = without(here, dst);
+    if (step.slot) needed[step.frame] = needed[step.frame] | part_of_slot(*step.slot);
+    return;
+  }
+  if (!step.slot) return;
+  const Parts slot = part_of_slot(*step.slot);
+  if (empty(needed[step.frame] & slot)) return;
+  needed[step.frame] = without(needed[step.frame], slot);
+  if (form(operation) == isa::Form::store_reg) here = here | part_of_register(operation.src);
+}
+
+// Of other operations within one frame.
+Parts needed_before(const Operation& operation, const Step& step, const Parts& needed) {
   const Parts dst = part_of_register(operation.dst);
   const Parts src = part_of_register(operation.src);
-  const Parts slot = step.slot ? part_of_slot(*step.slot) : Parts{};
   switch (form(operation)) {
     case isa::Form::alu_imm:
       if (operation.opcode == isa::Opcode::mov64_imm ||
@@ -99,12 +116,6 @@ Parts needed_before(const Operation& operation, const Step& step, Parts needed) 
       return empty(needed & dst) ? needed : needed | src;
     case isa::Form::mov_sx:
       return moved(needed, dst, src);
-    case isa::Form::load:
-      return moved(needed, dst, slot);
-    case isa::Form::store_reg:
-      return moved(needed, slot, src);
-    case isa::Form::store_imm:
-      return without(needed, slot);
     case isa::Form::load_imm64:
     case isa::Form::load_map:
     case isa::Form::load_map_value:
@@ -127,6 +138,9 @@ Parts needed_before(const Operation& operation, const Step& step, Parts needed) 
     case isa::Form::jump:
     case isa::Form::jump_long:
       return needed;
+    case isa::Form::load:
+    case isa::Form::store_reg:
+    case isa::Form::store_imm:
     case isa::Form::call_local:
     case isa::Form::exit:
       break;
@@ -137,18 +151,35 @@ Parts needed_before(const Operation& operation, const Step& step, Parts needed) 
 }  // namespace
 
 void trace_step(const Operation& operation, const Step& step, Needed& needed) {
-  if (form(operation) == isa::Form::exit) {
+  const isa::Form kind = form(operation);
+  switch (step.way) {
+    case Step::Way::past:
+      needed.back() = without(needed.back(), clobbered);
+      return;
+    case Step::Way::into_callback:
+      // It got nothing but the third argument of the loop, as its second one.
+      needed.pop_back();
+      needed.back() = needed.back() | part_of_register(3);
+      return;
+    case Step::Way::out_of_callback:
+      needed.emplace_back();
+      return;
+    case Step::Way::usual:
+      break;
+  }
+  if (kind == isa::Form::exit) {
     // Back into the function that returned here.
     const Parts result = needed.back() & part_of_register(0);
     needed.back() = without(needed.back(), clobbered);
     needed.push_back(result);
-  } else if (step.within_frame) {
-    needed.back() = without(needed.back(), clobbered);
-  } else if (form(operation) == isa::Form::call_local) {
+  } else if (kind == isa::Form::call_local) {
     // Back out of it, with its arguments.
     const Parts arguments = needed.back() & without(clobbered, part_of_register(0));
     needed.pop_back();
     needed.back() = needed.back() | arguments;
+  } else if (kind == isa::Form::load || kind == isa::Form::store_reg ||
+             kind == isa::Form::store_imm) {
+    trace_memory(operation, step, needed);
   } else {
     needed.back() = needed_before(operation, step, needed.back());
   }

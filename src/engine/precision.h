@@ -18,10 +18,14 @@ namespace weir::engine {
 struct Step {
   std::uint32_t operation = 0;
   std::optional<std::uint8_t> slot;  // of the stack that it read or wrote
+  std::uint32_t frame = 0;           // whose stack that is
   // Of comparisons: the parts that hold the number on its left side, and on its right side.
   Parts left;
   Parts right;
-  bool within_frame = false;  // of local calls: the function called was not followed
+  // Of calls, where the path went: into the function or back from it, past it, or into the callback
+  // of a loop or back from it.
+  enum class Way : std::uint8_t { usual, past, into_callback, out_of_callback };
+  Way way = Way::usual;
 };
 
 [[nodiscard]] Parts operator|(const Parts& a, const Parts& b);

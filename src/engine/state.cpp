@@ -117,7 +117,7 @@ void forget_dead(State& state, const Parts& live) {
 namespace {
 
 bool covers_frame(const Frame& old, const Frame& next, const Parts& needed, Renaming& renaming) {
-  if (old.return_to != next.return_to) return false;
+  if (old.return_to != next.return_to || old.looping != next.looping) return false;
   for (std::size_t i = 0; i < old.registers.size(); ++i) {
     const bool exact = (needed.registers >> i & 1) != 0;
     if (!covers_value(old.registers[i], next.registers[i], exact, renaming)) return false;
@@ -145,8 +145,12 @@ bool covers(const State& old, const State& next, const Needed& needed) {
 }
 
 bool same(const State& old, const State& next) {
-  const Needed everything(max_frames, {.registers = 0xffff, .slots = ~std::uint64_t{0}});
-  return covers(old, next, everything) && covers(next, old, everything);
+  return covers(old, next, everything()) && covers(next, old, everything());
+}
+
+bool same_rounds(const State& old, const State& next) {
+  return old.rounds == next.rounds &&
+         std::ranges::equal(old.callers, next.callers, {}, &Frame::rounds, &Frame::rounds);
 }
 
 std::uint64_t fingerprint(const State& state) {
@@ -216,6 +220,8 @@ std::string describe(const Value& value, const isa::Object& object) {
              (value.writable ? "" : "read-only ") + "memory" + place(value) + null;
     case Type::untrusted:
       return "a pointer to untrusted memory" + place(value);
+    case Type::function:
+      return "a function";
   }
   throw InvariantError("checker: a type without a description");
 }

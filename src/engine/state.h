@@ -20,11 +20,12 @@ enum class Type : std::uint8_t {
   structure,   // a kernel structure, or the context
   packet,      // into the packet
   packet_end,  // behind its last byte
-  stack,       // offset counts from r10
+  stack,       // of a frame; offset counts from its r10
   map,
   map_value,
   memory,     // of a known size
   untrusted,  // read-only, and reads are probed
+  function,   // of the program, by its first operation
 };
 
 // The content of a register, or of a stack slot that a register was spilled to.
@@ -37,7 +38,9 @@ struct Value {
   // Values of one type that share an id other than 0 hold the same number (scalars), are null
   // together (maybe_null), or have the same variable part (packet).
   std::uint32_t id = 0;
-  std::uint32_t object = 0;  // the StructureId, the map's index, or the size of the memory
+  // The StructureId, the map's index, the size of the memory, the function, or the frame whose
+  // stack it is, counted from the outermost.
+  std::uint32_t object = 0;
   std::int64_t range = 0;   // of packet: bytes from the variable part on that the packet surely has
   std::int64_t offset = 0;  // of pointers: the constant part
   Scalar number = Scalar::constant(0);  // the number itself; of pointers the variable part
@@ -78,6 +81,8 @@ struct Frame {
   std::vector<Slot> stack;
   // Of a function that called another one: the operation to go on with.
   std::uint32_t return_to = 0;
+  bool looping = false;      // it waits for the callback of a loop, with the loop as that operation
+  std::uint32_t rounds = 0;  // of that loop, as long as it is in it
 
   [[nodiscard]] const Slot& slot(std::size_t index) const;
   Slot& writable_slot(std::size_t index);
@@ -98,6 +103,14 @@ struct State : Frame {
   std::vector<Frame> callers;
 
   [[nodiscard]] std::uint32_t new_id() { return ++last_id; }
+  [[nodiscard]] std::uint32_t depth() const { return static_cast<std::uint32_t>(callers.size()); }
+  // The frame with that number, counted from the outermost.
+  [[nodiscard]] Frame& frame(std::uint32_t number) {
+    return number == depth() ? static_cast<Frame&>(*this) : callers[number];
+  }
+  [[nodiscard]] const Frame& frame(std::uint32_t number) const {
+    return number == depth() ? static_cast<const Frame&>(*this) : callers[number];
+  }
 };
 
 // A set of registers and stack slots, a bit each: those that may still be read, or whose numbers
@@ -110,6 +123,10 @@ struct Parts {
 
 // What is needed of each frame, outermost first; nothing of frames that are not there.
 using Needed = std::vector<Parts>;
+// Everything of every frame.
+[[nodiscard]] inline Needed everything() {
+  return Needed(max_frames, {.registers = 0xffff, .slots = ~std::uint64_t{0}});
+}
 
 // Forgets what is not live in the running function, and ids of numbers that only one value has:
 // they relate it to nothing.
@@ -117,8 +134,10 @@ void forget_dead(State& state, const Parts& live);
 // Whether everything that can happen after `next` can happen after `old`, of whose numbers only
 // those in `needed` matter. Both without dead parts.
 [[nodiscard]] bool covers(const State& old, const State& next, const Needed& needed);
-// Whether both are the same, but for the names of ids.
+// Whether both are the same, but for the names of ids and rounds of loops.
 [[nodiscard]] bool same(const State& old, const State& next);
+// Whether both are in the same rounds of loops.
+[[nodiscard]] bool same_rounds(const State& old, const State& next);
 // Equal for states that are the same.
 [[nodiscard]] std::uint64_t fingerprint(const State& state);
 

@@ -62,6 +62,13 @@ Status Transfer::step(State& state, Operation& operation) {
     case isa::Form::load_imm64:
       state.registers[operation.dst] = Value::scalar(Scalar::constant(operation.imm));
       return {};
+    case isa::Form::load_function: {
+      Value value;
+      value.type = Type::function;
+      value.object = operation.target;
+      state.registers[operation.dst] = value;
+      return {};
+    }
     case isa::Form::load_map:
     case isa::Form::load_map_value: {
       Value value;
@@ -74,7 +81,6 @@ Status Transfer::step(State& state, Operation& operation) {
     case isa::Form::call_helper:
     case isa::Form::call_kfunc:
       return call(state, operation);
-    case isa::Form::load_function:
     case isa::Form::call_local:
     case isa::Form::jump:
     case isa::Form::jump_long:
@@ -94,23 +100,59 @@ Status Transfer::enter(State& state, const Operation& operation, std::uint32_t r
                   "is a call at depth " + std::to_string(max_frames) + ", expected less");
   }
   Frame callee;
-  for (std::uint8_t reg = 1; reg <= 5; ++reg) {
-    if ((function.registers >> reg & 1) == 0) continue;
-    const Value& value = state.registers[reg];
-    if (value.type == Type::stack) {
-      return refuse(operation, "passes " + describe(value) + " in r" + std::to_string(reg) +
-                                   ", expected something else than the caller's stack");
-    }
-    callee.registers[reg] = value;
-  }
-  callee.registers[frame_register].type = Type::stack;
   Parts kept = caller;
   kept.registers = static_cast<std::uint16_t>(kept.registers & ~0x3fU);
+  for (std::uint8_t reg = 1; reg <= 5; ++reg) {
+    if ((function.registers >> reg & 1) == 0) continue;
+    callee.registers[reg] = state.registers[reg];
+    // With it, the function reaches all of this stack.
+    if (callee.registers[reg].type == Type::stack) kept.slots = ~std::uint64_t{0};
+  }
   forget_dead(state, kept);
+  push(state, std::move(callee), return_to);
+  return {};
+}
+
+void Transfer::push(State& state, Frame callee, std::uint32_t return_to) {
+  callee.registers[frame_register].type = Type::stack;
+  callee.registers[frame_register].object = state.depth() + 1;
   Frame& waiting = state.callers.emplace_back(static_cast<Frame&>(state));
   waiting.return_to = return_to;
   static_cast<Frame&>(state) = std::move(callee);
+}
+
+// push_callback_call(), set_loop_callback_state(): r1 is the round, r2 what the loop was given.
+Status Transfer::enter_callback(State& state, const Operation& operation, std::uint32_t loop,
+                                const Parts& caller) {
+  if (state.callers.size() + 1 == max_frames) {
+    return refuse(operation,
+                  "is a call at depth " + std::to_string(max_frames) + ", expected less");
+  }
+  Frame callee;
+  callee.registers[1] = Value::scalar({});
+  callee.registers[2] = state.registers[3];
+  Parts kept = caller;
+  if (callee.registers[2].type == Type::stack) kept.slots = ~std::uint64_t{0};
+  forget_dead(state, kept);
+  ++state.rounds;
+  push(state, std::move(callee), loop);
+  state.callers.back().looping = true;
   return {};
+}
+
+Status Transfer::end_callback(const State& state, const Operation& operation) {
+  needed_ = {};
+  WEIR_TRY(result, read(state, operation, 0));
+  need(0);
+  if (result.is_scalar() && result.number.umax() <= 1) return {};
+  return refuse(operation, "returns " + describe(result) + " to a loop, expected 0 or 1");
+}
+
+void Transfer::leave_callback(State& state) {
+  static_cast<Frame&>(state) = Frame(std::move(state.callers.back()));
+  state.callers.pop_back();
+  state.return_to = 0;
+  state.looping = false;
 }
 
 Status Transfer::leave(State& state, const Operation& operation) {
@@ -142,7 +184,7 @@ Result<Transfer::Demand> Transfer::demand_of(std::size_t function,
                               : code_.operations.size();
   for (std::size_t at = begin; at < end; ++at) {
     const Operation& operation = code_.operations[at];
-    if (form(operation) != isa::Form::call_local) continue;
+    if (!isa::names_function(operation.opcode)) continue;
     WEIR_TRY(callee, demand_of(function_of(code_, operation.target), known, active));
     deepest.bytes = std::max(deepest.bytes, callee.bytes);
     deepest.frames = std::max(deepest.frames, callee.frames);

@@ -39,6 +39,13 @@ class Transfer {
   // A call of a function of global linkage, which is checked apart.
   [[nodiscard]] Status call_global(State& state, const Operation& operation,
                                    const LocalFunction& function);
+  // A round of a loop with a callback; `loop` is the loop's own operation, and `caller` what lives
+  // before it.
+  [[nodiscard]] Status enter_callback(State& state, const Operation& operation, std::uint32_t loop,
+                                      const Parts& caller);
+  // From the callback back to the loop: first whether it may, then the way.
+  [[nodiscard]] Status end_callback(const State& state, const Operation& operation);
+  static void leave_callback(State& state);
   // Whether the stacks of all functions that can be active at once fit, after all paths were seen.
   [[nodiscard]] Status stacks();
   // The parts whose numbers the last call of step(), branch() or exit() rested on, as they were
@@ -46,6 +53,8 @@ class Transfer {
   [[nodiscard]] const Parts& needed() const { return needed_; }
 
  private:
+  static void push(State& state, Frame callee, std::uint32_t return_to);
+
   // What a function needs with all that it calls: bytes of stack, and functions active at once.
   struct Demand {
     std::int64_t bytes = 0;
@@ -74,14 +83,16 @@ class Transfer {
   Status store(State& state, Operation& operation);
   Status atomic(State& state, Operation& operation);
   // Whether the bytes lie within what `base` points to; not for structures.
-  Status bounds(const Operation& operation, const Value& base, Bytes bytes);
-  Status stack_bounds(const Operation& operation, const Value& base, Bytes bytes);
-  Status stack_readable(const State& state, const Operation& operation, std::int64_t begin,
+  Status bounds(const State& state, const Operation& operation, const Value& base, Bytes bytes);
+  Status stack_bounds(const State& state, const Operation& operation, const Value& base,
+                      Bytes bytes);
+  Status stack_readable(const Frame& frame, const Operation& operation, std::int64_t begin,
                         std::int64_t size) const;
-  Result<Value> read_stack(State& state, const Operation& operation, std::int64_t begin) const;
-  void write_stack(State& state, std::int64_t begin, std::int64_t size) const;
+  Result<Value> read_stack(State& state, const Operation& operation, std::uint32_t number,
+                           std::int64_t begin) const;
+  void write_stack(Frame& frame, std::int64_t begin, std::int64_t size) const;
   // The bytes keep whether they were written, but no longer what they hold.
-  void clobber_stack(State& state, std::int64_t begin, std::int64_t size) const;
+  void clobber_stack(Frame& frame, std::int64_t begin, std::int64_t size) const;
   Status set_access(Operation& operation, Access access) const;
 
   // transfer_call.cpp

@@ -71,6 +71,18 @@ Status Transfer::argument(State& state, const Operation& operation, std::size_t 
         return expected("the context's struct sk_buff");
       }
       return {};
+    case Argument::callback:
+      if (value.type != Type::function) return expected("a function");
+      if (code_.functions[function_of(code_, value.object)].global != nullptr) {
+        return expected("a function that is not global");
+      }
+      return {};
+    case Argument::callback_memory:
+      need(reg);
+      if (value.type != Type::stack && !(known && value.number.umin() == 0)) {
+        return expected("a pointer to the stack, or 0");
+      }
+      return {};
     case Argument::new_dynptr:
     case Argument::dynptr:
       return dynptr_argument(state, operation, reg, kind == Argument::new_dynptr);
@@ -86,11 +98,11 @@ Status Transfer::argument(State& state, const Operation& operation, std::size_t 
 Status Transfer::dynptr_argument(State& state, const Operation& operation, std::uint8_t reg,
                                  bool fresh) {
   const Value value = state.registers[reg];
-  if (value.type != Type::stack || value.offset % slot_size != 0) {
+  if (value.type != Type::stack || value.object != state.depth() || value.offset % slot_size != 0) {
     return refuse(operation, "gets " + describe(value) + " in " + name_of(reg) +
                                  ", expected 16 aligned bytes of the stack");
   }
-  WEIR_CHECK(bounds(operation, value, {.size = dynptr_size, .write = fresh}));
+  WEIR_CHECK(bounds(state, operation, value, {.size = dynptr_size, .write = fresh}));
   const std::size_t first = first_slot(value.offset);
   if (fresh) {
     clobber_stack(state, value.offset, dynptr_size);
@@ -129,14 +141,15 @@ Status Transfer::memory_argument(State& state, const Operation& operation, std::
     return refuse(operation, "gets " + describe(value) + " in " + name_of(reg) +
                                  ", expected a pointer to " + std::to_string(size) + " bytes");
   }
-  WEIR_CHECK(bounds(operation, value, {.size = size, .write = writes}));
+  WEIR_CHECK(bounds(state, operation, value, {.size = size, .write = writes}));
   if (value.type != Type::stack) return {};
+  Frame& frame = state.frame(value.object);
   if (kind == Argument::output) {
-    write_stack(state, value.offset, size);
+    write_stack(frame, value.offset, size);
   } else if (kind == Argument::buffer_or_null) {
-    clobber_stack(state, value.offset, size);
+    clobber_stack(frame, value.offset, size);
   } else {
-    return stack_readable(state, operation, value.offset, size);
+    return stack_readable(frame, operation, value.offset, size);
   }
   return {};
 }
@@ -182,10 +195,11 @@ Status Transfer::global_argument(State& state, const Operation& operation, std::
   }
   Value memory = value;
   memory.maybe_null = false;
-  WEIR_CHECK(bounds(operation, memory, {.size = declared.size, .write = true}));
+  WEIR_CHECK(bounds(state, operation, memory, {.size = declared.size, .write = true}));
   if (value.type != Type::stack) return {};
-  WEIR_CHECK(stack_readable(state, operation, value.offset, declared.size));
-  write_stack(state, value.offset, declared.size);
+  Frame& frame = state.frame(value.object);
+  WEIR_CHECK(stack_readable(frame, operation, value.offset, declared.size));
+  write_stack(frame, value.offset, declared.size);
   return {};
 }
 

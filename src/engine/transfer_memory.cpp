@@ -39,11 +39,16 @@ Status Transfer::set_access(Operation& operation, Access access) const {
   return {};
 }
 
-Status Transfer::stack_bounds(const Operation& operation, const Value& base, Bytes bytes) {
+Status Transfer::stack_bounds(const State& state, const Operation& operation, const Value& base,
+                              Bytes bytes) {
   const std::int64_t begin = base.offset + bytes.offset;
   if (begin >= -stack_size && begin + bytes.size <= 0) {
-    const std::ptrdiff_t index = &operation - code_.operations.data();
-    std::int64_t& depth = depths_[function_of(code_, static_cast<std::size_t>(index))];
+    // The function whose stack it is: the one that runs, or one that waits within a call.
+    std::size_t at = state.frame(base.object).return_to;
+    if (base.object == state.depth()) {
+      at = static_cast<std::size_t>(&operation - code_.operations.data());
+    }
+    std::int64_t& depth = depths_[function_of(code_, at)];
     depth = std::max(depth, -begin);
     return {};
   }
@@ -53,7 +58,8 @@ Status Transfer::stack_bounds(const Operation& operation, const Value& base, Byt
                     std::to_string(stack_size) + " to r10 - 1");
 }
 
-Status Transfer::bounds(const Operation& operation, const Value& base, Bytes bytes) {
+Status Transfer::bounds(const State& state, const Operation& operation, const Value& base,
+                        Bytes bytes) {
   if (base.maybe_null) {
     return refuse(operation, "uses " + describe(base) + ", expected a comparison with 0 before");
   }
@@ -69,7 +75,7 @@ Status Transfer::bounds(const Operation& operation, const Value& base, Bytes byt
   std::int64_t available = 0;
   switch (base.type) {
     case Type::stack:
-      return stack_bounds(operation, base, bytes);
+      return stack_bounds(state, operation, base, bytes);
     case Type::untrusted:
       return {};
     case Type::packet:
@@ -93,6 +99,7 @@ Status Transfer::bounds(const Operation& operation, const Value& base, Bytes byt
     case Type::structure:
     case Type::packet_end:
     case Type::map:
+    case Type::function:
       return refuse(operation, "uses " + describe(base) + " as an address, expected memory");
   }
   if (base.number.umax() < max_variable && base.number.smin() + begin >= 0 &&
@@ -104,10 +111,10 @@ Status Transfer::bounds(const Operation& operation, const Value& base, Bytes byt
                                ", which has " + plural(available));
 }
 
-Status Transfer::stack_readable(const State& state, const Operation& operation, std::int64_t begin,
+Status Transfer::stack_readable(const Frame& frame, const Operation& operation, std::int64_t begin,
                                 std::int64_t size) const {
   for (std::int64_t at = begin; at < begin + size; ++at) {
-    const Slot& slot = state.slot(slot_of(at));
+    const Slot& slot = frame.slot(slot_of(at));
     if (slot.kind == Slot::Kind::spill) continue;
     if (slot.kind == Slot::Kind::dynptr) {
       return refuse(operation, "reads the dynptr at r10 - " + std::to_string(-at));
@@ -120,22 +127,23 @@ Status Transfer::stack_readable(const State& state, const Operation& operation, 
   return {};
 }
 
-Result<Value> Transfer::read_stack(State& state, const Operation& operation,
+Result<Value> Transfer::read_stack(State& state, const Operation& operation, std::uint32_t number,
                                    std::int64_t begin) const {
+  Frame& frame = state.frame(number);
   const std::uint32_t size = access_size(operation);
-  WEIR_CHECK(stack_readable(state, operation, begin, size));
-  const Slot& slot = state.slot(slot_of(begin));
+  WEIR_CHECK(stack_readable(frame, operation, begin, size));
+  const Slot& slot = frame.slot(slot_of(begin));
   const bool within_one = slot_of(begin) == slot_of(begin + size - 1);
   if (slot.kind == Slot::Kind::spill && size == slot_size && within_one) {
     // What a comparison finds out about the register holds for the slot.
-    Value& value = state.writable_slot(slot_of(begin)).value;
+    Value& value = frame.writable_slot(slot_of(begin)).value;
     if (value.is_scalar() && value.id == 0 && !value.number.is_constant()) {
       value.id = state.new_id();
     }
     return value;
   }
   for (std::int64_t at = begin; at < begin + size; ++at) {
-    const Slot& touched = state.slot(slot_of(at));
+    const Slot& touched = frame.slot(slot_of(at));
     if (touched.kind == Slot::Kind::spill && touched.value.is_pointer()) {
       return refuse(operation, "reads a part of " + describe(touched.value) + " from the stack");
     }
@@ -146,24 +154,24 @@ Result<Value> Transfer::read_stack(State& state, const Operation& operation,
   return Value::scalar(Scalar::of_size(size));
 }
 
-void Transfer::write_stack(State& state, std::int64_t begin, std::int64_t size) const {
-  clobber_stack(state, begin, size);
+void Transfer::write_stack(Frame& frame, std::int64_t begin, std::int64_t size) const {
+  clobber_stack(frame, begin, size);
   for (std::int64_t at = begin; at < begin + size; ++at) {
-    Slot& slot = state.writable_slot(slot_of(at));
+    Slot& slot = frame.writable_slot(slot_of(at));
     slot.written = static_cast<std::uint8_t>(slot.written | 1U << byte_of(at));
   }
 }
 
-void Transfer::clobber_stack(State& state, std::int64_t begin, std::int64_t size) const {
+void Transfer::clobber_stack(Frame& frame, std::int64_t begin, std::int64_t size) const {
   for (std::int64_t at = begin; at < begin + size; ++at) {
     const std::size_t index = slot_of(at);
-    const Slot slot = state.slot(index);
-    if (slot.kind == Slot::Kind::spill) state.writable_slot(index) = Slot::with(0xff);
+    const Slot slot = frame.slot(index);
+    if (slot.kind == Slot::Kind::spill) frame.writable_slot(index) = Slot::with(0xff);
     if (slot.kind == Slot::Kind::dynptr) {
       // Half a dynptr is none; the second half has the higher address, so the lower number.
       const std::size_t other = slot.second_half ? index + 1 : index - 1;
-      state.writable_slot(index) = Slot::with(0);
-      state.writable_slot(other) = Slot::with(0);
+      frame.writable_slot(index) = Slot::with(0);
+      frame.writable_slot(other) = Slot::with(0);
     }
   }
 }
@@ -246,7 +254,7 @@ Status Transfer::load(State& state, Operation& operation) {
   WEIR_TRY(base, read(state, operation, operation.src));
   if (base.type == Type::structure) return load_member(state, operation, base);
   const std::uint32_t size = access_size(operation);
-  WEIR_CHECK(bounds(operation, base, {.offset = operation.off, .size = size}));
+  WEIR_CHECK(bounds(state, operation, base, {.offset = operation.off, .size = size}));
   WEIR_CHECK(
       set_access(operation, base.type == Type::untrusted ? Access::probed : Access::checked));
   const bool is_signed = operation.opcode == isa::Opcode::ldsx8 ||
@@ -255,7 +263,7 @@ Status Transfer::load(State& state, Operation& operation) {
   Value value = Value::scalar(Scalar::of_size(size));
   if (base.type == Type::stack) {
     const std::int64_t begin = base.offset + operation.off;
-    auto loaded = read_stack(state, operation, begin);
+    auto loaded = read_stack(state, operation, base.object, begin);
     if (!loaded) return std::unexpected(loaded.error());
     value = *loaded;
   }
@@ -274,7 +282,8 @@ Status Transfer::store(State& state, Operation& operation) {
     value = source;
   }
   if (base.type == Type::structure) return store_member(operation, base, value);
-  WEIR_CHECK(bounds(operation, base, {.offset = operation.off, .size = size, .write = true}));
+  WEIR_CHECK(
+      bounds(state, operation, base, {.offset = operation.off, .size = size, .write = true}));
   WEIR_CHECK(set_access(operation, Access::checked));
   if (base.type != Type::stack) return {};
   const std::int64_t begin = base.offset + operation.off;
@@ -282,13 +291,17 @@ Status Transfer::store(State& state, Operation& operation) {
   if (value.is_pointer() && !whole_slot) {
     return refuse(operation, "stores " + describe(value) + ", expected 8 aligned bytes for it");
   }
-  write_stack(state, begin, size);
+  if (value.type == Type::stack && base.object != state.depth()) {
+    return refuse(operation, "stores " + describe(value) + " in the stack of a calling function");
+  }
+  Frame& frame = state.frame(base.object);
+  write_stack(frame, begin, size);
   if (!whole_slot) return {};
   if (from_register && value.is_scalar() && value.id == 0 && !value.number.is_constant()) {
     value.id = state.new_id();
     state.registers[operation.src] = value;
   }
-  Slot& slot = state.writable_slot(slot_of(begin));
+  Slot& slot = frame.writable_slot(slot_of(begin));
   slot = {.kind = Slot::Kind::spill, .value = value};
   return {};
 }
@@ -311,16 +324,17 @@ Status Transfer::atomic(State& state, Operation& operation) {
     return refuse(operation, "is an atomic operation on " + describe(base) +
                                  ", expected the stack or a map's value");
   }
-  WEIR_CHECK(bounds(operation, base, {.offset = operation.off, .size = size, .write = true}));
+  WEIR_CHECK(
+      bounds(state, operation, base, {.offset = operation.off, .size = size, .write = true}));
   WEIR_CHECK(set_access(operation, Access::checked));
   if (base.type == Type::stack) {
     const std::int64_t begin = base.offset + operation.off;
-    auto old = read_stack(state, operation, begin);
+    auto old = read_stack(state, operation, base.object, begin);
     if (!old) return std::unexpected(old.error());
     if (!old->is_scalar()) {
       return refuse(operation, "is an atomic operation on " + describe(*old));
     }
-    write_stack(state, begin, size);
+    write_stack(state.frame(base.object), begin, size);
   }
   const Value fetched = Value::scalar(Scalar::of_size(size));
   if (form(operation) == isa::Form::atomic_fetch) state.registers[operation.src] = fetched;

@@ -389,8 +389,103 @@ const Case calls[] = {
      "which was not written"},
     {"a function that returns nothing", "call f\n r0 = 0\n exit\nf:\n r1 = 0\n exit\n",
      "reads r0, which was not written"},
-    {"the caller's stack as an argument",
-     "r1 = r10\n call f\n r0 = 0\n exit\nf:\n r0 = r1\n exit\n", "the caller's stack"},
+    {"the caller's stack as an argument", R"(
+      *(u64 *)(r10 - 8) = 3
+      *(u64 *)(r10 - 16) = r1
+      r1 = r10
+      r1 += -16
+      call f
+      r1 = *(u64 *)(r10 - 16)
+      r0 = *(u32 *)(r1 + 12)
+      r1 = *(u64 *)(r10 - 8)
+      r2 = map[one][0]+0
+      r2 += r1
+      r0 = *(u8 *)(r2 + 0)
+      exit
+    f:
+      r2 = *(u64 *)(r1 + 0)
+      r0 = *(u32 *)(r2 + 12)
+      r2 = *(u64 *)(r1 + 8)
+      r2 += 60
+      *(u64 *)(r1 + 8) = r2
+      exit
+    )"},
+    {"a number on the caller's stack that a function lets grow", R"(
+      *(u64 *)(r10 - 8) = 3
+      r1 = r10
+      r1 += -8
+      call f
+      r1 = *(u64 *)(r10 - 8)
+      r2 = map[one][0]+0
+      r2 += r1
+      r0 = *(u8 *)(r2 + 0)
+      exit
+    f:
+      r0 = *(u64 *)(r1 + 0)
+      r0 += 61
+      *(u64 *)(r1 + 0) = r0
+      exit
+    )",
+     "which has 64 bytes"},
+    {"a number on the caller's stack that only one path bounds", R"(
+      r6 = *(u32 *)(r1 + 12)
+      r2 = *(u32 *)(r1 + 16)
+      *(u64 *)(r10 - 8) = 3
+      if r2 != 0 goto meet
+      *(u64 *)(r10 - 8) = 64
+    meet:
+      r1 = r10
+      r1 += -8
+      call f
+      exit
+    f:
+      r1 = *(u64 *)(r1 + 0)
+      r4 = map[one][0]+0
+      r4 += r1
+      r0 = *(u8 *)(r4 + 0)
+      exit
+    )",
+     "which has 64 bytes"},
+    {"the caller's stack, not written before",
+     "r1 = r10\n r1 += -8\n call f\n exit\nf:\n r0 = *(u64 *)(r1 + 0)\n exit\n",
+     "which was not written"},
+    {"a function that writes its caller's stack first", R"(
+      r1 = r10
+      r1 += -8
+      call f
+      r0 = *(u64 *)(r10 - 8)
+      exit
+    f:
+      *(u64 *)(r1 + 0) = 1
+      r0 = 0
+      exit
+    )"},
+    {"a pointer to a function's stack in its caller's", R"(
+      r1 = r10
+      r1 += -8
+      call f
+      exit
+    f:
+      *(u64 *)(r1 + 0) = r10
+      r0 = 0
+      exit
+    )",
+     "in the stack of a calling function"},
+    {"the caller's stack beyond its end",
+     "r1 = r10\n call f\n exit\nf:\n *(u64 *)(r1 + 0) = 1\n r0 = 0\n exit\n", "at r10 + 0"},
+    {"the caller's stack counts where it is touched", R"(
+      *(u8 *)(r10 - 8) = 1
+      r1 = r10
+      r1 += -480
+      call f
+      exit
+    f:
+      *(u64 *)(r1 + 0) = 1
+      *(u64 *)(r10 - 40) = 1
+      r0 = 0
+      exit
+    )",
+     "528 bytes of stack together"},
     {"a stale pointer to the stack is no argument",
      "r2 = r10\n r1 = 1\n call f\n r0 = 0\n exit\nf:\n r0 = r1\n exit\n"},
     {"a function's stack returned", "call f\n r0 = 0\n exit\nf:\n r0 = r10\n exit\n",
