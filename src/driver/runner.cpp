@@ -59,9 +59,12 @@ bool sees_frames(const Hook& hook) {
   throw InvariantError("hook kind out of range");
 }
 
-std::size_t smallest_test_packet(const Hook& hook) {
+// Frames at TC hold a network header if they are to be IP packets.
+std::size_t smallest_test_packet(const Hook& hook, const packet::Packet& packet) {
   if (hook.kind == Hook::Kind::xdp) return 14;
-  return sees_frames(hook) ? 15 : 20;
+  const std::size_t link = sees_frames(hook) ? 14 : 0;
+  if (packet.ethertype == 0x86dd) return link + 40;
+  return link + (packet.ethertype == 0x0800 ? 20 : 1);
 }
 
 void append(imr::Outcome& whole, const imr::Outcome& part) {
@@ -277,7 +280,7 @@ class KernelBackend final : public Backend {
   [[nodiscard]] Status carries(const Hook& hook, const packet::Packet& packet,
                                ByteView bytes) const {
     const std::string attached = "; running it needs the program attached, which is not built yet";
-    const std::size_t shortest = smallest_test_packet(hook);
+    const std::size_t shortest = smallest_test_packet(hook, packet);
     if (bytes.size() < shortest || bytes.size() > largest_test_packet) {
       return system_error("the kernel's test run takes packets of " + std::to_string(shortest) +
                           " to " + std::to_string(largest_test_packet) + " bytes, this one has " +

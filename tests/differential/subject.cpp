@@ -80,13 +80,29 @@ bool takes_frames(const Hook& hook) {
          hook.kind == Hook::Kind::tc_egress || hook.kind == Hook::Kind::socket;
 }
 
+// A packet at a hook of one direction has the device of that direction (skb->dev), and before it is
+// routed no other.
+void place(packet::Packet& packet, const Hook& hook) {
+  const auto some = [](packet::Device& device) {
+    if (device.index == 0) device = {.index = 7, .name = "eth0"};
+  };
+  if (hook.kind == Hook::Kind::tc_ingress || hook.kind == Hook::Kind::cgroup_ingress) {
+    packet.out = {};
+    some(packet.in);
+  } else if (hook.kind == Hook::Kind::tc_egress || hook.kind == Hook::Kind::cgroup_egress) {
+    some(packet.out);
+  }
+}
+
 // See kernel::test_run(). At TC it has no way to give a tag beside the bytes.
 bool test_run_takes(const packet::Packet& packet, const Hook& hook) {
   const bool frames = takes_frames(hook);
   const ByteView bytes = frames ? ByteView(packet.bytes) : packet.network();
   if (hook.kind == Hook::Kind::xdp) return bytes.size() >= 14 && bytes.size() <= 3498;
   if (frames) {
-    return bytes.size() >= 15 && bytes.size() <= 3498 && !packet::as_received(packet).vlan;
+    const packet::Packet seen = packet::as_received(packet);
+    const std::size_t header = seen.ethertype == 0x0800 ? 20 : seen.ethertype == 0x86dd ? 40 : 1;
+    return !seen.vlan && seen.network().size() >= header && bytes.size() <= 3498;
   }
   const bool ipv4 = packet.ethertype == 0x0800;
   if (bytes.size() < (ipv4 ? 20U : 40U) || bytes.size() > 3698) return false;
@@ -129,6 +145,7 @@ std::vector<packet::Packet> packets_for(const RulesetAtHook& subject, std::size_
     invariant(round < most_rounds, "a test run takes too few of the packets");
     for (packet::Packet& packet : packet::directed_packets(probes, options, random)) {
       if (facts) draw.give(packet);
+      if (facts) place(packet, subject.hook);
       // No driver and no socket hands in less than an Ethernet header.
       if (frames && packet.bytes.size() < 14) continue;
       if (!facts && !test_run_takes(packet, subject.hook)) continue;
