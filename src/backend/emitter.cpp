@@ -437,31 +437,29 @@ void Emitter::swap(const Instruction& instruction) {
 }
 
 void Emitter::load(const Instruction& instruction) {
+  const bool on_stack = profile_.window_buffer && !profile_.window_dynptr;
+  if (on_stack && instruction.imm % instruction.size != 0) return load_in_pieces(instruction);
   const std::uint8_t base = in_register(instruction.a, r1);
   const std::uint8_t dst = target_of(instruction.dst);
-  const auto at = static_cast<std::uint32_t>(instruction.imm);
-  const bool on_stack = profile_.window_buffer && !profile_.window_dynptr;
-  if (on_stack && at % instruction.size != 0) {
-    load_in_pieces(base, at, instruction.size);
-    store(instruction.dst, r2);
-    return;
-  }
-  op(load_of(instruction.size), dst, base, static_cast<std::int16_t>(at));
+  op(load_of(instruction.size), dst, base, static_cast<std::int16_t>(instruction.imm));
   store(instruction.dst, dst);
 }
 
-// r2 = `size` bytes, by aligned loads: the verifier takes no others from the stack, where windows
-// have their buffer (check_ptr_alignment() in kernel/bpf/verifier.c).
-void Emitter::load_in_pieces(std::uint8_t base, std::uint32_t at, std::uint32_t size) {
-  op(Opcode::mov64_imm, r2, 0, 0, 0);
-  for (std::uint32_t done = 0; done < size;) {
+// By aligned loads: the verifier takes no others from the stack, where windows have their buffer
+// (check_ptr_alignment() in kernel/bpf/verifier.c).
+void Emitter::load_in_pieces(const Instruction& instruction) {
+  op(Opcode::mov64_imm, r0, 0, 0, 0);
+  for (std::uint32_t done = 0; done < instruction.size;) {
+    const std::uint64_t at = instruction.imm + done;
     std::uint32_t piece = 1;
-    while (piece * 2 <= size - done && (at + done) % (piece * 2) == 0) piece *= 2;
-    op(load_of(static_cast<std::uint8_t>(piece)), r0, base, static_cast<std::int16_t>(at + done));
-    if (done != 0) op(Opcode::lsh64_imm, r0, 0, 0, static_cast<std::int32_t>(8 * done));
-    op(Opcode::or64_reg, r2, r0);
+    while (piece * 2 <= instruction.size - done && at % (piece * 2) == 0) piece *= 2;
+    const std::uint8_t base = in_register(instruction.a, r1);
+    op(load_of(static_cast<std::uint8_t>(piece)), r1, base, static_cast<std::int16_t>(at));
+    if (done != 0) op(Opcode::lsh64_imm, r1, 0, 0, static_cast<std::int32_t>(8 * done));
+    op(Opcode::or64_reg, r0, r1);
     done += piece;
   }
+  store(instruction.dst, r0);
 }
 
 void Emitter::lookup(const Instruction& instruction) {

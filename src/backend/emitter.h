@@ -111,7 +111,7 @@ class Emitter {
   void binary(const flow::Instruction& instruction);
   void swap(const flow::Instruction& instruction);
   void load(const flow::Instruction& instruction);
-  void load_in_pieces(std::uint8_t base, std::uint32_t at, std::uint32_t size);
+  void load_in_pieces(const flow::Instruction& instruction);
   void lookup(const flow::Instruction& instruction);
   void count(const flow::Instruction& instruction);
   void add_to_counter(isa::MapIndex counters);
