@@ -224,7 +224,10 @@ class Exploration {
     forget_dead(path_.state, live_[path_.at]);
     Point& point = points_[path_.at];
     if (is_explored(point)) return true;
-    if (path_.state.rounds > 0 && is_loop(operation) && is_another_round(point)) return true;
+    if (path_.state.rounds > 0 && is_loop(operation)) {
+      widen_round();
+      if (is_another_round(point)) return true;
+    }
     const std::uint64_t mark = fingerprint(path_.state);
     const auto [first, last] = point.current.equal_range(mark);
     for (auto at = first; at != last; ++at) {
@@ -249,6 +252,19 @@ class Exploration {
     path_.origin = index;
     ++statistics_.states;
     return false;
+  }
+
+  // What still changes after so many rounds of a loop with a callback may become anything; else a
+  // number that grows would be followed round by round.
+  void widen_round() {
+    constexpr std::uint32_t exact_rounds = 16;
+    if (path_.state.rounds <= exact_rounds) return;
+    for (std::uint32_t at = path_.origin; at != none; at = checkpoints_[at].origin) {
+      const Checkpoint& earlier = checkpoints_[at];
+      if (earlier.at != path_.at || earlier.state.depth() != path_.state.depth()) continue;
+      widen(path_.state, earlier.state);
+      return;
+    }
   }
 
   // Whether a round that is being explored covers this one, in every number: what will be needed of

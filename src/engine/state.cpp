@@ -153,6 +153,31 @@ bool same_rounds(const State& old, const State& next) {
          std::ranges::equal(old.callers, next.callers, {}, &Frame::rounds, &Frame::rounds);
 }
 
+namespace {
+
+void widen_frame(Frame& next, const Frame& old) {
+  const auto widen_value = [](Value& value, const Value& before) {
+    if (!value.is_scalar() || !before.is_scalar() || value.number == before.number) return;
+    value = Value::scalar({});
+  };
+  for (std::size_t i = 0; i < next.registers.size(); ++i) {
+    widen_value(next.registers[i], old.registers[i]);
+  }
+  for (std::size_t i = 0; i < next.stack.size(); ++i) {
+    const Slot& before = old.slot(i);
+    if (next.stack[i].kind != Slot::Kind::spill || before.kind != Slot::Kind::spill) continue;
+    widen_value(next.stack[i].value, before.value);
+  }
+}
+
+}  // namespace
+
+void widen(State& next, const State& old) {
+  widen_frame(next, old);
+  for (std::size_t i = 0; i < next.callers.size(); ++i)
+    widen_frame(next.callers[i], old.callers[i]);
+}
+
 std::uint64_t fingerprint(const State& state) {
   std::uint64_t hash = 0;
   const auto mix = [&](std::uint64_t part) {

@@ -138,6 +138,8 @@ void forget_dead(State& state, const Parts& live);
 [[nodiscard]] bool same(const State& old, const State& next);
 // Whether both are in the same rounds of loops.
 [[nodiscard]] bool same_rounds(const State& old, const State& next);
+// Forgets the numbers in which `next` is not like `old`, another state at the same place.
+void widen(State& next, const State& old);
 // Equal for states that are the same.
 [[nodiscard]] std::uint64_t fingerprint(const State& state);
 

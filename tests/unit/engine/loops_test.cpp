@@ -107,6 +107,23 @@ const Case rows[] = {
       r0 = 0
       exit
     )"},
+    {"a number that grows and is not needed", R"(
+      *(u64 *)(r10 - 8) = 0
+      r1 = 1000000
+      r2 = function f
+      r3 = r10
+      r3 += -8
+      r4 = 0
+      call loop
+      r0 = *(u64 *)(r10 - 8)
+      exit
+    f:
+      r3 = *(u64 *)(r2 + 0)
+      r3 += 1
+      *(u64 *)(r2 + 0) = r3
+      r0 = 0
+      exit
+    )"},
     {"no memory for the callback",
      "r1 = 1\n r2 = function f\n r3 = 0\n r4 = 0\n call loop\n r0 = 1\n exit\n"
      "f:\n r0 = r1\n r0 &= 1\n exit\n"},

@@ -40,6 +40,41 @@ class Generator {
     return finished(text);
   }
 
+  // The same with a function that gets a number and a part of the stack, by a call or round by
+  // round in a loop. Both grow.
+  std::string program_with_function() {
+    std::string main =
+        "r6 = *(u32 *)(r1 + 0)\n r7 = *(u32 *)(r1 + 4)\n r8 = *(u32 *)(r1 + 12)\n"
+        "r9 = map[one][0]+0\n *(u64 *)(r10 - 8) = r8\n *(u64 *)(r10 - 16) = 3\n"
+        "*(u64 *)(r10 - 24) = r6\n" +
+        others();
+    std::string function =
+        "r6 = r2\n r8 = r1\n r7 = *(u64 *)(r2 + 8)\n r9 = map[one][0]+0\n"
+        "*(u64 *)(r10 - 8) = r8\n *(u64 *)(r10 - 16) = 3\n *(u64 *)(r10 - 24) = r6\n" +
+        others();
+    int refused = 0;
+    for (int kept = 0; kept < 24 && refused < 300;) {
+      const bool grow_main = random_() % 2 == 0;
+      std::string& grown = grow_main ? main : function;
+      std::string longer = grown;
+      if (grow_main && random_() % 3 == 0) {
+        longer += call();
+      } else if (!grow_main && random_() % 2 == 0) {
+        longer += on_callers_stack();
+      } else {
+        longer += element();
+      }
+      const std::string whole = joined(grow_main ? longer : main, grow_main ? function : longer);
+      if (check(object_of(isa::ProgramType::xdp, whole), 0)) {
+        grown = std::move(longer);
+        ++kept;
+      } else {
+        ++refused;
+      }
+    }
+    return joined(main, function);
+  }
+
   std::uint64_t number() {
     constexpr std::array<std::uint64_t, 12> telling = {
         0, 1, 7, 8, 15, 63, 64, 255, 0x7fff, 0x7fffffff, 0xffffffff, ~std::uint64_t{0}};
@@ -63,6 +98,23 @@ class Generator {
 
  private:
   static std::string finished(const std::string& text) { return text + "r0 = 0\n exit\n"; }
+
+  // A first call makes the function part of the program.
+  static std::string joined(const std::string& main, const std::string& function) {
+    return main + "r1 = 1\n r2 = r10\n r2 += -24\n call f\n" + finished("") + "f:\n" + function +
+           "r1 = *(u64 *)(r6 + 0)\n r0 = 0\n if r8 == 2 goto last\n r0 = 1\nlast:\n exit\n";
+  }
+  static std::string others() { return "r0 = 0\n r1 = 1\n r2 = 8\n r3 = r8\n r4 = 7\n r5 = r9\n"; }
+  std::string call() {
+    if (random_() % 3 == 0) return "r1 = 2\n r2 = r10\n r2 += -24\n call f\n" + others();
+    return "r1 = " + digits(6) +
+           "\n r2 = function f\n r3 = r10\n r3 += -24\n r4 = 0\n call loop\n" + others();
+  }
+  std::string on_callers_stack() {
+    const std::string place = "(r6 + " + std::to_string(8 * (random_() % 3)) + ")";
+    if (random_() % 2 == 0) return "r" + scalar_register() + " = *(u64 *)" + place + "\n";
+    return "*(u64 *)" + place + " = r" + any_register() + "\n";
+  }
 
   template <std::size_t N>
   std::string one_of(const std::array<const char*, N>& texts) {
@@ -168,23 +220,37 @@ std::uint64_t first_seed() {
   return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
 }
 
+// Runs `text` on packets and maps of random content.
+void expect_no_fault(const std::string& text, Generator& generator, std::uint64_t seed) {
+  constexpr int packets = 20;
+  auto engine = Engine::load(object_of(isa::ProgramType::xdp, text));
+  ASSERT_TRUE(engine) << "seed " << seed << "\n" << text << engine.error().text();
+  for (int i = 0; i < packets; ++i) {
+    const Bytes packet = generator.bytes(generator.number() % 100);
+    const Bytes key(4);
+    ASSERT_TRUE(engine->map(isa::MapIndex(2)).update(key, generator.bytes(64)));
+    const Input input = {.bytes = packet, .iif = static_cast<std::uint32_t>(generator.number())};
+    ASSERT_NO_THROW(static_cast<void>(engine->run(0, input)))
+        << "seed " << seed << ", packet " << to_hex(packet) << ", ifindex " << input.iif << "\n"
+        << text;
+  }
+}
+
 TEST(Soundness, AcceptedProgramsDoNotFault) {
   constexpr std::uint64_t programs = 150;
-  constexpr int packets = 20;
   for (std::uint64_t seed = first_seed() * programs, end = seed + programs; seed < end; ++seed) {
     Generator generator(seed);
-    const std::string text = generator.program();
-    auto engine = Engine::load(object_of(isa::ProgramType::xdp, text));
-    ASSERT_TRUE(engine) << "seed " << seed << "\n" << text << engine.error().text();
-    for (int i = 0; i < packets; ++i) {
-      const Bytes packet = generator.bytes(generator.number() % 100);
-      const Bytes key(4);
-      ASSERT_TRUE(engine->map(isa::MapIndex(2)).update(key, generator.bytes(64)));
-      const Input input = {.bytes = packet, .iif = static_cast<std::uint32_t>(generator.number())};
-      ASSERT_NO_THROW(static_cast<void>(engine->run(0, input)))
-          << "seed " << seed << ", packet " << to_hex(packet) << ", ifindex " << input.iif << "\n"
-          << text;
-    }
+    expect_no_fault(generator.program(), generator, seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Soundness, AcceptedFunctionsAndLoopsDoNotFault) {
+  constexpr std::uint64_t programs = 100;
+  for (std::uint64_t seed = first_seed() * programs, end = seed + programs; seed < end; ++seed) {
+    Generator generator(seed);
+    expect_no_fault(generator.program_with_function(), generator, seed);
+    if (HasFatalFailure()) return;
   }
 }
 
