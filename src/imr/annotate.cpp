@@ -38,7 +38,7 @@ std::string Annotator::field_at(const Payload& place, const Bytes* mask) const {
       continue;
     }
     if (protocol.layer == packet::Layer::network &&
-        (!nfproto_ || protocol.ethertype != (*nfproto_ == Nfproto::ipv4 ? 0x0800 : 0x86dd))) {
+        (!ethertype_ || protocol.ethertype != *ethertype_)) {
       continue;
     }
     if (protocol.layer == packet::Layer::transport &&
@@ -80,9 +80,14 @@ std::string Annotator::name_of(const Ruleset& ruleset, ExprId expr) const {
 
 std::string Annotator::learn(MetaKey key, const Bytes& value) {
   if (key == MetaKey::nfproto && value.size() == 1) {
-    if (value[0] == static_cast<std::uint8_t>(Nfproto::ipv4)) nfproto_ = Nfproto::ipv4;
-    if (value[0] == static_cast<std::uint8_t>(Nfproto::ipv6)) nfproto_ = Nfproto::ipv6;
-    return nfproto_ ? std::string(to_string(*nfproto_)) : std::string();
+    for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6}) {
+      if (value[0] != static_cast<std::uint8_t>(nfproto)) continue;
+      ethertype_ = nfproto == Nfproto::ipv4 ? 0x0800 : 0x86dd;
+      return std::string(to_string(nfproto));
+    }
+  }
+  if (key == MetaKey::protocol && value.size() == 2) {
+    ethertype_ = static_cast<std::uint16_t>(load_big_endian(value));
   }
   if (key == MetaKey::l4proto && value.size() == 1) {
     l4proto_ = value[0];
@@ -106,6 +111,10 @@ std::string Annotator::annotate(const Ruleset& ruleset, const Statement& stateme
         if (s.op == Relop::eq && s.rhs.size() == 1 &&
             (name == "ip protocol" || name == "ip6 nexthdr")) {
           l4proto_ = s.rhs[0];
+        }
+        // Behind a tag stands the one that counts.
+        if (s.op == Relop::eq && (name == "ether type" || name == "vlan type")) {
+          ethertype_ = static_cast<std::uint16_t>(load_big_endian(s.rhs));
         }
         return name;
       },

@@ -16,7 +16,8 @@ namespace weir::imr {
 // before it.
 class Annotator {
  public:
-  explicit Annotator(std::optional<Nfproto> nfproto) : nfproto_(nfproto) {}
+  // `ethertype` of the packets that the rule sees, if it is one.
+  explicit Annotator(std::optional<std::uint16_t> ethertype) : ethertype_(ethertype) {}
 
   // "tcp dport", "tcp", or nothing where that is not certain. Takes note of what the statement
   // makes known for those behind it.
@@ -27,7 +28,7 @@ class Annotator {
   std::string field_at(const Payload& place, const Bytes* mask) const;
   std::string learn(MetaKey key, const Bytes& value);
 
-  std::optional<Nfproto> nfproto_;
+  std::optional<std::uint16_t> ethertype_;
   std::optional<std::uint8_t> l4proto_;
 };
 

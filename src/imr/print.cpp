@@ -70,7 +70,7 @@ class Printer {
   void rule(RuleId id, ChainId listed_in, bool removed);
   std::string statement(const Statement& statement, RuleId rule);
   std::string counter(CounterId id, RuleId rule);
-  std::optional<Nfproto> protocol_of(TableId table) const;
+  std::optional<std::uint16_t> ethertype_of(TableId table) const;
 
   const Ruleset& ruleset_;
   std::optional<Nfproto> nfproto_;
@@ -157,10 +157,11 @@ void Printer::chain(ChainId id) {
   }
 }
 
-std::optional<Nfproto> Printer::protocol_of(TableId table) const {
-  if (nfproto_) return nfproto_;
-  if (ruleset_[table].family == Family::ip) return Nfproto::ipv4;
-  if (ruleset_[table].family == Family::ip6) return Nfproto::ipv6;
+std::optional<std::uint16_t> Printer::ethertype_of(TableId table) const {
+  const Family family = ruleset_[table].family;
+  if (nfproto_ == Nfproto::ipv4 || family == Family::ip) return 0x0800;
+  if (nfproto_ == Nfproto::ipv6 || family == Family::ip6) return 0x86dd;
+  if (family == Family::arp) return 0x0806;
   return std::nullopt;
 }
 
@@ -186,7 +187,7 @@ void Printer::rule(RuleId id, ChainId listed_in, bool removed) {
     out_ += " statements " + number(rule.total_statements);
   }
   out_ += "\n";
-  Annotator annotator(protocol_of(ruleset_[listed_in].table));
+  Annotator annotator(ethertype_of(ruleset_[listed_in].table));
   for (const Statement& s : rule.statements) {
     out_ += "    " + statement(s, id);
     const std::string note = annotator.annotate(ruleset_, s);
