@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/apply.h"
 
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <net/if.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -16,7 +10,9 @@
 #include <filesystem>
 
 #include "driver/reads.h"
-#include "service/netns.h"
+#include "service/attach.h"
+#include "service/carriers.h"
+#include "service/guard.h"
 
 namespace weir::service {
 namespace {
@@ -32,47 +28,13 @@ std::string now() {
   return {text.data(), size};
 }
 
-// A mount made in a private mount namespace would vanish with it, and every pin on it.
-Status check_bpffs(const Paths& paths) {
-  if (paths.bpffs != kernel::bpffs_path) return {};
-  struct statfs info{};
-  const bool mounted = ::statfs(kernel::bpffs_path, &info) == 0 &&
-                       static_cast<std::uint32_t>(info.f_type) == BPF_FS_MAGIC;
-  if (mounted) return {};
-  std::error_code error;
-  const fs::path init = fs::read_symlink("/proc/1/ns/mnt", error);
-  const fs::path own = fs::read_symlink("/proc/self/ns/mnt", error);
-  if (!init.empty() && !own.empty() && init != own) {
-    auto refused = system_error(
-        "the BPF file system is not mounted in this mount namespace, which is not the machine's "
-        "own: what is pinned here would not stay");
-    refused.error().notes.emplace_back(
-        "`ip netns exec` makes such a namespace; use nsenter --net=/run/netns/NAME instead");
-    return refused;
-  }
-  return kernel::ensure_bpffs();
-}
-
-// One apply or release at a time: of two that run at once with one name, the one that fails would
-// clean up what the other installed. Held as long as the descriptor lives.
-Result<kernel::Fd> lock(const Paths& paths) {
-  std::error_code error;
-  fs::create_directories(paths.state, error);
-  if (error) return system_error("creating " + paths.state, error.value());
-  const std::string file = paths.state + "/lock";
-  kernel::Fd held(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!held.valid() || ::flock(held.get(), LOCK_EX) != 0) {
-    return system_error("locking " + file, errno);
-  }
-  return held;
-}
-
 AttachmentState describe(const imr::Ruleset& ruleset, const driver::Attachment& attachment,
                          const isa::Program& program) {
   AttachmentState out;
   out.hook = attachment.hook;
   out.nfproto = attachment.nfproto;
   out.priority = attachment.priority;
+  out.defragments = attachment.defragments;
   for (const imr::ChainId root : attachment.roots) {
     out.chains.push_back(imr::qualified_name(ruleset, root));
   }
@@ -80,106 +42,62 @@ AttachmentState describe(const imr::Ruleset& ruleset, const driver::Attachment& 
   return out;
 }
 
-// Who holds a place among the netfilter hooks, as far as can be found out.
-std::vector<std::string> holders(const AttachmentState& wanted, const Paths& paths) {
-  std::vector<std::string> out;
-  const auto here = current_namespace();
-  for (const std::string& name : policy_names(paths)) {
-    const auto policy = load_policy(name, paths);
-    if (!policy || !here || policy->namespace_id != *here) continue;
-    for (const AttachmentState& other : policy->attachments) {
-      if (other.hook == wanted.hook && other.nfproto == wanted.nfproto &&
-          other.priority == wanted.priority && wanted.hook.kind == Hook::Kind::netfilter) {
-        out.push_back("weir policy '" + name + "' (weir release " + name + " removes it)");
-      }
-    }
-  }
-  if (wanted.hook.kind == Hook::Kind::netfilter) {
-    for (std::string& chain : nft_chains_at(wanted.nfproto, wanted.hook.nf_hook, wanted.priority)) {
-      out.push_back(std::move(chain));
-    }
-  }
-  return out;
-}
-
-Result<kernel::Fd> attach_to_device(const kernel::Fd& program, AttachmentState& state) {
-  const unsigned ifindex = if_nametoindex(state.hook.device.c_str());
-  if (ifindex == 0) {
-    return input_error("there is no interface '" + state.hook.device +
-                       "' in this network namespace");
-  }
-  auto native = kernel::attach_xdp(program, ifindex, kernel::XdpMode::native);
-  if (native) {
-    state.mode = "native";
-    return native;
-  }
-  auto generic = kernel::attach_xdp(program, ifindex, kernel::XdpMode::generic);
-  if (generic) {
-    state.mode = "generic";
-    return generic;
-  }
-  Diagnostic error = generic.error();
-  error.message = to_string(state.hook) + ": " + error.message;
-  error.notes.push_back("native mode: " + native.error().message);
-  return std::unexpected(error);
-}
-
-Result<kernel::Fd> attach(const kernel::Fd& program, AttachmentState& state, const Paths& paths) {
-  if (state.hook.kind == Hook::Kind::xdp) return attach_to_device(program, state);
-  auto link = kernel::attach_netfilter(program, state.nfproto, state.hook.nf_hook, state.priority);
-  if (link) return link;
-  Diagnostic error = link.error();
-  for (const std::string& holder : holders(state, paths)) {
-    error.notes.push_back("held by " + holder);
-  }
-  for (const std::string& chain : state.chains) error.notes.push_back("wanted for chain " + chain);
-  return std::unexpected(error);
-}
-
 Status pin_all(const Installed& installed, const isa::Object& object,
                const std::string& directory) {
-  std::error_code error;
-  fs::create_directories(directory, error);
-  if (error) return system_error("creating " + directory, error.value());
   for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
     WEIR_CHECK(kernel::pin(installed.loaded.maps[i], directory + "/map_" + object.maps[i].name));
   }
   for (std::size_t i = 0; i < installed.loaded.programs.size(); ++i) {
     WEIR_CHECK(
         kernel::pin(installed.loaded.programs[i], directory + "/program_" + std::to_string(i)));
-    WEIR_CHECK(kernel::pin(installed.links.at(i), directory + "/link_" + std::to_string(i)));
+  }
+  for (std::size_t i = 0; i < installed.links.size(); ++i) {
+    if (!installed.links[i].valid()) continue;
+    WEIR_CHECK(kernel::pin(installed.links[i], directory + "/link_" + std::to_string(i)));
   }
   return {};
 }
 
-// Takes the links off their hooks first: dropping the last reference to one does so only later.
-void remove_pins(const std::string& directory) {
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
-    if (!entry.path().filename().string().starts_with("link_")) continue;
-    // A link whose device is gone is detached already, and says so by an error.
-    if (const auto link = kernel::open_pinned(entry.path().string())) {
-      [[maybe_unused]] const Status detached = kernel::detach(*link);
-    }
-  }
-  fs::remove_all(directory, error);
-}
-
-Status attach_all(Installed& installed, const Paths& paths) {
-  for (std::size_t i = 0; i < installed.loaded.programs.size(); ++i) {
-    AttachmentState& state = installed.state.attachments.at(i);
-    WEIR_TRY(link, attach(installed.loaded.programs[i], state, paths));
+Status attach_all(Installed& installed, const Request& request, const Paths& paths) {
+  for (std::size_t i = 0; i < installed.state.attachments.size(); ++i) {
+    AttachmentState& state = installed.state.attachments[i];
+    WEIR_TRY(link, attach(installed.loaded.programs.at(i), state, request.tc_mode, paths));
     installed.links.push_back(std::move(link));
-    WEIR_TRY(info, kernel::link_info(installed.links.back()));
-    state.link_id = info.id;
-    state.program_id = info.program_id;
+    if (state.filter && request.confirm != 0) {
+      return input_error("hook " + to_string(state.hook) +
+                         ": this kernel has no TCX links, and a TC filter would outlive a guard "
+                         "that is killed: --confirm cannot be kept there");
+    }
+    reach(request.at_step, "apply: attached " + std::to_string(i));
   }
   return {};
 }
 
-Status make_permanent(Installed& installed, const isa::Object& object, const Paths& paths) {
-  WEIR_CHECK(pin_all(installed, object, paths.pins(installed.state.name)));
-  return save(installed.state, paths);
+Status check_interfaces(const imr::Ruleset& ruleset) {
+  // nft refuses them too: an index that no device has would match nothing, in silence.
+  for (const imr::Interface& interface : ruleset.interfaces) {
+    if (if_nametoindex(interface.name.c_str()) != 0) continue;
+    return input_error("the rules name interface '" + interface.name +
+                       "' by iif or oif, and there is none in this network namespace; iifname "
+                       "and oifname match by name");
+  }
+  return {};
+}
+
+Status check_name_is_free(const Request& request, const Paths& paths) {
+  const auto names = standing_names(paths);
+  if (std::ranges::find(names, request.name) == names.end()) return {};
+  const auto policy = load_policy(request.name, paths);
+  if (policy && policy->locked) {
+    return input_error("policy '" + request.name +
+                       "' is locked: weir release --force removes it, if that is meant");
+  }
+  if (policy && standing(*policy, paths) == Standing::waiting) {
+    return input_error("a policy '" + request.name +
+                       "' waits for confirmation: confirm or release it first");
+  }
+  return input_error("a policy '" + request.name +
+                     "' is applied already: release it first, or choose another --name");
 }
 
 Status check_request(const Request& request, const Paths& paths) {
@@ -188,43 +106,17 @@ Status check_request(const Request& request, const Paths& paths) {
     return input_error("the ruleset has no base chain to attach");
   }
   for (const driver::CompiledProgram& program : request.compilation.programs) {
-    const Hook& hook = program.attachment.hook;
-    if (hook.kind == Hook::Kind::xdp && hook.device.empty()) {
-      return input_error("hook xdp needs a device, expected xdp@DEVICE");
-    }
-    if (hook.kind == Hook::Kind::netfilter && !hook.device.empty()) {
-      return input_error("hook " + to_string(hook) + ": netfilter hooks have no device");
-    }
+    WEIR_CHECK(check_hook(program.attachment.hook));
+    WEIR_CHECK(check_target(program.attachment.hook));
   }
-  // nft refuses them too: an index that no device has would match nothing, in silence.
-  for (const imr::Interface& interface : request.ruleset.interfaces) {
-    if (if_nametoindex(interface.name.c_str()) != 0) continue;
-    return input_error("the rules name interface '" + interface.name +
-                       "' by iif or oif, and there is none in this network namespace; iifname "
-                       "and oifname match by name");
-  }
+  WEIR_CHECK(check_interfaces(request.ruleset));
   if (request.foreground) return {};
-  const auto names = policy_names(paths);
-  if (std::find(names.begin(), names.end(), request.name) != names.end()) {
-    return input_error("a policy '" + request.name +
-                       "' is applied already: release it first, or choose another --name");
+  if (request.confirm != 0 && in_own_mount_namespace()) {
+    return system_error(
+        "--confirm needs the machine's own mount namespace: pins cannot come into being all at "
+        "once in another one");
   }
-  return check_bpffs(paths);
-}
-
-void undo(Installed& installed, const Paths& paths, bool foreground) {
-  for (const kernel::Fd& link : installed.links) {
-    [[maybe_unused]] const Status detached = kernel::detach(link);
-  }
-  if (!foreground) {
-    remove_pins(paths.pins(installed.state.name));
-    std::error_code error;
-    fs::remove(paths.state_file(installed.state.name), error);
-  }
-  if (installed.state.keeps_connections) {
-    [[maybe_unused]] const Status dropped =
-        drop_connections(installed.state.name, installed.state.namespace_id);
-  }
+  return check_name_is_free(request, paths);
 }
 
 Result<PolicyState> describe_policy(const Request& request) {
@@ -234,6 +126,7 @@ Result<PolicyState> describe_policy(const Request& request) {
   WEIR_TRY(here, current_namespace());
   state.namespace_id = here;
   state.source = request.source;
+  state.locked = request.lock;
   std::vector<driver::Attachment> attachments;
   for (std::size_t i = 0; i < request.compilation.programs.size(); ++i) {
     attachments.push_back(request.compilation.programs[i].attachment);
@@ -247,49 +140,132 @@ Result<PolicyState> describe_policy(const Request& request) {
   return state;
 }
 
+// Loads everything, and says in the state which programs and maps there are and which rules they
+// carry.
+Status load_all(const Request& request, Installed& installed) {
+  const isa::Object& object = request.compilation.object;
+  WEIR_TRY(loaded, kernel::load(object));
+  installed.loaded = std::move(loaded);
+  Ids ids;
+  for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
+    WEIR_TRY(id, kernel::map_id(installed.loaded.maps[i]));
+    installed.state.maps.push_back({.name = object.maps[i].name, .id = id});
+    ids.maps.push_back(id);
+  }
+  for (const kernel::Fd& program : installed.loaded.programs) {
+    WEIR_TRY(id, kernel::program_id(program));
+    ids.programs.push_back(id);
+  }
+  name_carriers(object, ids, installed.state.chains);
+  if (!request.lock) return {};
+  for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
+    if (const Status frozen = kernel::freeze(installed.loaded.maps[i]); !frozen) {
+      Diagnostic error = frozen.error();
+      error.message = "map " + object.maps[i].name + ": " + error.message;
+      return std::unexpected(error);
+    }
+  }
+  return {};
+}
+
+// All that is permanent, but with one step between it and being in force for good. With a guard,
+// that step is the guard's.
+Status make_permanent(Installed& installed, const Request& request, kernel::Fd& held,
+                      const Paths& paths) {
+  WEIR_TRY(staging, Staging::create(request.name, paths));
+  WEIR_CHECK(pin_all(installed, request.compilation.object, staging.directory()));
+  reach(request.at_step, "apply: staged");
+  installed.state.settled = false;
+  if (request.confirm != 0)
+    installed.state.confirm_by = boot_milliseconds() + 1000 * request.confirm;
+  WEIR_CHECK(save(installed.state, paths));
+  reach(request.at_step, "apply: saved");
+  if (request.confirm == 0) return settle(installed, staging, paths, request.at_step);
+  WEIR_CHECK(start_guard(installed, staging, held, paths, request.at_step));
+  return {};
+}
+
 }  // namespace
 
 Result<Installed> apply(const Request& request, const Paths& paths) {
-  const auto held = lock(paths);
+  auto held = lock(paths);
   if (!held) return std::unexpected(held.error());
+  tidy(paths);
   WEIR_CHECK(check_request(request, paths));
+  if (!request.foreground) WEIR_CHECK(ensure_pins(paths));
   Installed installed;
   WEIR_TRY(state, describe_policy(request));
   installed.state = std::move(state);
-  WEIR_TRY(loaded, kernel::load(request.compilation.object));
-  installed.loaded = std::move(loaded);
-  for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
-    WEIR_TRY(id, kernel::map_id(installed.loaded.maps[i]));
-    installed.state.maps.push_back({.name = request.compilation.object.maps[i].name, .id = id});
+  WEIR_CHECK(load_all(request, installed));
+  if (installed.state.keeps_connections) {
+    WEIR_TRY(table, OwnedTable::create(request.name));
+    installed.tracking = std::move(table);
   }
-  if (installed.state.keeps_connections) WEIR_CHECK(keep_connections(request.name));
-  Status status = attach_all(installed, paths);
-  if (status && !request.foreground) {
-    status = make_permanent(installed, request.compilation.object, paths);
-  }
+  Status status = attach_all(installed, request, paths);
+  if (status && !request.foreground) status = make_permanent(installed, request, *held, paths);
   if (!status) {
-    undo(installed, paths, request.foreground);
+    abandon(installed);
+    if (!request.foreground) remove_traces(installed.state, paths);
     return std::unexpected(status.error());
   }
   return installed;
 }
 
-Status dry_run(const driver::Compilation& compilation) {
-  WEIR_CHECK(kernel::load(compilation.object));
+Result<PolicyState> dry_run(const Request& request, const Paths& paths) {
+  WEIR_CHECK(check_request(request, paths));
+  Installed installed;
+  WEIR_TRY(state, describe_policy(request));
+  installed.state = std::move(state);
+  WEIR_CHECK(load_all(request, installed));
+  return std::move(installed.state);
+}
+
+Status settle(Installed& installed, Staging& staging, const Paths& paths, const StepHook& at_step) {
+  PolicyState& state = installed.state;
+  if (state.keeps_connections) WEIR_CHECK(keep_connections(state.name));
+  reach(at_step, "settle: tracking");
+  WEIR_CHECK(staging.publish(paths));
+  reach(at_step, "settle: published");
+  installed.tracking.reset();
+  state.settled = true;
+  state.confirm_by = 0;
+  // Pins that are there say as much as this file does (standing()), so its fate decides nothing.
+  [[maybe_unused]] const Status saved = save(state, paths);
+  reach(at_step, "settle: saved");
   return {};
 }
 
-Status release(Installed& installed) {
+void abandon(Installed& installed) {
   for (const kernel::Fd& link : installed.links) {
+    if (!link.valid()) continue;
     [[maybe_unused]] const Status detached = kernel::detach(link);
   }
   installed.links.clear();
-  if (!installed.state.keeps_connections) return {};
-  return drop_connections(installed.state.name, installed.state.namespace_id);
+  detach_filters(installed.state);
+  installed.tracking.reset();
 }
 
-Status release(const std::string& name, const Paths& paths) {
+void remove_traces(const PolicyState& policy, const Paths& paths) {
+  [[maybe_unused]] const Status removed = remove_pins(paths.pins(policy.name));
+  if (policy.keeps_connections) {
+    [[maybe_unused]] const Status dropped = drop_connections(policy.name, policy.namespace_id);
+  }
+  std::error_code error;
+  fs::remove(paths.guard_socket(policy.name), error);
+  fs::remove(paths.state_file(policy.name), error);
+}
+
+Status release(Installed& installed) {
+  abandon(installed);
+  return {};
+}
+
+Status release(const std::string& name, const Paths& paths, bool force) {
   WEIR_CHECK(check_policy_name(name));
+  if (const auto policy = load_policy(name, paths); policy && policy->locked && !force) {
+    return input_error("policy '" + name + "' is locked: weir release --force removes it");
+  }
+  WEIR_CHECK(dismiss(name, paths));
   const auto held = lock(paths);
   if (!held) return std::unexpected(held.error());
   const auto policy = load_policy(name, paths);
@@ -297,13 +273,12 @@ Status release(const std::string& name, const Paths& paths) {
   const bool pinned = fs::exists(paths.pins(name), error);
   if (error) return system_error("looking at " + paths.pins(name), error.value());
   if (!policy && !pinned) return std::unexpected(policy.error());
-  remove_pins(paths.pins(name));
-  if (fs::exists(paths.pins(name), error) || error) {
-    return system_error("removing " + paths.pins(name), error ? error.value() : EPERM);
+  WEIR_CHECK(remove_pins(paths.pins(name)));
+  if (policy) {
+    detach_filters(*policy);
+    if (policy->keeps_connections) WEIR_CHECK(drop_connections(name, policy->namespace_id));
   }
-  if (policy && policy->keeps_connections) {
-    WEIR_CHECK(drop_connections(name, policy->namespace_id));
-  }
+  fs::remove(paths.guard_socket(name), error);
   fs::remove(paths.state_file(name), error);
   if (error) return system_error("removing " + paths.state_file(name), error.value());
   return {};

@@ -3,12 +3,16 @@
 // Installing a compiled policy, all or nothing over all its hooks, and taking it away again.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "driver/compile.h"
 #include "kernel/kernel.h"
+#include "service/netns.h"
 #include "service/state.h"
+#include "service/steps.h"
+#include "service/store.h"
 
 namespace weir::service {
 
@@ -16,29 +20,46 @@ struct Request {
   const imr::Ruleset& ruleset;
   const driver::Compilation& compilation;
   std::string name;
-  std::string source;       // the ruleset's text
-  bool foreground = false;  // nothing is pinned: the policy lives as long as Installed does
+  std::string source;         // the ruleset's text
+  bool foreground = false;    // nothing is pinned: the policy lives as long as Installed does
+  bool lock = false;          // maps are frozen, and it is released by force only
+  std::uint32_t confirm = 0;  // seconds until a guard ends it unless it is confirmed; 0: no guard
+  kernel::TcMode tc_mode = kernel::TcMode::automatic;
+  StepHook at_step = {};  // of tests
 };
 
-// A policy in force. Of a pinned one the descriptors may go; with those of a foreground one, the
-// policy goes, and release() has to be called for what is not a descriptor.
+// A policy in force. Of a pinned or guarded one the descriptors may go; with those of a foreground
+// one, the policy goes, TC filters apart, for which release() has to be called.
 struct Installed {
   PolicyState state;
   kernel::LoadedObject loaded;
-  std::vector<kernel::Fd> links;
+  std::vector<kernel::Fd> links;  // one an attachment; not valid where that is a TC filter
+  std::optional<OwnedTable> tracking;
 };
 
-// Loads every program before it attaches the first; a failure leaves nothing behind. A device that
-// has no native XDP gets generic XDP, and the state says so. Needs the capabilities to load
-// programs.
+// Loads every program before it attaches the first; a failure leaves nothing behind, and so does
+// the end of the process at any step: until the pins are published, which is one step, links hang
+// on its descriptors alone. TC filters do not, and stay. Needs the capabilities to load programs.
 [[nodiscard]] Result<Installed> apply(const Request& request, const Paths& paths);
 
-// Loads everything and attaches nothing.
-[[nodiscard]] Status dry_run(const driver::Compilation& compilation);
+// What apply() would do, up to loading all programs and creating all maps; attaches nothing. The
+// state has no link ids, and its programs are gone.
+[[nodiscard]] Result<PolicyState> dry_run(const Request& request, const Paths& paths);
 
 // Ends a foreground policy.
 [[nodiscard]] Status release(Installed& installed);
-// Removes an installed policy; also what is left of one that lost its state file or its pins.
-[[nodiscard]] Status release(const std::string& name, const Paths& paths);
+// Removes an installed policy; also one that waits for confirmation, and what is left of one that
+// lost its state file or its pins. A locked one is an input error unless `force`.
+[[nodiscard]] Status release(const std::string& name, const Paths& paths, bool force = false);
+
+// ---- Parts that the guard shares ---------------------------------------------------------------
+
+// Makes a policy permanent that is attached, staged and saved as not settled.
+[[nodiscard]] Status settle(Installed& installed, Staging& staging, const Paths& paths,
+                            const StepHook& at_step);
+// Takes everything off its hooks.
+void abandon(Installed& installed);
+// Removes the files of a policy that is off its hooks.
+void remove_traces(const PolicyState& policy, const Paths& paths);
 
 }  // namespace weir::service

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/listing.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
 
 #include "kernel/kernel.h"
+#include "service/attach.h"
+#include "service/guard.h"
 #include "service/netns.h"
+#include "service/store.h"
 
 namespace weir::service {
 namespace {
@@ -67,20 +71,74 @@ struct LinkStatus {
   std::string why;
 };
 
+// What is not pinned, since the policy waits for confirmation, is found by its number.
+Result<kernel::Fd> open_object(const PolicyState& policy, const std::string& pin,
+                               kernel::ObjectKind kind, std::uint32_t id, const Paths& paths) {
+  if (standing(policy, paths) == Standing::waiting) return kernel::open_by_id(kind, id);
+  return kernel::open_pinned(paths.pins(policy.name) + "/" + pin);
+}
+
+LinkStatus filter_status(const PolicyState& policy, const AttachmentState& attachment) {
+  const auto here = current_namespace();
+  if (!here || *here != policy.namespace_id) {
+    return {.attached = std::nullopt, .why = "it is in another network namespace"};
+  }
+  const auto program = kernel::tc_filter_program(*attachment.filter);
+  if (program && *program == attachment.program_id) return {.attached = true, .why = {}};
+  return {.attached = false, .why = "the filter is gone"};
+}
+
 LinkStatus link_status(const PolicyState& policy, std::size_t index, const Paths& paths) {
-  const std::string path = paths.pins(policy.name) + "/link_" + std::to_string(index);
-  std::error_code error;
-  const bool pinned = std::filesystem::exists(path, error);
-  if (error) return {.attached = std::nullopt, .why = error.message()};
-  if (!pinned) return {.attached = false, .why = path + " is gone"};
-  const auto link = kernel::open_pinned(path);
+  const AttachmentState& attachment = policy.attachments.at(index);
+  if (attachment.filter) return filter_status(policy, attachment);
+  const std::string pin = "link_" + std::to_string(index);
+  if (standing(policy, paths) == Standing::settled) {
+    const std::string path = paths.pins(policy.name) + "/" + pin;
+    std::error_code error;
+    const bool pinned = std::filesystem::exists(path, error);
+    if (error) return {.attached = std::nullopt, .why = error.message()};
+    if (!pinned) return {.attached = false, .why = path + " is gone"};
+  }
+  const auto link = open_object(policy, pin, kernel::ObjectKind::link, attachment.link_id, paths);
   if (!link) return {.attached = std::nullopt, .why = link.error().message};
   const auto info = kernel::link_info(*link);
   if (!info) return {.attached = std::nullopt, .why = info.error().message};
-  if (policy.attachments.at(index).hook.kind == Hook::Kind::xdp && info->ifindex == 0) {
-    return {.attached = false, .why = "the device is gone"};
+  switch (info->kind) {
+    case kernel::LinkKind::xdp:
+    case kernel::LinkKind::tcx:
+      if (info->ifindex == 0) return {.attached = false, .why = "the device is gone"};
+      break;
+    case kernel::LinkKind::cgroup:
+      if (info->cgroup == 0) return {.attached = false, .why = "the cgroup is gone"};
+      break;
+    case kernel::LinkKind::netfilter:
+    case kernel::LinkKind::other:
+      break;
   }
   return {.attached = true, .why = {}};
+}
+
+std::int64_t seconds_left(const PolicyState& policy) {
+  return std::max<std::int64_t>(0, (policy.confirm_by - boot_milliseconds() + 999) / 1000);
+}
+
+// All rules of the policy, each as `body` makes it of the chain and the rule.
+template <typename Body>
+Result<ordered_json> rules_json(const PolicyState& policy, const Body& body) {
+  ordered_json rules = ordered_json::array();
+  for (const ChainState& chain : policy.chains) {
+    for (const RuleState& rule : chain.rules) {
+      ordered_json entry = {{"family", to_string(chain.family)},
+                            {"table", chain.table},
+                            {"chain", chain.name},
+                            {"handle", rule.handle}};
+      WEIR_CHECK(body(rule, entry));
+      entry["programs"] = rule.programs;
+      entry["maps"] = rule.maps;
+      rules.push_back(std::move(entry));
+    }
+  }
+  return rules;
 }
 
 }  // namespace
@@ -91,7 +149,9 @@ Result<std::vector<Count>> live_counts(const PolicyState& policy, const RuleStat
   if (rule.counters.empty()) return out;
   std::optional<kernel::Fd> map;
   if (policy.has_counters) {
-    WEIR_TRY(opened, kernel::open_pinned(paths.pins(policy.name) + "/map_counters"));
+    const auto known = std::ranges::find(policy.maps, "counters", &MapState::name);
+    const std::uint32_t id = known == policy.maps.end() ? 0 : known->id;
+    WEIR_TRY(opened, open_object(policy, "map_counters", kernel::ObjectKind::map, id, paths));
     map = std::move(opened);
   }
   for (const CounterState& counter : rule.counters) {
@@ -150,26 +210,18 @@ Result<std::string> list_text(const PolicyState& policy, const Paths& paths) {
 }
 
 Result<std::string> list_json(const PolicyState& policy, const Paths& paths) {
-  ordered_json rules = ordered_json::array();
-  for (const ChainState& chain : policy.chains) {
-    for (const RuleState& rule : chain.rules) {
-      WEIR_TRY(counts, live_counts(policy, rule, paths));
-      ordered_json entry = {
-          {"family", to_string(chain.family)},
-          {"table", chain.table},
-          {"chain", chain.name},
-          {"handle", rule.handle},
-          {"line", rule.line == 0 ? ordered_json(nullptr) : ordered_json(rule.line)},
-          {"text", rule.text},
-          {"packets", nullptr},
-          {"bytes", nullptr}};
-      if (!counts.empty()) {
-        entry["packets"] = counts.front().packets;
-        entry["bytes"] = counts.front().bytes;
-      }
-      rules.push_back(std::move(entry));
-    }
-  }
+  WEIR_TRY(rules, rules_json(policy, [&](const RuleState& rule, ordered_json& entry) -> Status {
+             WEIR_TRY(counts, live_counts(policy, rule, paths));
+             entry["line"] = rule.line == 0 ? ordered_json(nullptr) : ordered_json(rule.line);
+             entry["text"] = rule.text;
+             entry["packets"] = nullptr;
+             entry["bytes"] = nullptr;
+             if (!counts.empty()) {
+               entry["packets"] = counts.front().packets;
+               entry["bytes"] = counts.front().bytes;
+             }
+             return {};
+           }));
   return dump({{"name", policy.name}, {"rules", std::move(rules)}});
 }
 
@@ -178,19 +230,18 @@ std::string status_text(const PolicyState& policy, const Paths& paths) {
                     std::to_string(policy.namespace_id);
   const auto here = current_namespace();
   if (here && *here == policy.namespace_id) out += " (this one)";
+  if (policy.locked) out += ", locked";
   out += "\n";
+  if (standing(policy, paths) == Standing::waiting) {
+    out += "  waits for confirmation, " + std::to_string(seconds_left(policy)) +
+           " s left: weir confirm " + policy.name + " keeps it\n";
+  }
   for (std::size_t i = 0; i < policy.attachments.size(); ++i) {
     const AttachmentState& attachment = policy.attachments[i];
-    out += "  " + to_string(attachment.hook);
-    if (attachment.hook.kind == Hook::Kind::netfilter) {
-      out += " " + std::string(to_string(attachment.nfproto)) + " priority " +
-             std::to_string(attachment.priority);
-    } else {
-      out += " (" + attachment.mode + ")";
-    }
+    out += "  " + place_text(attachment);
     for (const std::string& chain : attachment.chains) out += ", chain " + chain;
-    out += ": program " + std::to_string(attachment.program_id) + " " + attachment.program_name +
-           ", link " + std::to_string(attachment.link_id);
+    out += ": program " + std::to_string(attachment.program_id) + " " + attachment.program_name;
+    if (!attachment.filter) out += ", link " + std::to_string(attachment.link_id);
     const LinkStatus link = link_status(policy, i, paths);
     if (!link.attached) {
       out += ", cannot be looked at: " + link.why;
@@ -202,7 +253,7 @@ std::string status_text(const PolicyState& policy, const Paths& paths) {
   for (const MapState& map : policy.maps) {
     out += "  map " + std::to_string(map.id) + " " + map.name + "\n";
   }
-  if (policy.keeps_connections) {
+  if (policy.keeps_connections && standing(policy, paths) == Standing::settled) {
     out += "  table inet " + conntrack_table(policy.name) + " keeps connection tracking on\n";
   }
   return out;
@@ -212,33 +263,42 @@ std::string status_json(const PolicyState& policy, const Paths& paths) {
   ordered_json attachments = ordered_json::array();
   for (std::size_t i = 0; i < policy.attachments.size(); ++i) {
     const AttachmentState& attachment = policy.attachments[i];
-    const bool at_netfilter = attachment.hook.kind == Hook::Kind::netfilter;
     ordered_json entry = {{"hook", to_string(attachment.hook)},
                           {"family", nullptr},
                           {"priority", nullptr},
                           {"mode", nullptr},
                           {"chains", attachment.chains},
                           {"program", attachment.program_id},
-                          {"link", attachment.link_id},
+                          {"link", nullptr},
                           {"attached", nullptr}};
+    if (!attachment.filter) entry["link"] = attachment.link_id;
     if (const LinkStatus link = link_status(policy, i, paths); link.attached) {
       entry["attached"] = *link.attached;
     }
-    if (at_netfilter) {
+    if (attachment.hook.kind == Hook::Kind::netfilter) {
       entry["family"] = to_string(attachment.nfproto);
       entry["priority"] = attachment.priority;
-    } else {
-      entry["mode"] = attachment.mode;
     }
+    if (!attachment.mode.empty()) entry["mode"] = attachment.mode;
     attachments.push_back(std::move(entry));
   }
   ordered_json maps = ordered_json::array();
   for (const MapState& map : policy.maps) maps.push_back({{"name", map.name}, {"id", map.id}});
+  ordered_json waiting = nullptr;
+  if (standing(policy, paths) == Standing::waiting) {
+    waiting = {{"seconds_left", seconds_left(policy)}, {"guard", nullptr}};
+    if (const auto guard = guard_of(policy.name, paths)) waiting["guard"] = *guard;
+  }
+  const auto rules =
+      rules_json(policy, [](const RuleState&, ordered_json&) -> Status { return {}; });
   return dump({{"name", policy.name},
                {"since", policy.since},
                {"namespace", policy.namespace_id},
+               {"locked", policy.locked},
+               {"waiting", std::move(waiting)},
                {"attachments", std::move(attachments)},
-               {"maps", std::move(maps)}});
+               {"maps", std::move(maps)},
+               {"rules", rules.value_or(ordered_json::array())}});
 }
 
 }  // namespace weir::service

@@ -28,15 +28,16 @@ struct Count {
 
 // The policy as nft would list it, with live counters.
 [[nodiscard]] Result<std::string> list_text(const PolicyState& policy, const Paths& paths);
-// {"name","rules":[{"family","table","chain","handle","line","text","packets","bytes"}]}; the last
-// two are null for rules without a counter.
+// {"name","rules":[{"family","table","chain","handle","line","text","packets","bytes","programs",
+// "maps"}]}; packets and bytes are null for rules without a counter, programs and maps are ids.
 [[nodiscard]] Result<std::string> list_json(const PolicyState& policy, const Paths& paths);
 
 // What is attached, and whether it still is.
 [[nodiscard]] std::string status_text(const PolicyState& policy, const Paths& paths);
-// {"name","since","namespace","attachments":[{"hook","family","priority","mode","chains","program",
-// "link","attached"}],"maps":[{"name","id"}]}; "attached" is null where that could not be looked
-// at.
+// {"name","since","namespace","locked","waiting","attachments":[{"hook","family","priority","mode",
+// "chains","program","link","attached"}],"maps":[{"name","id"}],"rules":[{"family","table","chain",
+// "handle","programs","maps"}]}. "attached" is null where that could not be looked at. "waiting" is
+// null, or {"seconds_left","guard"}, the guard a process id, of a policy to be confirmed.
 [[nodiscard]] std::string status_json(const PolicyState& policy, const Paths& paths);
 
 }  // namespace weir::service

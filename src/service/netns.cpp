@@ -25,18 +25,29 @@ struct FreeContext {
   void operator()(nft_ctx* context) const { nft_ctx_free(context); }
 };
 
-// Runs one nft command in the calling thread's namespace; what it printed.
+// What the command printed.
+Result<std::string> run_nft(nft_ctx* context, const std::string& command) {
+  if (context == nullptr) return system_error("starting libnftables", ENOMEM);
+  nft_ctx_buffer_output(context);
+  nft_ctx_buffer_error(context);
+  if (nft_run_cmd_from_buffer(context, command.c_str()) != 0) {
+    return system_error("nft refuses '" + command + "': " + nft_ctx_get_error_buffer(context));
+  }
+  return nft_ctx_get_output_buffer(context);
+}
+
+// The same in the calling thread's namespace, with a socket of its own.
 Result<std::string> run_nft(const std::string& command, bool json) {
   const std::unique_ptr<nft_ctx, FreeContext> context(nft_ctx_new(NFT_CTX_DEFAULT));
-  if (!context) return system_error("starting libnftables", ENOMEM);
-  nft_ctx_buffer_output(context.get());
-  nft_ctx_buffer_error(context.get());
-  if (json) nft_ctx_output_set_flags(context.get(), NFT_CTX_OUTPUT_JSON);
-  if (nft_run_cmd_from_buffer(context.get(), command.c_str()) != 0) {
-    return system_error("nft refuses '" + command +
-                        "': " + nft_ctx_get_error_buffer(context.get()));
-  }
-  return nft_ctx_get_output_buffer(context.get());
+  if (context && json) nft_ctx_output_set_flags(context.get(), NFT_CTX_OUTPUT_JSON);
+  return run_nft(context.get(), command);
+}
+
+// Commands that make the table and what keeps tracking on.
+std::string table_commands(const std::string& name, const std::string& flags) {
+  const std::string table = "inet " + name;
+  return "add table " + table + flags + "\nadd chain " + table + " unreached\nadd rule " + table +
+         " unreached ct state new accept comment \"keeps tracking on\"";
 }
 
 std::optional<std::uint64_t> inode_of(const std::string& path) {
@@ -84,27 +95,41 @@ std::string conntrack_table(const std::string& policy) {
 }
 
 Status keep_connections(const std::string& policy) {
-  const std::string table = "inet " + conntrack_table(policy);
-  WEIR_CHECK(run_nft("add table " + table + "\nadd chain " + table + " unreached\nadd rule " +
-                         table + " unreached ct state new accept comment \"keeps tracking on\"",
-                     false));
+  WEIR_CHECK(run_nft(table_commands(conntrack_table(policy), ""), false));
   return {};
 }
 
-Status drop_connections(const std::string& policy, std::uint64_t id) {
+Status in_namespace(std::uint64_t id, const std::function<Status()>& work) {
   WEIR_TRY(here, current_namespace());
-  if (here == id) return delete_table(conntrack_table(policy));
+  if (here == id) return work();
   const kernel::Fd there = open_namespace(id);
   if (!there.valid()) return {};
   // setns() moves one thread, and this one has to stay where it is.
   Status status;
   std::thread worker([&] {
     status = ::setns(there.get(), CLONE_NEWNET) == 0
-                 ? delete_table(conntrack_table(policy))
+                 ? work()
                  : Status(system_error("entering the policy's network namespace", errno));
   });
   worker.join();
   return status;
+}
+
+Status drop_connections(const std::string& policy, std::uint64_t id) {
+  return in_namespace(id, [&] { return delete_table(conntrack_table(policy)); });
+}
+
+void OwnedTable::Free::operator()(::nft_ctx* context) const {
+  nft_ctx_free(context);
+}
+
+Result<OwnedTable> OwnedTable::create(const std::string& policy) {
+  OwnedTable owned;
+  owned.context_.reset(nft_ctx_new(NFT_CTX_DEFAULT));
+  // The policy's own table may be there as well, and so may another owner's.
+  const std::string name = conntrack_table(policy) + "_" + std::to_string(::getpid());
+  WEIR_CHECK(run_nft(owned.context_.get(), table_commands(name, " { flags owner; }")));
+  return owned;
 }
 
 std::vector<std::string> nft_chains_at(Nfproto nfproto, NfHook hook, std::int32_t priority) {

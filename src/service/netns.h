@@ -6,16 +6,23 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/hook.h"
 
+struct nft_ctx;
+
 namespace weir::service {
 
 // The inode that tells the calling thread's network namespace from others.
 [[nodiscard]] Result<std::uint64_t> current_namespace();
+
+// Runs `work` in the network namespace `id`; success, without it, when that namespace is gone.
+[[nodiscard]] Status in_namespace(std::uint64_t id, const std::function<Status()>& work);
 
 // "weir_conntrack_NAME" in family inet: a chain that no hook reaches, with one rule that reads ct.
 [[nodiscard]] std::string conntrack_table(const std::string& policy);
@@ -23,6 +30,20 @@ namespace weir::service {
 [[nodiscard]] Status keep_connections(const std::string& policy);
 // In the namespace `id`; success when that namespace is gone, and the table with it.
 [[nodiscard]] Status drop_connections(const std::string& policy, std::uint64_t id);
+
+// Such a table that its process owns (NFT_TABLE_F_OWNER): nobody else can change it, and it goes
+// with the last descriptor of the netlink socket that made it, also when the process is killed.
+class OwnedTable {
+ public:
+  // In the calling thread's namespace. A child process that is forked shares it.
+  [[nodiscard]] static Result<OwnedTable> create(const std::string& policy);
+
+ private:
+  struct Free {
+    void operator()(::nft_ctx* context) const;
+  };
+  std::unique_ptr<::nft_ctx, Free> context_;
+};
 
 // nft base chains of the current namespace that hold a place among the netfilter hooks:
 // "nft chain inet filter forward".

@@ -16,7 +16,7 @@ namespace {
 using nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr int format_version = 1;
+constexpr int format_version = 2;
 constexpr std::size_t longest_policy_name = 40;
 
 ordered_json counter_json(const CounterState& counter) {
@@ -26,10 +26,8 @@ ordered_json counter_json(const CounterState& counter) {
 ordered_json rule_json(const RuleState& rule) {
   ordered_json counters = ordered_json::array();
   for (const CounterState& counter : rule.counters) counters.push_back(counter_json(counter));
-  return {{"handle", rule.handle},
-          {"line", rule.line},
-          {"text", rule.text},
-          {"counters", std::move(counters)}};
+  return {{"handle", rule.handle},           {"line", rule.line},         {"text", rule.text},
+          {"counters", std::move(counters)}, {"programs", rule.programs}, {"maps", rule.maps}};
 }
 
 ordered_json chain_json(const ChainState& chain) {
@@ -49,10 +47,19 @@ ordered_json chain_json(const ChainState& chain) {
 }
 
 ordered_json attachment_json(const AttachmentState& attachment) {
-  return {{"hook", to_string(attachment.hook)},  {"nfproto", static_cast<int>(attachment.nfproto)},
-          {"priority", attachment.priority},     {"mode", attachment.mode},
-          {"chains", attachment.chains},         {"program_name", attachment.program_name},
-          {"program_id", attachment.program_id}, {"link_id", attachment.link_id}};
+  ordered_json out = {
+      {"hook", to_string(attachment.hook)},   {"nfproto", static_cast<int>(attachment.nfproto)},
+      {"priority", attachment.priority},      {"mode", attachment.mode},
+      {"chains", attachment.chains},          {"program_name", attachment.program_name},
+      {"program_id", attachment.program_id},  {"link_id", attachment.link_id},
+      {"defragments", attachment.defragments}};
+  if (const auto& filter = attachment.filter) {
+    out["filter"] = {{"ifindex", filter->ifindex},
+                     {"egress", filter->direction == isa::Direction::egress},
+                     {"priority", filter->priority},
+                     {"handle", filter->handle}};
+  }
+  return out;
 }
 
 Result<ChainState> chain_from(const ordered_json& json) {
@@ -66,7 +73,7 @@ Result<ChainState> chain_from(const ordered_json& json) {
     imr::BaseChain base;
     base.type = from.at("type");
     const int hook = from.at("hook").get<int>();
-    if (hook < 0 || hook > static_cast<int>(NfHook::ingress)) return input_error("unknown hook");
+    if (hook < 0 || hook > static_cast<int>(NfHook::egress)) return input_error("unknown hook");
     base.hook = static_cast<NfHook>(hook);
     base.priority = from.at("priority");
     base.drop_by_policy = from.at("drop_by_policy");
@@ -81,6 +88,8 @@ Result<ChainState> chain_from(const ordered_json& json) {
                                .packets = counter.at("packets"),
                                .bytes = counter.at("bytes")});
     }
+    rule.programs = from.at("programs").get<std::vector<std::uint32_t>>();
+    rule.maps = from.at("maps").get<std::vector<std::uint32_t>>();
     chain.rules.push_back(std::move(rule));
   }
   return chain;
@@ -91,7 +100,8 @@ Result<AttachmentState> attachment_from(const ordered_json& json) {
   WEIR_TRY(hook, parse_hook(json.at("hook").get<std::string>()));
   out.hook = hook;
   const int nfproto = json.at("nfproto").get<int>();
-  if (nfproto != static_cast<int>(Nfproto::ipv4) && nfproto != static_cast<int>(Nfproto::ipv6)) {
+  const auto is = [&](Nfproto wanted) { return nfproto == static_cast<int>(wanted); };
+  if (!is(Nfproto::ipv4) && !is(Nfproto::ipv6) && !is(Nfproto::other)) {
     return input_error("unknown network protocol");
   }
   out.nfproto = static_cast<Nfproto>(nfproto);
@@ -101,6 +111,15 @@ Result<AttachmentState> attachment_from(const ordered_json& json) {
   out.program_name = json.at("program_name");
   out.program_id = json.at("program_id");
   out.link_id = json.at("link_id");
+  out.defragments = json.at("defragments");
+  if (!json.contains("filter")) return out;
+  const ordered_json& filter = json.at("filter");
+  out.filter =
+      kernel::TcFilter{.ifindex = filter.at("ifindex"),
+                       .direction = filter.at("egress").get<bool>() ? isa::Direction::egress
+                                                                    : isa::Direction::ingress,
+                       .priority = filter.at("priority"),
+                       .handle = filter.at("handle")};
   return out;
 }
 
@@ -112,6 +131,9 @@ Result<PolicyState> policy_from(const ordered_json& json) {
   policy.name = json.at("name");
   policy.since = json.at("since");
   policy.namespace_id = json.at("namespace_id");
+  policy.locked = json.at("locked");
+  policy.settled = json.at("settled");
+  policy.confirm_by = json.at("confirm_by");
   policy.source = json.at("source");
   policy.has_counters = json.at("has_counters");
   policy.keeps_connections = json.at("keeps_connections");
@@ -135,6 +157,8 @@ void collect_names(const std::string& directory, bool files, std::set<std::strin
   for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
     const fs::path& path = entry.path();
     if (files && path.extension() != ".json") continue;
+    // An empty directory is one that an apply which was killed had made to put its pins at.
+    if (!files && fs::is_empty(path, error) && !error) continue;
     const std::string name = files ? path.stem().string() : path.filename().string();
     if (check_policy_name(name)) names.insert(name);
   }
@@ -206,6 +230,9 @@ std::string to_json(const PolicyState& policy) {
                             {"name", policy.name},
                             {"since", policy.since},
                             {"namespace_id", policy.namespace_id},
+                            {"locked", policy.locked},
+                            {"settled", policy.settled},
+                            {"confirm_by", policy.confirm_by},
                             {"has_counters", policy.has_counters},
                             {"keeps_connections", policy.keeps_connections},
                             {"chains", std::move(chains)},

@@ -15,6 +15,7 @@
 #include "base/hook.h"
 #include "driver/compile.h"
 #include "imr/imr.h"
+#include "kernel/kernel.h"
 
 namespace weir::service {
 
@@ -27,6 +28,10 @@ struct Paths {
   [[nodiscard]] std::string pins(const std::string& policy) const { return pins() + "/" + policy; }
   [[nodiscard]] std::string state_file(const std::string& policy) const {
     return state + "/" + policy + ".json";
+  }
+  // Where the guard of a policy that waits for confirmation listens.
+  [[nodiscard]] std::string guard_socket(const std::string& policy) const {
+    return state + "/" + policy + ".guard";
   }
 };
 
@@ -42,6 +47,10 @@ struct RuleState {
   std::uint32_t line = 0;
   std::string text;
   std::vector<CounterState> counters;  // in the order of the rule's text
+  // Ids of the programs that run the rule and of the maps that it uses; none of a rule that can
+  // never match, which no program carries.
+  std::vector<std::uint32_t> programs = {};
+  std::vector<std::uint32_t> maps = {};
   friend bool operator==(const RuleState&, const RuleState&) = default;
 };
 
@@ -55,14 +64,16 @@ struct ChainState {
 };
 
 struct AttachmentState {
-  Hook hook;                        // with its device, at XDP
+  Hook hook;                        // with its device or cgroup
   Nfproto nfproto = Nfproto::ipv4;  // of netfilter hooks
   std::int32_t priority = 0;        // of netfilter hooks
-  std::string mode;                 // native or generic, at XDP
+  std::string mode;                 // native or generic at XDP, tcx or filter at TC
   std::vector<std::string> chains;  // "inet filter forward"
   std::string program_name;
   std::uint32_t program_id = 0;
   std::uint32_t link_id = 0;
+  std::optional<kernel::TcFilter> filter = {};  // at TC, where the kernel has no links for it
+  bool defragments = false;                     // the link has packets reassembled before it
   friend bool operator==(const AttachmentState&, const AttachmentState&) = default;
 };
 
@@ -76,7 +87,12 @@ struct PolicyState {
   std::string name;
   std::string since;               // UTC, "2026-11-21T12:40:00Z"
   std::uint64_t namespace_id = 0;  // inode of the network namespace
-  std::string source;              // the ruleset's text, as given
+  bool locked = false;             // weir changes it by force only; its maps are frozen
+  // False from before the pins come into being until after: such a file without pins is of a policy
+  // that waits for confirmation, or is a leftover of an apply that was killed.
+  bool settled = true;
+  std::int64_t confirm_by = 0;  // milliseconds of CLOCK_BOOTTIME; 0: needs no confirmation
+  std::string source;           // the ruleset's text, as given
   std::vector<ChainState> chains;
   std::vector<AttachmentState> attachments;
   std::vector<MapState> maps;

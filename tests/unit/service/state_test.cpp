@@ -20,6 +20,9 @@ PolicyState example() {
   policy.source = "table inet filter {\n\t# \"quoted\" \\ and ümlaut\n}\n";
   policy.has_counters = true;
   policy.keeps_connections = true;
+  policy.locked = true;
+  policy.settled = false;
+  policy.confirm_by = 123456789;
   policy.chains = {
       {.family = Family::inet,
        .table = "filter",
@@ -28,7 +31,9 @@ PolicyState example() {
        .rules = {{.handle = 4,
                   .line = 9,
                   .text = "counter accept",
-                  .counters = {{.index = 3, .packets = 7, .bytes = 1ULL << 40}}}}},
+                  .counters = {{.index = 3, .packets = 7, .bytes = 1ULL << 40}},
+                  .programs = {17},
+                  .maps = {9, 10}}}},
       {.family = Family::ip6, .table = "t", .name = "user", .base = {}, .rules = {}}};
   policy.attachments = {
       {.hook = {.kind = Hook::Kind::netfilter, .nf_hook = NfHook::input, .device = {}},
@@ -38,7 +43,15 @@ PolicyState example() {
        .program_name = "input6",
        .program_id = 17,
        .link_id = 18},
-      {.hook = {.kind = Hook::Kind::xdp, .device = "eth0"}, .mode = "generic"}};
+      {.hook = {.kind = Hook::Kind::xdp, .device = "eth0"}, .mode = "generic"},
+      {.hook = {.kind = Hook::Kind::tc_egress, .device = "eth0"},
+       .nfproto = Nfproto::other,
+       .mode = "filter",
+       .filter = kernel::TcFilter{.ifindex = 3,
+                                  .direction = isa::Direction::egress,
+                                  .priority = 49152,
+                                  .handle = 0x80000001},
+       .defragments = true}};
   policy.maps = {{.name = "counters", .id = 9}};
   return policy;
 }
@@ -51,7 +64,7 @@ TEST(State, ComesBackFromItsJson) {
 }
 
 TEST(State, RefusesWhatIsNoStateFile) {
-  for (const char* text : {"", "{", "[]", "{}", R"({"version":1})", R"({"version":2,"name":"x"})",
+  for (const char* text : {"", "{", "[]", "{}", R"({"version":2})", R"({"version":1,"name":"x"})",
                            R"({"version":"1"})"}) {
     const auto policy = policy_from_json(text, "x.json");
     ASSERT_FALSE(policy) << text;
@@ -104,7 +117,8 @@ TEST_F(StateDirectory, SavesAndLoads) {
 TEST_F(StateDirectory, NamesWhatIsThereWhenAPolicyIsNot) {
   EXPECT_EQ(load_policy("x", paths).error().message, "no policy 'x' is applied, and no other");
   ASSERT_TRUE(save(example(), paths));
-  std::filesystem::create_directories(paths.pins("pinned-only"));
+  std::filesystem::create_directories(paths.pins("pinned-only") + "/link_0");
+  std::filesystem::create_directories(paths.pins("a-mount-point-alone"));
   EXPECT_EQ(policy_names(paths), (std::vector<std::string>{"office", "pinned-only"}));
   EXPECT_EQ(load_policy("x", paths).error().message,
             "no policy 'x' is applied, there are: office, pinned-only");
