@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// weir test: runs a ruleset over a capture without touching the network, and says for each packet
-// what became of it, which rule decided and which rules matched.
+// weir test: runs a ruleset over a capture, or over packets told in words, without touching the
+// network, and says for each packet what became of it, which rule decided and which rules matched.
 #include <fmt/core.h>
 
 #include <memory>
@@ -14,6 +14,7 @@
 #include "driver/world.h"
 #include "kernel/kernel.h"
 #include "packet/capture.h"
+#include "packet/description.h"
 #include "packet/parse.h"
 
 namespace weir::cli {
@@ -23,7 +24,9 @@ using Verdict = imr::Outcome::Verdict;
 
 struct Options {
   RulesOptions rules;
+  std::vector<std::string> limits;
   std::string capture;
+  std::vector<std::string> packets;  // in words, instead of a capture
   std::string engine = "interpreter";
   std::string in;
   std::string out;
@@ -122,20 +125,65 @@ Result<driver::World> make_world(const Options& options, const Hook& hook,
   return driver::World::create(hook, in, out, ruleset.interfaces);
 }
 
-// One capture, from its first packet to its last.
+// Where packets come from, one after another. What a description says of connections and marks
+// outweighs the world that the packet is put into.
+class Source {
+ public:
+  static Result<Source> open(const Options& options) {
+    Source source;
+    if (options.packets.empty()) {
+      WEIR_TRY(reader, packet::CaptureReader::open(options.capture));
+      source.capture_.emplace(std::move(reader));
+    }
+    for (const std::string& text : options.packets) {
+      WEIR_TRY(description, packet::parse_description(text));
+      source.described_.push_back(std::move(description));
+    }
+    return source;
+  }
+
+  [[nodiscard]] bool has_link_header() const { return !capture_ || capture_->has_link_header(); }
+
+  // Nothing behind the last one.
+  Result<std::optional<packet::Packet>> next(driver::World& world) {
+    if (capture_) {
+      WEIR_TRY(packet, capture_->next());
+      if (packet) world.place(*packet);
+      return std::move(packet);
+    }
+    if (next_ == described_.size()) return std::nullopt;
+    const packet::Description& description = described_[next_++];
+    packet::Packet packet = description.packet;
+    world.place(packet);
+    packet.mark = description.packet.mark;
+    packet.type = description.packet.type;
+    if (description.connection) {
+      packet.has_connection = description.connection->exists;
+      packet.ct_info = description.connection->info;
+    }
+    return packet;
+  }
+
+ private:
+  std::optional<packet::CaptureReader> capture_;
+  std::vector<packet::Description> described_;
+  std::size_t next_ = 0;
+};
+
+// All packets, from the first to the last.
 class Session {
  public:
   Session(const Options& options, const imr::Ruleset& ruleset, driver::World world,
-          driver::Runner runner, packet::CaptureReader reader)
+          driver::Runner runner, Source source)
       : options_(options),
         ruleset_(ruleset),
         world_(std::move(world)),
         runner_(std::move(runner)),
-        reader_(std::move(reader)) {}
+        source_(std::move(source)) {}
 
   Result<Totals> run() {
     if (!options_.accepted.empty()) {
-      const auto kind = reader_.has_link_header() ? packet::CaptureWriter::Kind::ethernet
+      const auto kind = source_.has_link_header() ? packet::CaptureWriter::Kind::ethernet
                                                   : packet::CaptureWriter::Kind::raw_ip;
       WEIR_TRY(writer, packet::CaptureWriter::open(options_.accepted, kind));
       writer_.emplace(std::move(writer));
@@ -143,7 +191,7 @@ class Session {
     if (!options_.json)
       fmt::print("{:>5}  {:<56}  {:<6}  {}\n", "#", "packet", "verdict", "decided by");
     for (;;) {
-      WEIR_TRY(packet, reader_.next());
+      WEIR_TRY(packet, source_.next(world_));
       if (!packet) break;
       WEIR_CHECK(step(*packet));
     }
@@ -153,7 +201,6 @@ class Session {
 
  private:
   Status step(packet::Packet& packet) {
-    world_.place(packet);
     const auto outcome = runner_.run(packet);
     const std::uint64_t number = totals_.packets + 1;
     if (!outcome) {
@@ -175,7 +222,7 @@ class Session {
   const imr::Ruleset& ruleset_;
   driver::World world_;
   driver::Runner runner_;
-  packet::CaptureReader reader_;
+  Source source_;
   std::optional<packet::CaptureWriter> writer_;
   Totals totals_;
 };
@@ -183,19 +230,24 @@ class Session {
 int run(const Options& options) {
   return guarded([&]() -> Result<int> {
     WEIR_TRY(engine, driver::parse_engine(options.engine));
+    if (options.capture.empty() && options.packets.empty()) {
+      return input_error("nothing to run the ruleset over, expected --pcap FILE or --packet TEXT");
+    }
     if (options.accepted == "-") return input_error("-w needs a file: the verdicts are printed");
     WEIR_TRY(rules, load_rules(options.rules));
     WEIR_TRY(hook, parse_hook(options.rules.hook));
     WEIR_TRY(world, make_world(options, hook, rules.ruleset));
-    WEIR_TRY(reader, packet::CaptureReader::open(options.capture));
+    WEIR_TRY(source, Source::open(options));
 
     driver::Options how;
+    WEIR_TRY(limits, backend::parse_limits(options.limits));
+    how.limits = limits;
     how.trace = true;
     if (engine == driver::EngineKind::kernel) how.untrusted_memory = kernel::has_untrusted_memory();
     WEIR_TRY(compilation,
              driver::compile(driver::with_stand_ins(rules.ruleset), rules.attachments, how));
     WEIR_TRY(runner, driver::Runner::create(engine, rules.ruleset, compilation));
-    Session session(options, rules.ruleset, std::move(world), std::move(runner), std::move(reader));
+    Session session(options, rules.ruleset, std::move(world), std::move(runner), std::move(source));
     WEIR_TRY(totals, session.run());
     if (!options.json) {
       fmt::print("{} packets: {} accept, {} drop, {} native\n", totals.packets, totals.accepted,
@@ -209,11 +261,16 @@ int run(const Options& options) {
 
 void add_test(CLI::App& app, Action& action) {
   const auto options = std::make_shared<Options>();
-  auto* verb = app.add_subcommand("test", "run a ruleset over a capture, touching no network");
+  auto* verb = app.add_subcommand("test", "run a ruleset over packets, touching no network");
   add_rules_options(*verb, options->rules, HookOption::required);
-  verb->add_option("--pcap", options->capture, "the capture; - is standard input")
-      ->required()
-      ->type_name("FILE");
+  auto* capture =
+      verb->add_option("--pcap", options->capture, "run over a capture; - is standard input")
+          ->type_name("FILE");
+  verb->add_option("--packet", options->packets,
+                   "run over a packet in words: \"ip saddr 10.0.0.1 tcp dport 22\"; repeatable")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->excludes(capture);
   verb->add_option("--engine", options->engine,
                    "evaluator, interpreter or kernel (default: interpreter)")
       ->type_name("ENGINE");
@@ -224,6 +281,7 @@ void add_test(CLI::App& app, Action& action) {
   verb->add_option("-w,--write", options->accepted, "write the packets that pass")
       ->type_name("OUT.pcap");
   verb->add_flag("-j,--json", options->json, "print one JSON object a packet");
+  add_limit_option(*verb, options->limits);
   verb->footer("Example: weir test office.nft --hook netfilter:forward --pcap office.pcap");
   verb->callback([options, &action] { action = [options] { return run(*options); }; });
 }
