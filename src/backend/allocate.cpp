@@ -19,6 +19,7 @@ bool clobbers(const Instruction& instruction) {
     case Op::context:
     case Op::lookup:
     case Op::count:
+    case Op::set_mark:
     case Op::trace:
       return true;
     default:

@@ -358,6 +358,9 @@ void Emitter::instruction(const Instruction& instruction) {
     case Op::trace:
       trace(instruction);
       return;
+    case Op::set_mark:
+      set_mark(instruction);
+      return;
     case Op::entered:
       store(instruction.dst, 3);
       return;
@@ -491,6 +494,15 @@ void Emitter::count(const Instruction& instruction) {
 }
 
 // r1: index of the counter, r2: bytes. Needs 16 bytes of stack at key_.
+// In struct __sk_buff, which is the context wherever a mark can be written.
+void Emitter::set_mark(const Instruction& instruction) {
+  constexpr std::int16_t mark_offset = 8;
+  const std::uint8_t value = in_register(instruction.a, r0);
+  if (value != r0) op(Opcode::mov64_reg, r0, value);
+  load_context_pointer(r1);
+  op(Opcode::stx32, r1, r0, mark_offset);
+}
+
 void Emitter::add_to_counter(isa::MapIndex counters) {
   const auto bytes = static_cast<std::int16_t>(key_ + 8);
   const Label skip = label();

@@ -114,6 +114,7 @@ class Emitter {
   void load_in_pieces(const flow::Instruction& instruction);
   void lookup(const flow::Instruction& instruction);
   void count(const flow::Instruction& instruction);
+  void set_mark(const flow::Instruction& instruction);
   void add_to_counter(isa::MapIndex counters);
   void start_part();
   void end_function(const flow::Terminator& end);

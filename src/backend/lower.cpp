@@ -334,6 +334,12 @@ void Lowering::unit(const imr::Unit& unit, Headers headers) {
 Status lower(std::span<const imr::Unit> units, const Profile& profile, const LowerOptions& options,
              SharedMaps& shared, flow::Function& function) {
   for (const imr::Unit& unit : units) WEIR_CHECK(check_servable(unit, profile));
+  if (!shared.sets) {
+    std::vector<const imr::Unit*> all;
+    for (const imr::Unit& unit : units) all.push_back(&unit);
+    WEIR_TRY(sets, SetMaps::make(all, function.maps));
+    shared.sets = std::move(sets);
+  }
   Lowering(units, profile, options, shared, function).run();
   return {};
 }

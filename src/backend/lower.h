@@ -4,9 +4,11 @@
 // result passes flow::verify().
 #pragma once
 
+#include <memory>
 #include <span>
 
 #include "backend/profile.h"
+#include "backend/set_maps.h"
 #include "base/error.h"
 #include "flow/flow.h"
 #include "imr/imr.h"
@@ -15,9 +17,10 @@ namespace weir::backend {
 
 // Maps that programs of one object share, by their index in Function::maps.
 struct SharedMaps {
-  isa::MapIndex counters;  // not valid: nothing is counted
-  isa::MapIndex trace;     // not valid: nothing is traced
-  isa::MapIndex opaque;    // made on demand: an array whose one value is a zero
+  isa::MapIndex counters;               // not valid: nothing is counted
+  isa::MapIndex trace;                  // not valid: nothing is traced
+  isa::MapIndex opaque;                 // made on demand: an array whose one value is a zero
+  std::shared_ptr<const SetMaps> sets;  // none: lower() makes those of its units
 };
 
 // Words of the packet and the context that one program keeps for several rules, at most.

@@ -24,21 +24,9 @@ bool goes_elsewhere(const imr::Verdict& verdict) {
   return verdict.kind == imr::Verdict::Kind::jump || verdict.kind == imr::Verdict::Kind::go_to;
 }
 
-// The different verdicts of a map, in order of their first occurrence, the catch-all's included.
-std::vector<imr::Verdict> distinct_verdicts(const imr::Set& map) {
-  std::vector<imr::Verdict> out;
-  const auto add = [&](const imr::Element& element) {
-    invariant(element.verdict.has_value(), "verdict map: an element without a verdict");
-    if (std::ranges::find(out, *element.verdict) == out.end()) out.push_back(*element.verdict);
-  };
-  for (const imr::Element& element : map.elements) add(element);
-  if (map.catch_all) add(*map.catch_all);
-  return out;
-}
-
 // Calls `visit` for each place in a rule from which another chain can be entered. What stands
 // behind a verdict is never reached, nor what stands behind a map without `continue`.
-void for_each_site(const imr::Ruleset& ruleset, const imr::Rule& rule,
+void for_each_site(const imr::Ruleset& ruleset, const SetMaps& sets, const imr::Rule& rule,
                    const std::function<void(imr::ChainId)>& visit) {
   for (const imr::Statement& statement : rule.statements) {
     if (const auto* verdict = std::get_if<imr::VerdictStatement>(&statement)) {
@@ -46,7 +34,7 @@ void for_each_site(const imr::Ruleset& ruleset, const imr::Rule& rule,
       if (verdict->verdict.kind != imr::Verdict::Kind::continue_) return;
     } else if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
       bool goes_on = false;
-      for (const imr::Verdict& entry : distinct_verdicts(ruleset[map->map])) {
+      for (const imr::Verdict& entry : sets.verdicts(ruleset[map->map])) {
         if (goes_elsewhere(entry)) visit(entry.chain);
         goes_on = goes_on || entry.kind == imr::Verdict::Kind::continue_;
       }
@@ -83,7 +71,7 @@ RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId roo
       passed_(passed),
       direct_returns_(options.direct_returns),
       demand_(root_demand(unit.ruleset, root)),
-      values_(out, unit, profile, demand_, headers, opaque, options.shared_words) {}
+      values_(out, unit, profile, demand_, *shared.sets, headers, opaque, options.shared_words) {}
 
 void RootLowering::run() {
   count_sites();
@@ -114,7 +102,7 @@ void RootLowering::count_sites() {
     const imr::ChainId chain = pending.back();
     pending.pop_back();
     for (const imr::RuleId rule : ruleset_[chain].rules) {
-      for_each_site(ruleset_, ruleset_[rule], [&](imr::ChainId target) {
+      for_each_site(ruleset_, *maps_.sets, ruleset_[rule], [&](imr::ChainId target) {
         if (++site_count_[target] == 1) pending.push_back(target);
       });
     }
@@ -140,7 +128,7 @@ void RootLowering::find_levels() {
     const std::size_t below = level[chain] + (shared_.contains(chain) ? 1 : 0);
     if (shared_.contains(chain)) shared_[chain].level = level[chain];
     for (const imr::RuleId rule : ruleset_[chain].rules) {
-      for_each_site(ruleset_, ruleset_[rule], [&](imr::ChainId target) {
+      for_each_site(ruleset_, *maps_.sets, ruleset_[rule], [&](imr::ChainId target) {
         level[target] = std::max(level[target], below);
         if (--unseen[target] == 0) ready.push_back(target);
       });
@@ -164,7 +152,7 @@ void RootLowering::collect_needs() {
     Demand demand;
     for (const imr::RuleId rule : ruleset_[chain].rules) {
       add_demand(ruleset_, ruleset_[rule], demand);
-      for_each_site(ruleset_, ruleset_[rule],
+      for_each_site(ruleset_, *maps_.sets, ruleset_[rule],
                     [&](imr::ChainId target) { merge(demand, needs(target)); });
     }
     return chain_needs_.emplace(chain, std::move(demand)).first->second;
@@ -191,7 +179,7 @@ void RootLowering::chain_rules(imr::ChainId chain, BlockId end) {
       Demand needed;
       bool all = false;
       add_demand(ruleset_, ruleset_[id], needed);
-      for_each_site(ruleset_, ruleset_[id], [&](imr::ChainId target) {
+      for_each_site(ruleset_, *maps_.sets, ruleset_[id], [&](imr::ChainId target) {
         merge(needed, chain_needs_.at(target));
         all = all || reaches_shared(target);
       });
@@ -243,6 +231,8 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
       match(*range, next);
     } else if (const auto* set = std::get_if<imr::MatchSet>(&statement)) {
       match(*set, next);
+    } else if (const auto* write = std::get_if<imr::MetaWrite>(&statement)) {
+      values_.write_mark(values_.evaluate(write->value, next));
     } else {
       throw InvariantError("lowering: a native statement is left");
     }
@@ -307,7 +297,7 @@ void RootLowering::match(const imr::MatchSet& match, BlockId fail) {
   const BlockId stranger = match.inverted ? on : fail;
   search_set(out_,
              {.set = set,
-              .classes = std::vector<std::uint32_t>(set.elements.size(), 0),
+              .place = maps_.sets->place(set),
               .hits = {member},
               .miss = set.catch_all ? member : stranger},
              key, opaque_);
@@ -318,15 +308,13 @@ bool RootLowering::verdict_map(const imr::VerdictMap& statement, BlockId next, B
   const imr::Set& map = ruleset_[statement.map];
   Words key = values_.evaluate(statement.key, next);
   if (total_size(key) != map.key_size) key = recut(out_, key, cut_sizes(map.key_size));
-  const std::vector<imr::Verdict> verdicts = distinct_verdicts(map);
-  const auto class_of = [&](const imr::Element& element) {
-    return static_cast<std::uint32_t>(std::ranges::find(verdicts, *element.verdict) -
-                                      verdicts.begin());
-  };
-  SetSearch search{.set = map, .classes = {}, .hits = {}, .miss = next};
+  const std::vector<imr::Verdict>& verdicts = maps_.sets->verdicts(map);
+  SetSearch search{.set = map, .place = maps_.sets->place(map), .hits = {}, .miss = next};
   for (std::size_t i = 0; i < verdicts.size(); ++i) search.hits.push_back(out_.block());
-  for (const imr::Element& element : map.elements) search.classes.push_back(class_of(element));
-  if (map.catch_all) search.miss = search.hits[class_of(*map.catch_all)];
+  if (map.catch_all) {
+    const auto last = std::ranges::find(verdicts, *map.catch_all->verdict) - verdicts.begin();
+    search.miss = search.hits.at(static_cast<std::size_t>(last));
+  }
   search_set(out_, search, key, opaque_);
 
   BlockId on;  // behind the statement, for `continue`

@@ -78,6 +78,7 @@ struct Collector {
         return;
       case SetForm::sorted_array:
       case SetForm::lpm_trie:
+      case SetForm::classes:
         return add(Need::Kind::mapped_set);
     }
     throw InvariantError("set form out of range");
@@ -106,7 +107,7 @@ struct Collector {
   }
   void operator()(const imr::MapLookup& op) {
     expr(op.key);
-    add(Need::Kind::data_map);
+    set(op.map);
   }
   void operator()(const imr::Match& match) { expr(match.lhs); }
   void operator()(const imr::MatchRange& match) { expr(match.lhs); }
@@ -184,8 +185,6 @@ std::string to_string(const Need& need) {
       return "ct state";
     case Need::Kind::write_meta:
       return "writing meta " + std::string(to_string(need.meta));
-    case Need::Kind::data_map:
-      return "a map to values";
     case Need::Kind::mapped_set:
       return "a large set with intervals";
   }
@@ -202,7 +201,6 @@ std::vector<Need> all_needs() {
   }
   out.push_back({.kind = Need::Kind::connection});
   out.push_back({.kind = Need::Kind::write_meta, .meta = MetaKey::mark});
-  out.push_back({.kind = Need::Kind::data_map});
   out.push_back({.kind = Need::Kind::mapped_set});
   return out;
 }
@@ -220,8 +218,6 @@ bool serves(const Profile& profile, const Need& need) {
              (profile.kernel_functions || !takes_kernel_function(profile, ContextKey::ct_info));
     case Need::Kind::write_meta:
       return need.meta == imr::MetaKey::mark && profile.writes_mark;
-    case Need::Kind::data_map:
-      return false;
     case Need::Kind::mapped_set:
       return profile.map_values;
   }

@@ -21,7 +21,6 @@ struct Need {
     meta,        // `meta`
     connection,  // ct state
     write_meta,  // `meta`
-    data_map,    // a map to values
     mapped_set,  // a set or map that is searched in an eBPF map other than a plain hash map
   };
   Kind kind = Kind::packet;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <string>
 
 namespace weir::backend {
 
@@ -14,292 +13,384 @@ using flow::Reg;
 
 namespace {
 
-constexpr std::size_t max_code_narrow = 64;  // elements, keys of up to 8 bytes
-constexpr std::size_t max_code_wide = 16;    // elements, longer keys
-constexpr std::uint32_t no_prealloc = 1;     // BPF_F_NO_PREALLOC, which LPM tries ask for
+constexpr std::uint64_t no_element = 0xffffffff;
 
-bool single(const imr::Element& element) {
-  return element.key == element.last;
-}
-
-// One search that is being emitted.
+// One search that is being emitted. Its end is found() or a jump to the miss.
 class Search {
  public:
-  Search(Builder& out, const SetSearch& search, const Words& key, Reg opaque)
-      : out_(out), search_(search), set_(search.set), key_(key), opaque_(opaque) {}
+  Search(Builder& out, const imr::Set& set, const SetPlace& place, const Words& key, Reg opaque)
+      : out_(out), set_(set), place_(place), key_(key), opaque_(opaque) {}
 
-  void code() {
-    chunks_ = big_endian_chunks(out_, key_);
-    code(0, set_.elements.size());
+  // Answers by a block each.
+  std::vector<BlockId> hits;
+  BlockId miss;
+  // Answers by data: registers that take it, and where to go on.
+  Words data;
+  BlockId done;
+
+  void run() {
+    switch (place_.form) {
+      case SetForm::code:
+        return code();
+      case SetForm::hash:
+        return hash();
+      case SetForm::sorted_array:
+        return sorted_array();
+      case SetForm::lpm_trie:
+        return lpm_trie();
+      case SetForm::classes:
+        return classes();
+    }
+    throw InvariantError("set form out of range");
   }
+
+ private:
+  [[nodiscard]] bool gives_data() const { return done.valid(); }
+  void code();
+  void fields_in_code();
+  void code(const std::vector<Reg>& chunks, std::size_t from, std::size_t to);
   void hash();
   void sorted_array();
   void lpm_trie();
-
- private:
+  void classes();
+  // Goes on with the answer of that number, which a map gave.
+  void found(Reg number);
+  void dispatch(Reg number, std::size_t from, std::size_t to);
+  void load_data(Reg address);
   [[nodiscard]] BlockId hit(std::size_t element) const {
-    return search_.hits.at(search_.classes.at(element));
+    return hits.at(hits.size() == 1 ? 0 : answers_.of(element));
   }
-  void code(std::size_t from, std::size_t to);
-  // Goes where class `value` (loaded from a map) says.
-  void dispatch(Reg value);
-  [[nodiscard]] isa::MapIndex find_or_add(isa::MapSpec spec);
-  // The key's bytes in chunks of 8 for a lookup, behind `prefix` if that is valid (4 bytes).
-  [[nodiscard]] std::vector<Reg> lookup_chunks(Reg prefix);
+
+  // The address of a row. `index` may be anything, and is masked.
+  [[nodiscard]] Reg row(const SetTable& table, Reg index);
+  // The last row that begins at or below the key; the first one where none does. A start has as
+  // many words as the key.
+  [[nodiscard]] Reg find_row(const SetTable& table, const std::vector<Reg>& key);
+  void branch_row_at_most(Reg row, const std::vector<Reg>& key, BlockId yes, BlockId no);
+  // Words in chunks of 8 for a lookup, with the set's number in front where it has one.
+  [[nodiscard]] std::vector<Reg> lookup_chunks(Words words, Reg prefix);
+  // The words of each field, without padding.
+  [[nodiscard]] std::vector<Words> fields();
 
   Builder& out_;
-  const SetSearch& search_;
   const imr::Set& set_;
+  const SetPlace& place_;
   const Words& key_;
   Reg opaque_;
-  std::vector<Reg> chunks_;
+  Answers answers_;  // of sets in code
 };
 
+// ---- In code -----------------------------------------------------------------------------------
+
+void Search::code() {
+  answers_ = answers_of(set_);
+  if (gives_data()) {
+    for (std::size_t i = 0; i < set_.elements.size(); ++i) {
+      hits.resize(std::max<std::size_t>(hits.size(), answers_.of(i) + 1U));
+    }
+    for (BlockId& hit : hits) hit = out_.block();
+  }
+  if (set_.has_interval_fields()) {
+    fields_in_code();
+  } else {
+    code(big_endian_chunks(out_, key_), 0, set_.elements.size());
+  }
+  if (!gives_data()) return;
+  for (std::size_t i = 0; i < hits.size(); ++i) {
+    out_.at(hits[i]);
+    std::size_t at = 0;
+    for (const Word& word : data) {
+      out_.assign_constant(word.reg,
+                           load_native(ByteView(answers_.data[i]).subspan(at, word.size)));
+      at += word.size;
+    }
+    out_.jump(done);
+  }
+}
+
 // Binary search over elements [from, to), which are sorted and do not overlap.
-void Search::code(std::size_t from, std::size_t to) {
+void Search::code(const std::vector<Reg>& chunks, std::size_t from, std::size_t to) {
   if (from == to) {
-    out_.jump(search_.miss);
+    out_.jump(miss);
     return;
   }
   if (to - from > 1) {
     const std::size_t middle = from + (to - from) / 2;
     const BlockId low = out_.block();
     const BlockId high = out_.block();
-    branch_less(out_, chunks_, big_endian_chunks(set_.elements[middle].key), false, low, high);
+    branch_less(out_, chunks, big_endian_chunks(set_.elements[middle].key), false, low, high);
     out_.at(low);
-    code(from, middle);
+    code(chunks, from, middle);
     out_.at(high);
-    code(middle, to);
+    code(chunks, middle, to);
     return;
   }
   const imr::Element& element = set_.elements[from];
-  if (single(element)) {
+  if (is_single(element)) {
     const std::vector<std::uint64_t> value = big_endian_chunks(element.key);
     for (std::size_t i = 0; i + 1 < value.size(); ++i) {
-      out_.leave_if(Condition::ne, chunks_[i], value[i], search_.miss);
+      out_.leave_if(Condition::ne, chunks[i], value[i], miss);
     }
-    out_.branch(Condition::eq, chunks_.back(), value.back(), hit(from), search_.miss);
+    out_.branch(Condition::eq, chunks.back(), value.back(), hit(from), miss);
     return;
   }
   const BlockId above = out_.block();
-  branch_less(out_, chunks_, big_endian_chunks(element.key), false, search_.miss, above);
+  branch_less(out_, chunks, big_endian_chunks(element.key), false, miss, above);
   out_.at(above);
-  branch_less(out_, chunks_, big_endian_chunks(element.last), true, hit(from), search_.miss);
+  branch_less(out_, chunks, big_endian_chunks(element.last), true, hit(from), miss);
 }
 
-void Search::dispatch(Reg value) {
-  for (std::size_t i = 0; i + 1 < search_.hits.size(); ++i) {
-    out_.leave_if(Condition::eq, value, i, search_.hits[i]);
+// One element after another, field by field: the first that holds the key decides.
+void Search::fields_in_code() {
+  std::vector<std::vector<Reg>> chunks;
+  for (const Words& field : fields()) chunks.push_back(big_endian_chunks(out_, field));
+  for (std::size_t i = 0; i < set_.elements.size(); ++i) {
+    const imr::Element& element = set_.elements[i];
+    const BlockId next = out_.block();
+    std::size_t at = 0;
+    for (std::size_t field = 0; field < chunks.size(); ++field) {
+      const std::size_t size = set_.field_sizes[field];
+      const auto first = big_endian_chunks(ByteView(element.key).subspan(at, size));
+      const auto last = big_endian_chunks(ByteView(element.last).subspan(at, size));
+      const BlockId above = out_.block();
+      const BlockId inside = out_.block();
+      branch_less(out_, chunks[field], first, false, next, above);
+      out_.at(above);
+      branch_less(out_, chunks[field], last, true, inside, next);
+      out_.at(inside);
+      at += imr::padded_size(size);
+    }
+    out_.jump(hit(i));
+    out_.at(next);
   }
-  out_.jump(search_.hits.back());
+  out_.jump(miss);
 }
 
-isa::MapIndex Search::find_or_add(isa::MapSpec spec) {
-  std::vector<isa::MapSpec>& maps = out_.function().maps;
-  for (std::size_t i = 0; i < maps.size(); ++i) {
-    const bool same = maps[i].name == spec.name && maps[i].type == spec.type &&
-                      maps[i].value_size == spec.value_size &&
-                      std::ranges::equal(maps[i].entries, spec.entries,
-                                         [](const isa::MapEntry& a, const isa::MapEntry& b) {
-                                           return a.key == b.key && a.value == b.value;
-                                         });
-    if (same) return isa::MapIndex(i);
+std::vector<Words> Search::fields() {
+  std::vector<std::uint8_t> sizes;
+  std::vector<std::size_t> counts;  // words of each field, those of its padding aside
+  std::vector<std::size_t> skipped;
+  for (const std::size_t size : set_.field_sizes) {
+    const std::vector<std::uint8_t> words = cut_sizes(size);
+    const std::vector<std::uint8_t> padding = cut_sizes(imr::padded_size(size) - size);
+    sizes.insert(sizes.end(), words.begin(), words.end());
+    sizes.insert(sizes.end(), padding.begin(), padding.end());
+    counts.push_back(words.size());
+    skipped.push_back(padding.size());
   }
-  maps.push_back(std::move(spec));
-  return isa::MapIndex(maps.size() - 1);
+  const Words all = recut(out_, key_, sizes);
+  std::vector<Words> out;
+  auto at = all.begin();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    out.emplace_back(at, at + static_cast<std::ptrdiff_t>(counts[i]));
+    at += static_cast<std::ptrdiff_t>(counts[i] + skipped[i]);
+  }
+  return out;
 }
 
-std::vector<Reg> Search::lookup_chunks(Reg prefix) {
-  Words words = key_;
-  std::size_t size = set_.key_size;
+// ---- Answers out of maps
+// -------------------------------------------------------------------------
+
+void Search::found(Reg number) {
+  if (gives_data()) return load_data(row(place_.data, number));
+  dispatch(number, 0, hits.size());
+}
+
+void Search::dispatch(Reg number, std::size_t from, std::size_t to) {
+  if (to - from == 1) return out_.jump(hits[from]);
+  const std::size_t middle = from + (to - from) / 2;
+  const BlockId low = out_.block();
+  const BlockId high = out_.block();
+  out_.branch(Condition::lt, number, middle, low, high);
+  out_.at(low);
+  dispatch(number, from, middle);
+  out_.at(high);
+  dispatch(number, middle, to);
+}
+
+void Search::load_data(Reg address) {
+  std::uint64_t at = 0;
+  for (const Word& word : data) {
+    out_.assign_load(word.reg, address, at, word.size);
+    at += word.size;
+  }
+  out_.jump(done);
+}
+
+// ---- Keyed maps
+// ----------------------------------------------------------------------------------
+
+std::vector<Reg> Search::lookup_chunks(Words words, Reg prefix) {
+  std::size_t size = place_.key_size;
+  if (place_.numbered) words.insert(words.begin(), {out_.constant(place_.number), 4});
   if (prefix.valid()) {
     words.insert(words.begin(), {prefix, 4});
     size += 4;
   }
-  std::vector<std::uint8_t> sizes((size + 7) / 8, 8);
   std::vector<Reg> chunks;
-  for (const Word& word : recut(out_, words, sizes)) chunks.push_back(word.reg);
+  for (const Word& word : recut(out_, words, std::vector<std::uint8_t>((size + 7) / 8, 8))) {
+    chunks.push_back(word.reg);
+  }
   return chunks;
 }
 
-std::string map_name(const imr::Set& set) {
-  std::string name;
-  for (const char c : set.name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    name += plain ? c : '_';
-  }
-  return name.substr(0, 15);
-}
-
 void Search::hash() {
-  isa::MapSpec spec{.name = map_name(set_),
-                    .type = isa::MapType::hash,
-                    .key_size = set_.key_size,
-                    .value_size = 4,
-                    .max_entries = static_cast<std::uint32_t>(set_.elements.size()),
-                    .flags = 0,
-                    .entries = {}};
-  for (std::size_t i = 0; i < set_.elements.size(); ++i) {
-    spec.entries.push_back({set_.elements[i].key, native_bytes(search_.classes[i], 4)});
-  }
-  const Reg value = out_.lookup(find_or_add(std::move(spec)),
-                                static_cast<std::uint8_t>(set_.key_size), lookup_chunks({}));
-  out_.leave_if(Condition::eq, value, 0, search_.miss);
-  if (search_.hits.size() == 1) {
-    out_.jump(search_.hits.front());
-  } else {
-    dispatch(out_.load(value, 0, 4));
-  }
-}
-
-// One map value of 2^n rows {first, last, class} of 8 bytes each, ascending, filled up with copies
-// of the last one. The last row that begins at or before the key is found in n steps; its index is
-// kept unknown to the verifier, whose states would otherwise double with each step.
-void Search::sorted_array() {
-  constexpr std::uint64_t row_size = 32;  // a power of two, so that a masked index is in bounds
-  const std::size_t rows = std::bit_ceil(set_.elements.size());
-  Bytes table;
-  const auto put = [&](std::uint64_t value) {
-    const Bytes bytes = native_bytes(value, 8);
-    table.insert(table.end(), bytes.begin(), bytes.end());
-  };
-  for (std::size_t row = 0; row < rows; ++row) {
-    const std::size_t i = std::min(row, set_.elements.size() - 1);
-    put(load_big_endian(set_.elements[i].key));
-    put(load_big_endian(set_.elements[i].last));
-    put(search_.classes[i]);
-    put(0);
-  }
-  isa::MapSpec spec{.name = map_name(set_),
-                    .type = isa::MapType::array,
-                    .key_size = 4,
-                    .value_size = static_cast<std::uint32_t>(table.size()),
-                    .max_entries = 1,
-                    .flags = 0,
-                    .entries = {{native_bytes(0, 4), table}}};
-  const isa::MapIndex map = find_or_add(std::move(spec));
-  const Reg key = big_endian_chunks(out_, key_).front();
-  const Reg base = out_.map_value(map);
-  const Reg row = out_.function().new_register();
-  out_.assign_opaque(row, opaque_);
-  const auto address = [&](Reg index) {
-    const Reg masked = out_.binary(Op::and_, index, rows - 1);
-    return out_.binary(Op::add, base, out_.binary(Op::shl, masked, 5));
-  };
-  static_assert(row_size == 1U << 5);
-  for (std::size_t step = rows / 2; step > 0; step /= 2) {
-    const Reg candidate = out_.binary(Op::add, row, step);
-    const Reg first = out_.load(address(candidate), 0, 8);
-    const BlockId take = out_.block();
-    const BlockId join = out_.block();
-    out_.branch(Condition::le, first, key, take, join);
-    out_.at(take);
-    out_.assign_copy(row, candidate);
-    out_.jump(join);
-    out_.at(join);
-  }
-  const Reg found = address(row);
-  const auto require = [&](Condition condition, Reg bound) {
-    const BlockId on = out_.block();
-    out_.branch(condition, bound, key, on, search_.miss);
-    out_.at(on);
-  };
-  require(Condition::le, out_.load(found, 0, 8));
-  require(Condition::ge, out_.load(found, 8, 8));
-  if (search_.hits.size() == 1) {
-    out_.jump(search_.hits.front());
-  } else {
-    dispatch(out_.load(found, 16, 8));
-  }
-}
-
-struct Prefix {
-  Bytes data;
-  std::uint32_t length = 0;  // bits
-};
-
-bool bit(const Bytes& bytes, std::size_t index) {
-  return (bytes[index / 8] >> (7 - index % 8) & 1) != 0;
-}
-
-void set_bits_from(Bytes& bytes, std::size_t index, bool value) {
-  for (std::size_t i = index; i < bytes.size() * 8; ++i) {
-    const auto mask = static_cast<std::uint8_t>(0x80 >> (i % 8));
-    bytes[i / 8] = static_cast<std::uint8_t>(value ? bytes[i / 8] | mask : bytes[i / 8] & ~mask);
-  }
-}
-
-// The fewest prefixes that cover [first, last] and nothing else, by halving the space from `prefix`
-// (all of whose addresses start with its bits) downwards.
-void cover(const Bytes& first, const Bytes& last, Prefix prefix, std::vector<Prefix>& out) {
-  Bytes highest = prefix.data;
-  set_bits_from(highest, prefix.length, true);
-  if (highest < first || last < prefix.data) return;
-  if (first <= prefix.data && highest <= last) {
-    out.push_back(std::move(prefix));
-    return;
-  }
-  Prefix upper = prefix;
-  const auto mask = static_cast<std::uint8_t>(0x80 >> (prefix.length % 8));
-  upper.data[prefix.length / 8] |= mask;
-  ++prefix.length;
-  ++upper.length;
-  invariant(bit(upper.data, prefix.length - 1), "cover: the upper half has the bit set");
-  cover(first, last, std::move(prefix), out);
-  cover(first, last, std::move(upper), out);
+  const Reg value =
+      out_.lookup(place_.map, static_cast<std::uint8_t>(place_.key_size), lookup_chunks(key_, {}));
+  out_.leave_if(Condition::eq, value, 0, miss);
+  if (gives_data()) return load_data(value);
+  if (hits.size() == 1) return out_.jump(hits.front());
+  found(out_.load(value, 0, 4));
 }
 
 void Search::lpm_trie() {
-  isa::MapSpec spec{.name = map_name(set_),
-                    .type = isa::MapType::lpm_trie,
-                    .key_size = set_.key_size + 4U,
-                    .value_size = 4,
-                    .max_entries = 0,
-                    .flags = no_prealloc,
-                    .entries = {}};
-  for (std::size_t i = 0; i < set_.elements.size(); ++i) {
-    std::vector<Prefix> prefixes;
-    cover(set_.elements[i].key, set_.elements[i].last, {Bytes(set_.key_size, 0), 0}, prefixes);
-    for (const Prefix& prefix : prefixes) {
-      Bytes key = native_bytes(prefix.length, 4);
-      key.insert(key.end(), prefix.data.begin(), prefix.data.end());
-      spec.entries.push_back({std::move(key), native_bytes(search_.classes[i], 4)});
-    }
+  const Reg bits = out_.constant(8U * (set_.key_size + (place_.numbered ? 4U : 0U)));
+  const Reg value = out_.lookup(place_.map, static_cast<std::uint8_t>(place_.key_size + 4U),
+                                lookup_chunks(key_, bits));
+  out_.leave_if(Condition::eq, value, 0, miss);
+  found(out_.load(value, 0, 4));
+}
+
+// ---- Tables
+// --------------------------------------------------------------------------------------
+
+Reg Search::row(const SetTable& table, Reg index) {
+  const auto shift = static_cast<std::uint64_t>(std::countr_zero(table.row_size));
+  Reg offset = out_.binary(Op::and_, index, table.rows - 1U);
+  offset = out_.binary(Op::shl, offset, shift);
+  if (table.offset != 0) offset = out_.binary(Op::add, offset, table.offset);
+  return out_.binary(Op::add, out_.map_value(table.map), offset);
+}
+
+void Search::branch_row_at_most(Reg row, const std::vector<Reg>& key, BlockId yes, BlockId no) {
+  for (std::size_t i = 0; i + 1 < key.size(); ++i) {
+    const Reg start = out_.load(row, 8 * i, 8);
+    const BlockId not_below = out_.block();
+    const BlockId equal = out_.block();
+    out_.branch(Condition::lt, start, key[i], yes, not_below);
+    out_.at(not_below);
+    out_.branch(Condition::eq, start, key[i], equal, no);
+    out_.at(equal);
   }
-  spec.max_entries = static_cast<std::uint32_t>(spec.entries.size());
-  const auto key_size = static_cast<std::uint8_t>(spec.key_size);
-  const Reg bits = out_.constant(8U * set_.key_size);
-  const Reg value = out_.lookup(find_or_add(std::move(spec)), key_size, lookup_chunks(bits));
-  out_.leave_if(Condition::eq, value, 0, search_.miss);
-  dispatch(out_.load(value, 0, 4));
+  const std::size_t at = key.size() - 1;
+  out_.branch(Condition::le, out_.load(row, 8 * at, 8), key[at], yes, no);
+}
+
+// In as many steps as the number of rows has bits. The row's number is kept unknown to the
+// verifier, whose states would otherwise double with each step.
+Reg Search::find_row(const SetTable& table, const std::vector<Reg>& key) {
+  const Reg found = out_.function().new_register();
+  out_.assign_opaque(found, opaque_);
+  for (std::uint64_t step = table.rows / 2; step > 0; step /= 2) {
+    const Reg candidate = out_.binary(Op::add, found, step);
+    const BlockId take = out_.block();
+    const BlockId join = out_.block();
+    branch_row_at_most(row(table, candidate), key, take, join);
+    out_.at(take);
+    out_.assign_copy(found, candidate);
+    out_.jump(join);
+    out_.at(join);
+  }
+  return row(table, found);
+}
+
+void Search::sorted_array() {
+  const std::vector<Reg> key = big_endian_chunks(out_, key_);
+  const Reg row = find_row(place_.sorted, key);
+  const auto require = [&](Condition condition, Reg bound) {
+    const BlockId on = out_.block();
+    out_.branch(condition, bound, key.front(), on, miss);
+    out_.at(on);
+  };
+  require(Condition::le, out_.load(row, 0, 8));
+  require(Condition::ge, out_.load(row, 8, 8));
+  if (!gives_data() && hits.size() == 1) return out_.jump(hits.front());
+  found(out_.load(row, 16, 8));
+}
+
+// The class of each field, then one lookup for each tuple. Those of a tuple behind the best
+// element so far need no look.
+void Search::classes() {
+  std::vector<Reg> classes;
+  const std::vector<Words> words = fields();
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::vector<Reg> key = big_endian_chunks(out_, words[i]);
+    classes.push_back(out_.load(find_row(place_.fields[i], key), 8 * key.size(), 8));
+  }
+  const Reg tuple = out_.function().new_register();
+  const Reg best = out_.function().new_register();
+  const Reg answer = out_.function().new_register();
+  const BlockId loop = out_.block();
+  const BlockId next = out_.block();
+  const BlockId better = out_.block();
+  const BlockId end = out_.block();
+  out_.assign_opaque(tuple, opaque_);
+  out_.assign_opaque(best, opaque_, no_element);
+  out_.assign_opaque(answer, opaque_);
+  out_.jump(loop);
+
+  out_.at(loop);
+  out_.leave_if(Condition::ge, tuple, place_.tuples.rows, end);
+  const Reg shifts = row(place_.tuples, tuple);
+  const BlockId look = out_.block();
+  out_.branch(Condition::lt, out_.load(shifts, 0, 4), best, look, end);
+  out_.at(look);
+  Words key = {{out_.binary(Op::and_, tuple, 0xffffffff), 4}};
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const Reg shift = out_.binary(Op::and_, out_.load(shifts, 4 + i, 1), 31);
+    key.push_back({out_.binary(Op::shr, classes[i], shift), 4});
+  }
+  const Reg value = out_.lookup(place_.map, static_cast<std::uint8_t>(place_.key_size),
+                                lookup_chunks(std::move(key), {}));
+  out_.leave_if(Condition::eq, value, 0, next);
+  const Reg element = out_.load(value, 0, 4);
+  const Reg its_answer = out_.load(value, 4, 4);
+  out_.branch(Condition::lt, element, best, better, next);
+  out_.at(better);
+  out_.assign_copy(best, element);
+  out_.assign_copy(answer, its_answer);
+  out_.jump(next);
+  out_.at(next);
+  out_.assign(tuple, Op::add, tuple, 1);
+  out_.accumulate(best, Op::add, opaque_);  // forget what the verifier has learnt
+  out_.jump(loop);
+
+  out_.at(end);
+  out_.leave_if(Condition::eq, best, no_element, miss);
+  found(answer);
 }
 
 }  // namespace
 
-SetForm set_form(const imr::Set& set) {
-  const bool narrow = set.key_size <= 8;
-  if (set.elements.size() <= (narrow ? max_code_narrow : max_code_wide)) return SetForm::code;
-  if (std::ranges::all_of(set.elements, single)) return SetForm::hash;
-  return narrow ? SetForm::sorted_array : SetForm::lpm_trie;
+void search_set(Builder& out, const SetSearch& search, const Words& key, Reg opaque) {
+  invariant(!search.hits.empty() || search.set.elements.empty(), "search_set: no way on");
+  Search emitter(out, search.set, search.place, key, opaque);
+  emitter.hits = search.hits;
+  emitter.miss = search.miss;
+  emitter.run();
 }
 
-void search_set(Builder& out, const SetSearch& search, const Words& key, Reg opaque) {
-  invariant(search.classes.size() == search.set.elements.size(), "search_set: a class each");
-  Search emitter(out, search, key, opaque);
-  switch (set_form(search.set)) {
-    case SetForm::code:
-      emitter.code();
-      return;
-    case SetForm::hash:
-      emitter.hash();
-      return;
-    case SetForm::sorted_array:
-      emitter.sorted_array();
-      return;
-    case SetForm::lpm_trie:
-      emitter.lpm_trie();
-      return;
+Words look_up(Builder& out, const imr::Set& map, const SetPlace& place, const Words& key,
+              BlockId absent, Reg opaque) {
+  Search emitter(out, map, place, key, opaque);
+  for (const std::uint8_t size : cut_sizes(map.data_size)) {
+    emitter.data.push_back({out.function().new_register(), size});
   }
+  emitter.done = out.block();
+  emitter.miss = map.catch_all ? out.block() : absent;
+  emitter.run();
+  if (map.catch_all) {
+    out.at(emitter.miss);
+    std::size_t at = 0;
+    for (const Word& word : emitter.data) {
+      out.assign_constant(word.reg,
+                          load_native(ByteView(map.catch_all->data).subspan(at, word.size)));
+      at += word.size;
+    }
+    out.jump(emitter.done);
+  }
+  out.at(emitter.done);
+  return emitter.data;
 }
 
 }  // namespace weir::backend

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "backend/sets.h"
 #include "imr/reading.h"
 
 namespace weir::backend {
@@ -27,12 +28,13 @@ constexpr std::uint64_t tag_offset = 12;
 }  // namespace
 
 Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
-               Headers headers, Reg opaque, unsigned shared_words)
+               const SetMaps& sets, Headers headers, Reg opaque, unsigned shared_words)
     : out_(out),
       unit_(unit),
       ruleset_(unit.ruleset),
       profile_(profile),
       demand_(demand),
+      sets_(sets),
       headers_(headers),
       opaque_(opaque) {
   std::vector<std::pair<unsigned, Leaf>> candidates;
@@ -517,11 +519,22 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
       }
       return recut(self.out_, whole, cut_sizes(total_size(whole)));
     }
-    Words operator()(const imr::MapLookup&) const {
-      throw InvariantError("lowering: a map to values, which no profile serves");
+    Words operator()(const imr::MapLookup& op) const {
+      const imr::Set& map = self.ruleset_[op.map];
+      Words key = self.evaluate(op.key, absent);
+      if (total_size(key) != map.key_size) key = recut(self.out_, key, cut_sizes(map.key_size));
+      return look_up(self.out_, map, self.sets_.place(map), key, absent, self.opaque_);
     }
   };
   return std::visit(Visitor{*this, absent}, ruleset_[id]);
+}
+
+void Values::write_mark(const Words& value) {
+  out_.append({.op = Op::set_mark, .a = value.front().reg});
+  // A shared word goes on with the new mark; where there is none, each use reads the packet's.
+  const Leaf leaf{Leaf::Kind::meta, static_cast<std::uint16_t>(imr::MetaKey::mark), 0};
+  const auto shared = gathered_.find(leaf);
+  if (shared != gathered_.end()) out_.assign_copy(shared->second, value.front().reg);
 }
 
 // nft_bitwise_eval_lshift() and _rshift(): words of 4 bytes in host order, the first one the most

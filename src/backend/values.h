@@ -15,6 +15,7 @@
 #include "backend/builder.h"
 #include "backend/lower.h"
 #include "backend/profile.h"
+#include "backend/set_maps.h"
 #include "backend/words.h"
 #include "imr/imr.h"
 
@@ -54,7 +55,7 @@ class Values {
   // `demand` holds what all rules of the unit and root need together. `opaque` is a register that
   // is zero, which the verifier does not know.
   Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
-         Headers headers, flow::Reg opaque, unsigned shared_words);
+         const SetMaps& sets, Headers headers, flow::Reg opaque, unsigned shared_words);
 
   // Makes everything of `needed` that is worth sharing, at the cursor, which must dominate all
   // uses.
@@ -62,6 +63,8 @@ class Values {
 
   // The value of an expression; leaves to `absent` when the packet has none.
   [[nodiscard]] Words evaluate(imr::ExprId expr, flow::BlockId absent);
+  // The packet's mark becomes the value, for all that is evaluated from here on.
+  void write_mark(const Words& value);
   // Length of the packet in bytes, as counters take it.
   [[nodiscard]] flow::Reg length();
 
@@ -97,6 +100,7 @@ class Values {
   const imr::Ruleset& ruleset_;
   const Profile& profile_;
   const Demand& demand_;
+  const SetMaps& sets_;
   Headers headers_;
   flow::Reg opaque_;
   std::map<Leaf, flow::Reg> gathered_;

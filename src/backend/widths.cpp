@@ -85,6 +85,7 @@ std::vector<std::uint8_t> find_widths(const flow::Function& function,
             break;
           case Op::count:
           case Op::trace:
+          case Op::set_mark:
           case Op::keep:
             break;
         }

@@ -10,6 +10,7 @@
 #include "backend/emitter.h"
 #include "backend/lower.h"
 #include "backend/profile.h"
+#include "backend/set_maps.h"
 #include "backend/split.h"
 #include "imr/verify.h"
 #include "passes/flow_self_contained.h"
@@ -242,10 +243,18 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   backend::SharedMaps shared;
   make_shared_maps(ruleset, counted, options, result, shared);
 
+  std::vector<const imr::Unit*> optimized;
   for (CompiledProgram& program : result.programs) {
     program.optimized = program.units;
-    for (imr::Unit& unit : program.optimized) run_imr_passes(unit, options);
+    for (imr::Unit& unit : program.optimized) {
+      run_imr_passes(unit, options);
+      optimized.push_back(&unit);
+    }
+  }
+  WEIR_TRY(sets, backend::SetMaps::make(optimized, result.object.maps));
+  shared.sets = std::move(sets);
 
+  for (CompiledProgram& program : result.programs) {
     const backend::Profile& profile = backend::profile_for(
         program.attachment.hook, {.untrusted_memory = options.untrusted_memory});
     WEIR_TRY(emitted, make_program(ruleset, program, options, profile, result, shared));

@@ -379,6 +379,7 @@ class Parser {
         WEIR_CHECK(sign(","));
         return register_operand(out.a);
       }
+      case Op::set_mark:
       case Op::copy:
       case Op::swap16:
       case Op::swap32:

@@ -125,6 +125,8 @@ std::string print(const Instruction& i) {
       return name + " " + map(i.map) + "[" + std::to_string(i.imm) + "], " + reg(i.a);
     case Op::trace:
       return name + " " + map(i.map) + ", " + std::to_string(i.imm);
+    case Op::set_mark:
+      return name + " " + reg(i.a);
     case Op::site:
       return reg(i.dst) + " = " + name + " " + std::to_string(i.imm);
     case Op::entered:

@@ -227,6 +227,7 @@ class Verifier {
       case Op::opaque_zero:
       case Op::count:
       case Op::trace:
+      case Op::set_mark:
       case Op::site:
       case Op::entered:
       case Op::recall:

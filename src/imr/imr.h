@@ -22,7 +22,7 @@
 #include "base/error.h"
 #include "base/hook.h"
 #include "base/id.h"
-#include "imr/elements.h"
+#include "base/shared_list.h"
 
 namespace weir::imr {
 

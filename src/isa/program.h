@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/id.h"
+#include "base/shared_list.h"
 
 namespace weir::isa {
 
@@ -52,7 +53,7 @@ struct MapSpec {
   std::uint32_t value_size = 0;
   std::uint32_t max_entries = 0;
   std::uint32_t flags = 0;  // BPF_F_NO_PREALLOC for LPM tries
-  std::vector<MapEntry> entries;
+  SharedList<MapEntry> entries;
 };
 
 // Numbers of enum bpf_prog_type; the attach types are those that go with them.

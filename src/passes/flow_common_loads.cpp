@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "passes/flow_common_loads.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
@@ -33,6 +34,9 @@ class CommonLoads {
     for (std::size_t r = 0; r < function.registers; ++r) same_as_.emplace_back(r);
     for (const Block& block : function.blocks) {
       if (block.end.dst.valid()) window_[block.end.dst.index()] = true;
+      writes_mark_ = writes_mark_ || std::ranges::any_of(block.instructions, [](const auto& i) {
+                       return i.op == Op::set_mark;
+                     });
     }
   }
 
@@ -106,8 +110,9 @@ class CommonLoads {
       case Op::swap16:
       case Op::swap32:
       case Op::swap64:
-      case Op::context:
         return true;
+      case Op::context:
+        return !writes_mark_ || static_cast<flow::ContextKey>(i.imm) != flow::ContextKey::mark;
       case Op::constant:     // cheaper to make than to keep
       case Op::copy:         // flow_fold's business
       case Op::opaque_zero:  // the kernel's verifier must not know that two are equal
@@ -115,6 +120,7 @@ class CommonLoads {
       case Op::map_value:    // cheaper to make than to keep
       case Op::count:
       case Op::trace:
+      case Op::set_mark:
       case Op::site:
       case Op::entered:
       case Op::recall:
@@ -159,6 +165,7 @@ class CommonLoads {
   Function& function_;
   RegisterCounts counts_;
   SettledRegisters settled_;
+  bool writes_mark_ = false;
   std::vector<bool> window_;              // registers that are handles of windows
   std::vector<Reg> same_as_;              // by register: the one to read in its place
   std::map<Key, Known> known_;            // at the point reached

@@ -64,6 +64,7 @@ std::optional<std::uint64_t> compute(Op op, std::uint64_t a, std::uint64_t b) {
     case Op::map_value:
     case Op::count:
     case Op::trace:
+    case Op::set_mark:
     case Op::site:
     case Op::entered:
     case Op::recall:
@@ -97,6 +98,7 @@ bool changes_nothing(Op op, std::uint64_t imm, std::uint64_t bits) {
     case Op::map_value:
     case Op::count:
     case Op::trace:
+    case Op::set_mark:
     case Op::site:
     case Op::entered:
     case Op::recall:
@@ -217,6 +219,7 @@ class Folder {
       case Op::map_value:
       case Op::count:
       case Op::trace:
+      case Op::set_mark:
       case Op::site:
       case Op::entered:
       case Op::recall:

@@ -38,6 +38,8 @@ class Writer {
   std::string device();
   std::string state();
   std::string word_map();  // of a key whose values are words
+  // Of several keys of the subject at once, looked up in a set or a map to verdicts.
+  std::string concatenation(Subject& subject, bool with_verdicts);
   [[nodiscard]] const Key* draw_key(Subject& subject);
   [[nodiscard]] const Key* draw_link_key(Subject& subject);
 
@@ -235,6 +237,51 @@ std::string Writer::word_map() {
   return out + " }";
 }
 
+// "ip saddr . tcp dport { 10.0.0.0/8 . 22, 10.9.0.1 . 80-90 }". The first parts of elements never
+// overlap: the kernel refuses most of what overlaps in all fields.
+std::string Writer::concatenation(Subject& subject, bool with_verdicts) {
+  std::vector<const Key*> parts;
+  const std::size_t wanted = random_.chance(75) ? 2 : 3;
+  for (int attempt = 0; attempt < 12 && parts.size() < wanted; ++attempt) {
+    const Key* key = draw_key(subject);
+    const bool known =
+        std::ranges::any_of(parts, [&](const Key* other) { return other->text == key->text; });
+    // nft 1.0.6 shifts fields that are not whole bytes wrongly within concatenations.
+    if (!known && key->bits % 8 == 0) parts.push_back(key);
+  }
+  if (parts.size() < 2) {
+    const Key& key = parts.empty() ? keys().front() : *parts.front();
+    return with_verdicts ? number_map(key) : number(key);
+  }
+  const bool exact = random_.chance(45);
+  bool interval = !exact;
+  std::string text;
+  for (const Key* key : parts) text += (text.empty() ? "" : " . ") + std::string(key->text);
+  std::string members;
+  const Domain first = domain_of(*parts.front());
+  for (const Interval& drawn :
+       draw_intervals(first, draw_size(), exact || !parts.front()->ordered, random_)) {
+    members += (members.empty() ? "{ " : ", ") + write(first, drawn, random_);
+    for (std::size_t i = 1; i < parts.size(); ++i) {
+      const Domain domain = domain_of(*parts[i]);
+      const bool range = !exact && parts[i]->ordered && random_.chance(60);
+      members += " . " + (range ? write(domain, draw_range(domain, random_), random_)
+                                : write(domain, draw(domain, random_)));
+    }
+    if (with_verdicts) members += " : " + to_.verdict();
+  }
+  members += " }";
+  const std::string_view relation = with_verdicts ? " vmap " : random_.chance(25) ? " != " : " ";
+  if (random_.chance(60)) return text + std::string(relation) + members;
+  std::string name = (with_verdicts ? "m" : "s") + std::to_string(to_.table.sets.size());
+  to_.table.sets.push_back({.name = name,
+                            .definition = (with_verdicts ? "map " : "set ") + name + " { typeof " +
+                                          text + (with_verdicts ? " : verdict; " : "; ") +
+                                          (interval ? "flags interval; " : "") +
+                                          "elements = " + members + " }"});
+  return text + std::string(relation) + "@" + name;
+}
+
 // A key of the Ethernet header or of what stands there for others, if the subject has room for one.
 // A rule about tags begins with one of theirs: behind a field of another protocol nft takes none.
 const Key* Writer::draw_link_key(Subject& subject) {
@@ -319,6 +366,7 @@ std::string MatchWriter::match(Subject& subject) {
     const bool device = devices && (!options.connections || random.chance(60));
     return device ? writer.device() : writer.state();
   }
+  if (random.chance(10)) return writer.concatenation(subject, false);
   return writer.number(*writer.draw_key(subject));
 }
 
@@ -326,6 +374,7 @@ std::string MatchWriter::verdict_map(Subject& subject) {
   Writer writer(*this);
   const bool words = options.input_device || options.output_device || options.connections;
   if (options.facts == Facts::all && words && random.chance(15)) return writer.word_map();
+  if (random.chance(15)) return writer.concatenation(subject, true);
   return writer.number_map(*writer.draw_key(subject));
 }
 

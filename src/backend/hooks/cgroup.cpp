@@ -62,6 +62,7 @@ constexpr Profile make(isa::Direction direction) {
   profile.start = Profile::Start::network;
   profile.context_key = ingress ? at_ingress : at_egress;
   profile.has_conntrack = !ingress;
+  profile.writes_mark = true;
   profile.window_buffer = true;
   profile.emit_context = facts::emit_skb_context;
   profile.emit_window = facts::direct_window;

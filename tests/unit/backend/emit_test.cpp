@@ -137,6 +137,11 @@ flow::Function function_with_room(Random& random) {
   for (isa::MapSpec& map : function.maps) {
     if (map.name == "trace") map.value_size = 4 + 4 * 4096;
   }
+  // Netfilter programs cannot write marks.
+  for (flow::Block& block : function.blocks) {
+    std::erase_if(block.instructions,
+                  [](const flow::Instruction& i) { return i.op == flow::Op::set_mark; });
+  }
   return function;
 }
 

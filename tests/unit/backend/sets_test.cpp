@@ -182,6 +182,42 @@ TEST_P(Sets, AnswerAsMaps) {
   }
 }
 
+TEST_P(Sets, GiveData) {
+  Random random(3);
+  const std::vector<Range> ranges = random_ranges(GetParam(), random);
+  const std::size_t data_size = 1 + GetParam().elements % 9;
+  const auto data = [&](std::size_t i) {
+    Bytes bytes = native_bytes(i * 2654435761U, 8);
+    bytes.push_back(static_cast<std::uint8_t>(i));
+    bytes.resize(data_size);
+    return to_hex(bytes);
+  };
+  for (const bool catch_all : {false, true}) {
+    std::string elements;
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      elements += (i == 0 ? "" : ", ") + element_text(ranges[i]) + " : " + data(i);
+    }
+    if (catch_all) elements += ", * : " + data(777);
+    std::string text = "unit netfilter:forward ipv4 roots ip t c\ntable ip t\nmap ip t s type " +
+                       std::to_string(GetParam().key_size) + " to type " +
+                       std::to_string(data_size) + (GetParam().interval ? " interval" : "") +
+                       " { " + elements + " }\nchain ip t c hook forward priority 0 policy drop\n";
+    const std::string value =
+        "lookup(payload network 20 " + std::to_string(GetParam().key_size) + ", @s)";
+    for (std::size_t bit = 0; bit < 4; ++bit) {
+      Bytes mask(data_size);
+      mask[bit % data_size] = static_cast<std::uint8_t>(1U << bit);
+      text += "rule match (" + value + " & " + to_hex(mask) + ") == " + to_hex(mask) + "\n";
+    }
+    text += "rule match " + value + " >= " + data(1) + "\n";
+    const imr::Unit unit = parse_unit(text);
+    Compiled program = compile(text);
+    for (const Bytes& key : questions(ranges)) {
+      EXPECT_EQ(told(program, with_key(key)), meant(unit, with_key(key))) << to_hex(key);
+    }
+  }
+}
+
 // The map that the form stands for is there.
 TEST_P(Sets, BecomeTheMapOfTheirForm) {
   Random random(1);
@@ -219,6 +255,191 @@ INSTANTIATE_TEST_SUITE_P(
         Shape{7, 129, true, SetForm::sorted_array}, Shape{8, 300, true, SetForm::sorted_array},
         Shape{9, 17, true, SetForm::lpm_trie}, Shape{12, 40, true, SetForm::lpm_trie},
         Shape{16, 100, true, SetForm::lpm_trie}, Shape{20, 30, true, SetForm::lpm_trie}));
+
+// ---- Concatenations with intervals --------------------------------------------------------------
+
+struct Fields {
+  std::vector<std::size_t> sizes;
+  std::size_t elements;
+  SetForm form;
+};
+
+void PrintTo(const Fields& fields, std::ostream* out) {
+  *out << fields.elements << " elements of fields of";
+  for (const std::size_t size : fields.sizes) *out << " " << size;
+}
+
+class ConcatenatedSets : public testing::TestWithParam<Fields> {
+ protected:
+  // Intervals of all kinds that overlap: single values, small ranges, prefixes, everything.
+  static std::pair<Bytes, Bytes> interval(std::size_t size, Random& random) {
+    Bytes first(size);
+    for (std::uint8_t& byte : first) byte = static_cast<std::uint8_t>(random() % 3 * 85);
+    first.back() = static_cast<std::uint8_t>(random());
+    Bytes last = first;
+    switch (random() % 4) {
+      case 0:
+        return {first, last};
+      case 1:
+        last.back() = static_cast<std::uint8_t>(last.back() | 7);
+        return {first, last};
+      case 2: {
+        const std::size_t fixed = random() % (size + 1);
+        std::fill(first.begin() + static_cast<std::ptrdiff_t>(fixed), first.end(), 0);
+        std::fill(last.begin() + static_cast<std::ptrdiff_t>(fixed), last.end(), 0xff);
+        return {first, last};
+      }
+      default:
+        last.front() = static_cast<std::uint8_t>(last.front() | 0x1f);
+        return {first, last};
+    }
+  }
+
+  static std::string header(const Fields& fields) {
+    std::size_t key_size = 0;
+    std::string text;
+    for (const std::size_t size : fields.sizes) {
+      key_size += imr::padded_size(size);
+      text += " " + std::to_string(size);
+    }
+    return std::to_string(key_size) + " fields" + text;
+  }
+
+  // The elements, and keys at their corners and one step beside them in each field.
+  void SetUp() override {
+    Random random(GetParam().elements);
+    for (std::size_t i = 0; i < GetParam().elements; ++i) {
+      std::vector<std::pair<Bytes, Bytes>> ends;
+      Bytes first;
+      Bytes last;
+      for (const std::size_t size : GetParam().sizes) {
+        ends.push_back(interval(size, random));
+        first.insert(first.end(), ends.back().first.begin(), ends.back().first.end());
+        last.insert(last.end(), ends.back().second.begin(), ends.back().second.end());
+        first.resize(imr::padded_size(first.size()));
+        last.resize(imr::padded_size(last.size()));
+      }
+      elements_.push_back(to_hex(first) + "-" + to_hex(last));
+      if (i % (1 + GetParam().elements / 100) != 0) continue;
+      for (std::size_t field = 0; field < ends.size(); ++field) {
+        for (const bool upper : {false, true}) {
+          for (const int steps : {-1, 0, 1}) {
+            Bytes key;
+            for (std::size_t j = 0; j < ends.size(); ++j) {
+              Bytes part = random() % 2 == 0 ? ends[j].first : ends[j].second;
+              if (j == field) part = upper ? ends[j].second : ends[j].first;
+              if (j == field && steps != 0) part = step(part, steps > 0);
+              key.insert(key.end(), part.begin(), part.end());
+              // What stands in the padding must not matter.
+              while (key.size() % 4 != 0) key.push_back(static_cast<std::uint8_t>(random() % 2));
+            }
+            keys_.push_back(std::move(key));
+          }
+        }
+      }
+    }
+  }
+
+  void judge(const std::string& text) {
+    const imr::Unit unit = parse_unit(text);
+    EXPECT_EQ(backend::set_form(unit.ruleset.sets.front()), GetParam().form);
+    Compiled program = compile(text);
+    for (const Bytes& key : keys_) {
+      EXPECT_EQ(told(program, with_key(key)), meant(unit, with_key(key))) << to_hex(key);
+    }
+  }
+
+  std::vector<std::string> elements_;
+  std::vector<Bytes> keys_;
+};
+
+TEST_P(ConcatenatedSets, LookAtEachField) {
+  std::string elements;
+  for (const std::string& element : elements_) elements += (elements.empty() ? "" : ", ") + element;
+  const std::string load = std::to_string(keys_.front().size());
+  judge("unit netfilter:forward ipv4 roots ip t c\ntable ip t\nset ip t s type " +
+        header(GetParam()) + " interval { " + elements +
+        " }\nchain ip t c hook forward priority 0 policy drop\n"
+        "rule match payload network 20 " +
+        load + " in @s\nrule match payload network 20 " + load + " not in @s\n");
+}
+
+TEST_P(ConcatenatedSets, TheFirstElementDecides) {
+  static constexpr std::array verdicts = {"accept", "continue", "drop", "return"};
+  std::string elements;
+  std::string values;
+  for (std::size_t i = 0; i < elements_.size(); ++i) {
+    const std::string comma = i == 0 ? "" : ", ";
+    elements += comma + elements_[i] + " : " + verdicts[i % 4];
+    values += comma + elements_[i] + " : " + to_hex(big_endian_bytes(i, 2));
+  }
+  const std::string load = std::to_string(keys_.front().size());
+  judge("unit netfilter:forward ipv4 roots ip t c\ntable ip t\nmap ip t s type " +
+        header(GetParam()) + " interval { " + elements + ", * : accept }\nmap ip t d type " +
+        header(GetParam()) + " to type 2 interval { " + values +
+        " }\nchain ip t c hook forward priority 0 policy drop\n"
+        "rule match lookup(payload network 20 " +
+        load + ", @d) < 0x0003\nrule match (lookup(payload network 20 " + load +
+        ", @d) & 0x0001) == 0x0001\nrule vmap payload network 20 " + load + " @s\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Forms, ConcatenatedSets,
+    testing::Values(Fields{{4, 2}, 16, SetForm::code}, Fields{{16, 1, 2}, 12, SetForm::code},
+                    Fields{{4, 2}, 17, SetForm::classes}, Fields{{4, 2}, 300, SetForm::classes},
+                    Fields{{4, 4, 2, 1}, 60, SetForm::classes},
+                    Fields{{16, 2}, 100, SetForm::classes}, Fields{{6, 12}, 40, SetForm::classes},
+                    Fields{{8, 3, 16}, 30, SetForm::classes}));
+
+// Where sets want more maps than a program may have, they stand together.
+TEST(SetMaps, AreFewForManySets) {
+  std::string sets;
+  std::string rules;
+  for (int i = 0; i < 60; ++i) {
+    const bool interval = i % 3 == 0;
+    const bool wide = i % 5 == 0;
+    std::string elements;
+    for (unsigned j = 0; j < 70; ++j) {
+      Bytes key = big_endian_bytes(1000U * static_cast<unsigned>(i % 7) + 3 * j, 2);
+      Bytes last = key;
+      if (interval) ++last.back();
+      key.resize(wide ? 10 : 2);
+      last.resize(wide ? 10 : 2, 0xff);
+      elements += (j == 0 ? "" : ", ") + to_hex(key) + (key == last ? "" : "-" + to_hex(last)) +
+                  " : " + to_hex(big_endian_bytes(static_cast<unsigned>(i) * j % 256, 1));
+    }
+    const std::string name = "m" + std::to_string(i);
+    const std::string size = wide ? "10" : "2";
+    sets += "map ip t " + name + " x " + size + " to y 1" + (interval || wide ? " interval" : "") +
+            " { " + elements + " }\n";
+    rules += "rule match lookup(payload network 20 " + size + ", @" + name + ") == 0x20\n";
+  }
+  const std::string text = "unit netfilter:forward ipv4 roots ip t c\ntable ip t\n" + sets +
+                           "chain ip t c hook forward priority 0 policy drop\n" + rules;
+  const imr::Unit unit = parse_unit(text);
+  Compiled program = compile(text);
+  EXPECT_LE(program.object().maps.size(), 10U);
+  for (unsigned value = 0; value < 7000; value += 7) {
+    Bytes key = big_endian_bytes(value, 2);
+    key.resize(10);
+    EXPECT_EQ(told(program, with_key(key)), meant(unit, with_key(key))) << to_hex(key);
+  }
+}
+
+// Sets of the same contents, whatever their names, share one map.
+TEST(SetMaps, AreSharedByEqualSets) {
+  std::string elements;
+  for (unsigned i = 0; i < 70; ++i) {
+    elements += (i == 0 ? "" : ", ") + to_hex(big_endian_bytes(i, 4));
+  }
+  const Compiled program =
+      compile("unit netfilter:forward ipv4 roots ip t c\ntable ip t\nset ip t s ipv4_addr 4 { " +
+              elements + " }\nset ip t r ipv4_addr 4 { " + elements +
+              " }\nchain ip t c hook forward priority 0 policy drop\n"
+              "rule match payload network 12 4 in @s accept\n"
+              "rule match payload network 16 4 in @r accept\n");
+  EXPECT_EQ(std::ranges::count(program.object().maps, isa::MapType::hash, &isa::MapSpec::type), 1);
+}
 
 // Two rules that ask one set share its map.
 TEST(SetMaps, AreSharedByTheirRules) {

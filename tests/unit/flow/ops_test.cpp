@@ -9,6 +9,7 @@ namespace {
 TEST(Ops, OnlyCountAndTraceHaveEffects) {
   EXPECT_TRUE(has_effect(Op::count));
   EXPECT_TRUE(has_effect(Op::trace));
+  EXPECT_TRUE(has_effect(Op::set_mark));
   EXPECT_FALSE(has_effect(Op::lookup));
   EXPECT_FALSE(has_effect(Op::load));
   EXPECT_FALSE(has_effect(Op::opaque_zero));

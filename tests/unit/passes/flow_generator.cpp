@@ -218,7 +218,9 @@ class Generator {
   }
 
   void effect() {
-    if (chance(50)) {
+    if (chance(20)) {
+      put({.op = Op::set_mark, .a = number()});
+    } else if (chance(50)) {
       put({.op = Op::count, .a = number(), .imm = pick(8), .map = counters});
     } else {
       put({.op = Op::trace, .imm = pick(100), .map = traces});

@@ -149,6 +149,10 @@ class Machine {
       case Op::trace:
         outcome_.trace.push_back(i.imm);
         return;
+      case Op::set_mark:
+        world_.context.at(static_cast<std::size_t>(flow::ContextKey::mark)) = reg(i.a) & 0xffffffff;
+        outcome_.marks.push_back(reg(i.a) & 0xffffffff);
+        return;
       case Op::site:
         reg(i.dst) = i.imm;
         return;
@@ -193,7 +197,7 @@ class Machine {
   }
 
   const flow::Function& function_;
-  const World& world_;
+  World world_;
   std::vector<std::uint64_t> values_;
   std::vector<Bytes> regions_;
   Outcome outcome_;
@@ -211,6 +215,7 @@ std::string to_string(const Outcome& outcome) {
     out += " count[" + std::to_string(counter) + "]+" + std::to_string(bytes);
   }
   for (const std::uint64_t rule : outcome.trace) out += " trace " + std::to_string(rule);
+  for (const std::uint64_t mark : outcome.marks) out += " mark " + std::to_string(mark);
   return out;
 }
 

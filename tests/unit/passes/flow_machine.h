@@ -26,6 +26,7 @@ struct Outcome {
   bool accepted = false;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> counts;  // counter and bytes, in order
   std::vector<std::uint64_t> trace;
+  std::vector<std::uint64_t> marks;  // written
 
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
