@@ -125,6 +125,9 @@ std::size_t Emitter::slots(const Item& item) const {
 
 // Jumps reach 32,767 slots. Those that go farther take the long form, which moves others.
 void Emitter::relax() {
+  // Many lookups in place grow in the kernel, which expands each, and jumps over them with it.
+  const std::int64_t expansion = profile_.local_calls ? 1 : 8;
+  const std::int64_t reach = std::numeric_limits<std::int16_t>::max() / expansion;
   for (bool changed = true; changed;) {
     changed = false;
     address_.assign(items_.size() + 1, 0);
@@ -137,8 +140,7 @@ void Emitter::relax() {
       const std::uint32_t target = label_at_.at(item.target.index());
       invariant(target != unbound, "emission: a jump to nowhere");
       const std::int64_t distance = std::int64_t{address_[target]} - address_[i + 1];
-      if (distance > std::numeric_limits<std::int16_t>::max() ||
-          distance < std::numeric_limits<std::int16_t>::min()) {
+      if (distance > reach || distance < -reach) {
         item.far = true;
         changed = true;
       }

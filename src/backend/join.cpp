@@ -190,7 +190,7 @@ void Leader::choose(Emitter& out, std::size_t from, std::size_t to, Label behind
 }  // namespace
 
 isa::Program join(const std::vector<Piece>& pieces, const Profile& profile) {
-  isa::Program program{.name = {}, .type = profile.program_type};
+  isa::Program program{.name = {}, .type = profile.program_type, .direction = profile.direction};
   std::map<std::string, std::uint32_t> starts;
   std::uint32_t end = 0;
   for (const Piece& piece : pieces) {

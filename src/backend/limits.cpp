@@ -30,4 +30,13 @@ Result<Limit> parse_limit(std::string_view name) {
   return input_error("unknown limit '" + std::string(name) + "', expected one of " + known);
 }
 
+Result<Limits> parse_limits(const std::vector<std::string>& names) {
+  Limits limits;
+  for (const std::string& name : names) {
+    WEIR_TRY(limit, parse_limit(name));
+    limits.insert(limit);
+  }
+  return limits;
+}
+
 }  // namespace weir::backend

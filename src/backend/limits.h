@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 
@@ -39,5 +41,6 @@ inline constexpr std::array all_limits = {Limit::no_calls, Limit::helper_access,
 [[nodiscard]] std::string_view to_string(Limit limit);
 // The name on the command line; another word is an input error that lists the names.
 [[nodiscard]] Result<Limit> parse_limit(std::string_view name);
+[[nodiscard]] Result<Limits> parse_limits(const std::vector<std::string>& names);
 
 }  // namespace weir::backend

@@ -62,6 +62,18 @@ void print_report(const imr::Ruleset& ruleset, const driver::CheckReport& report
              sum.native);
 }
 
+// Programs whose links have fragments put together first, as the kernel has it for their chains.
+void print_reassembly(const Rules& rules) {
+  for (const driver::Attachment& attachment : rules.attachments) {
+    if (!attachment.defragments) continue;
+    for (const imr::ChainId root : attachment.roots) {
+      fmt::print("chain {} runs behind reassembly at {} {} (kernel 6.6 and newer)\n",
+                 imr::qualified_name(rules.ruleset, root), to_string(attachment.hook),
+                 to_string(attachment.nfproto));
+    }
+  }
+}
+
 int run(const Options& options) {
   return guarded([&]() -> Result<int> {
     WEIR_TRY(rules, load_rules(options.rules));
@@ -72,6 +84,7 @@ int run(const Options& options) {
       fmt::print("{}\n", driver::to_json(rules.ruleset, report));
     } else {
       print_report(rules.ruleset, report);
+      print_reassembly(rules);
     }
     return report.summary.full == report.summary.rules ? exit_done : exit_partial;
   });

@@ -12,6 +12,7 @@
 #include <iterator>
 
 #include "cli/script.h"
+#include "driver/reassembly.h"
 #include "frontend/nft/nft.h"
 
 namespace weir::cli {
@@ -104,16 +105,30 @@ void add_rules_options(CLI::App& verb, RulesOptions& options, HookOption hook) {
   verb.add_option("--format", options.format, "nft (default: told by content)")
       ->type_name("FORMAT");
   if (hook == HookOption::absent) return;
-  auto* option = verb.add_option("--hook", options.hook,
-                                 "xdp, xdp@DEVICE or "
-                                 "netfilter:prerouting|input|forward|output|postrouting")
-                     ->type_name("HOOK");
+  auto* option =
+      verb.add_option("--hook", options.hook,
+                      "xdp, tc:ingress|egress, netfilter:prerouting|input|forward|output|"
+                      "postrouting, cgroup:ingress|egress or socket; @NAME behind it is the "
+                      "device or cgroup")
+          ->type_name("HOOK");
   if (hook == HookOption::required) option->required();
   verb.add_option(
           "--chain", options.chains,
           "FAMILY/TABLE/CHAIN that decides there, at hooks other than netfilter; repeatable")
       ->allow_extra_args(false)
       ->type_name("CHAIN");
+  verb.add_flag(
+      "--defrag", options.defragment,
+      "chains at netfilter hooks run behind reassembly even if no rule uses ct: something "
+      "else has it on");
+}
+
+void add_limit_option(CLI::App& verb, std::vector<std::string>& limits) {
+  verb.add_option(
+          "--limit", limits,
+          "do without: no-calls, helper-access, read-only, no-kfuncs or offload; repeatable")
+      ->allow_extra_args(false)
+      ->type_name("FLAG");
 }
 
 Result<Rules> load_rules(const RulesOptions& options) {
@@ -145,6 +160,7 @@ Result<Rules> load_rules(const RulesOptions& options) {
     chains.push_back(chain);
   }
   WEIR_TRY(attachments, driver::plan(*ruleset, hook, chains));
+  if (options.defragment) driver::ask_for_reassembly(attachments);
   return Rules{.ruleset = std::move(*ruleset),
                .source = script.text(),
                .attachments = std::move(attachments)};

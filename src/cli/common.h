@@ -47,7 +47,10 @@ struct RulesOptions {
   std::string format;
   std::string hook;
   std::vector<std::string> chains;
+  bool defragment = false;
 };
+// --limit, of verbs that compile.
+void add_limit_option(CLI::App& verb, std::vector<std::string>& limits);
 enum class HookOption : std::uint8_t { absent, optional, required };
 void add_rules_options(CLI::App& verb, RulesOptions& options, HookOption hook);
 

@@ -10,6 +10,7 @@
 #include "backend/emitter.h"
 #include "backend/lower.h"
 #include "backend/profile.h"
+#include "backend/servable.h"
 #include "backend/set_maps.h"
 #include "backend/split.h"
 #include "imr/verify.h"
@@ -131,7 +132,9 @@ void make_shared_maps(const imr::Ruleset& ruleset, bool counted, const Options& 
   std::vector<isa::MapSpec>& maps = result.object.maps;
   if (counted) {
     maps.push_back({.name = "counters",
-                    .type = isa::MapType::percpu_array,
+                    .type = options.limits.contains(backend::Limit::offload)
+                                ? isa::MapType::array
+                                : isa::MapType::percpu_array,
                     .key_size = 4,
                     .value_size = 16,
                     .max_entries = static_cast<std::uint32_t>(ruleset.counters.size()),
@@ -181,6 +184,27 @@ std::string program_name(const imr::Ruleset& ruleset, const Attachment& attachme
   return name.substr(0, 15);
 }
 
+backend::Profile profile_of(const Attachment& attachment, const Options& options) {
+  return backend::profile_for(
+      attachment.hook, {.untrusted_memory = options.untrusted_memory, .limits = options.limits});
+}
+
+std::unexpected<Diagnostic> too_large(const imr::Ruleset& ruleset, const Attachment& attachment,
+                                      const Options& options) {
+  std::string names;
+  for (const backend::Limit limit : backend::all_limits) {
+    if (!options.limits.contains(limit)) continue;
+    names += (names.empty() ? "" : ", ") + std::string(to_string(limit));
+  }
+  auto error =
+      input_error("the rules for " + to_string(attachment.hook) +
+                  " are too many for one function, and --limit " + names + " allows no others");
+  for (const imr::ChainId root : attachment.roots) {
+    error.error().notes.push_back("chain " + imr::qualified_name(ruleset, root));
+  }
+  return error;
+}
+
 // Lowered with so few shared words that it fits the stack, which nearly always the first try does.
 Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& program,
                                   const Options& options, const backend::Profile& profile,
@@ -203,6 +227,7 @@ Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& 
     if (options.self_contained) passes::flow_self_contained(function);
     run_flow_passes(function, options);
     if (!split && backend::needs_splitting(function)) {
+      if (!profile.local_calls) return too_large(ruleset, program.attachment, options);
       split = true;  // once more, with returns that can be split
       continue;
     }
@@ -236,7 +261,11 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
                             .units = make_units(ruleset, attachment),
                             .optimized = {},
                             .function = {}};
-    for (const imr::Unit& unit : program.units) imr::verify(unit);
+    const backend::Profile profile = profile_of(attachment, options);
+    for (const imr::Unit& unit : program.units) {
+      imr::verify(unit);
+      WEIR_CHECK(backend::check_servable(unit, profile));
+    }
     counted = counted || uses_counters(program.units);
     result.programs.push_back(std::move(program));
   }
@@ -255,8 +284,7 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   shared.sets = std::move(sets);
 
   for (CompiledProgram& program : result.programs) {
-    const backend::Profile& profile = backend::profile_for(
-        program.attachment.hook, {.untrusted_memory = options.untrusted_memory});
+    const backend::Profile profile = profile_of(program.attachment, options);
     WEIR_TRY(emitted, make_program(ruleset, program, options, profile, result, shared));
     emitted.name = program.function.name;
     result.object.maps = program.function.maps;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/limits.h"
 #include "base/error.h"
 #include "flow/flow.h"
 #include "imr/imr.h"
@@ -19,6 +20,7 @@ struct Attachment {
   Hook hook;
   Nfproto nfproto = Nfproto::ipv4;  // of netfilter hooks; an XDP program serves both
   std::int32_t priority = 0;        // of netfilter hooks
+  bool defragments = false;         // the link has packets reassembled: see driver/reassembly.h
   // One at netfilter hooks; they decide one after another, and read packets alike (imr/reading.h).
   std::vector<imr::ChainId> roots;
 };
@@ -47,6 +49,7 @@ struct Options {
   bool untrusted_memory = true;  // netfilter: kernels from 6.17 on; else dynptr slices
   bool self_contained = false;   // nothing but data sections is filled by who loads the programs
   bool small_parts = false;      // tests only: every program is split, into parts of a few rules
+  backend::Limits limits;        // what programs must do without
   bool break_a_pass = false;     // tests only: one pass goes wrong, and every judge must notice
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "driver/compile.h"
+#include "driver/reassembly.h"
 #include "imr/reading.h"
 
 namespace weir::driver {
@@ -32,6 +33,7 @@ void add_netfilter(const Ruleset& ruleset, ChainId id, std::vector<Attachment>& 
     out.push_back({.hook = {.kind = Hook::Kind::netfilter, .nf_hook = base.hook, .device = {}},
                    .nfproto = nfproto,
                    .priority = base.priority,
+                   .defragments = runs_behind_reassembly(ruleset, nfproto, base.priority),
                    .roots = {id}});
   }
 }

@@ -270,5 +270,48 @@ TEST(Facts, AreThoseOfThePacket) {
   }
 }
 
+// ---- Limits
+// ---------------------------------------------------------------------------------------
+
+TEST(Limits, KeepTheMeaning) {
+  Random random(11);
+  for (const char* hook : {"xdp", "tc:ingress", "cgroup:egress", "socket", "netfilter:forward"}) {
+    const Place place{hook, "", "forward"};
+    for (const backend::Limit limit : backend::all_limits) {
+      const bool at_netfilter = std::string_view(hook).starts_with("netfilter");
+      if (limit == backend::Limit::no_kfuncs && at_netfilter) continue;
+      const bool at_xdp = std::string_view(hook) == "xdp";
+      if (limit == backend::Limit::offload && !at_xdp) continue;
+      // The helpers of these are the kernel's alone; driver/limits_test.cpp runs them there.
+      if (limit == backend::Limit::helper_access && (at_netfilter || at_xdp)) continue;
+      CompileOptions options;
+      options.limits.insert(limit);
+      std::size_t compiled = 0;
+      for (int i = 0; i < 8 && !testing::Test::HasFailure(); ++i) {
+        const std::string text =
+            random_unit({.at_xdp = takes_frames(place), .nfproto = Nfproto::ipv4}, random);
+        const std::vector<packet::Packet> packets = packets_for(parse_unit(text), 30, random);
+        const std::string there = moved(text, place);
+        const std::vector<imr::Unit> judges =
+            at_netfilter ? std::vector{parse_unit(there)} : units(there);
+        Result<Compiled> program = Compiled::make(judges, options);
+        if (!program) {  // refused by name, as random rules may be
+          EXPECT_TRUE(program.error().text().starts_with("rules that hook"))
+              << program.error().text();
+          continue;
+        }
+        ++compiled;
+        for (const packet::Packet& made : packets) {
+          const packet::Packet packet = at_netfilter ? made : seen(place, made);
+          EXPECT_EQ(describe(program->run(packet)), meant(judges, packet))
+              << hook << " " << to_string(limit) << " " << to_hex(packet.bytes) << "\n"
+              << there;
+        }
+      }
+      EXPECT_GT(compiled, 0U) << hook << " " << to_string(limit);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir::test
