@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "isa/isa.h"
 #include "kernel/syscall.h"
 
 namespace weir::kernel {
@@ -44,6 +45,7 @@ std::string string_at(const std::string& strings, std::uint32_t offset) {
 // What bpf_prog_get_info_by_fd() fills in.
 struct Parts {
   Bytes code;
+  Bytes translated;
   std::vector<std::uint64_t> functions;  // their addresses
   std::vector<std::uint32_t> lengths;    // their bytes in `code`
   std::vector<bpf_line_info> lines;
@@ -56,6 +58,7 @@ Result<Parts> parts_of(const Fd& program) {
   WEIR_CHECK(object_info(program, &sizes, sizeof sizes));
   Parts parts;
   parts.code.resize(sizes.jited_prog_len);
+  parts.translated.resize(sizes.xlated_prog_len);
   parts.functions.resize(sizes.nr_jited_ksyms);
   parts.lengths.resize(sizes.nr_jited_func_lens);
   parts.lines.resize(sizes.nr_line_info);
@@ -65,6 +68,8 @@ Result<Parts> parts_of(const Fd& program) {
   bpf_prog_info info{};
   info.jited_prog_len = sizes.jited_prog_len;
   info.jited_prog_insns = user_pointer(parts.code.data());
+  info.xlated_prog_len = sizes.xlated_prog_len;
+  info.xlated_prog_insns = user_pointer(parts.translated.data());
   info.nr_jited_ksyms = sizes.nr_jited_ksyms;
   info.jited_ksyms = user_pointer(parts.functions.data());
   info.nr_jited_func_lens = sizes.nr_jited_func_lens;
@@ -78,6 +83,7 @@ Result<Parts> parts_of(const Fd& program) {
   WEIR_CHECK(object_info(program, &info, sizeof info));
   // Addresses are hidden from those without the right to see them.
   if (info.jited_prog_insns == 0) parts.code.clear();
+  if (info.xlated_prog_insns == 0) parts.translated.clear();
   if (info.jited_ksyms == 0) parts.functions.clear();
   if (info.jited_line_info == 0) parts.addresses.clear();
   return parts;
@@ -87,7 +93,8 @@ Result<Parts> parts_of(const Fd& program) {
 
 Result<MachineCode> machine_code(const Fd& program) {
   WEIR_TRY(parts, parts_of(program));
-  MachineCode out{.bytes = std::move(parts.code)};
+  WEIR_TRY(translated, isa::decode(parts.translated));
+  MachineCode out{.bytes = std::move(parts.code), .translated = std::move(translated)};
   const std::size_t functions = std::min(parts.functions.size(), parts.lengths.size());
   const std::size_t lines = std::min(parts.lines.size(), parts.addresses.size());
   if (out.bytes.empty() || functions == 0 || lines == 0) return out;
@@ -99,6 +106,7 @@ Result<MachineCode> machine_code(const Fd& program) {
       const std::uint64_t within = parts.addresses[i] - parts.functions[f];
       if (within >= parts.lengths[f]) continue;
       out.rows.push_back({.begin = static_cast<std::uint32_t>(before + within),
+                          .insn = line.insn_off,
                           .file = string_at(strings, line.file_name_off),
                           .line = BPF_LINE_INFO_LINE_NUM(line.line_col),
                           .text = string_at(strings, line.line_off)});

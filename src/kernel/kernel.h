@@ -50,18 +50,22 @@ struct LoadedObject {
 [[nodiscard]] Result<std::uint32_t> verified_instructions(const Fd& program);
 
 // The code that the kernel made of a program's instructions for the processor, all functions one
-// behind the other.
+// behind the other; and the instructions that it made that of, with its own in place of calls and
+// context accesses.
 struct MachineCode {
   struct Row {
     std::uint32_t begin = 0;  // in `bytes`; good up to the next row
+    std::uint32_t insn = 0;   // in `translated`
     std::string file;         // the line information that the instructions were loaded with
     std::uint32_t line = 0;
     std::string text;
   };
   Bytes bytes;
+  std::vector<isa::Insn> translated;
   std::vector<Row> rows;  // in order of `begin`; none for programs without line information
 };
-// No bytes where the kernel interprets programs, or hides addresses from this process.
+// No bytes where the kernel interprets programs, no instructions or bytes where it hides them from
+// this process.
 [[nodiscard]] Result<MachineCode> machine_code(const Fd& program);
 // Bytes of memory that a map or a program takes, as the kernel accounts for them (fdinfo).
 [[nodiscard]] Result<std::uint64_t> memory_use(const Fd& object);

@@ -23,9 +23,13 @@ TEST(Info, TellsTheMachineCodeOfEachLine) {
   const auto code = must(machine_code(loaded(object)));
   if (code.bytes.empty()) GTEST_SKIP() << "this kernel interprets programs";
   ASSERT_GE(code.rows.size(), 3u);
+  ASSERT_GE(code.translated.size(), 5u);
+  EXPECT_EQ(code.translated.front(), isa::make(Opcode::mov64_imm, 0, 0, 0, 1));
+  EXPECT_EQ(code.translated.back(), isa::make(Opcode::exit));
   std::string text;
   for (std::size_t i = 0; i < code.rows.size(); ++i) {
     EXPECT_LT(code.rows[i].begin, code.bytes.size());
+    EXPECT_LT(code.rows[i].insn, code.translated.size());
     EXPECT_GE(code.rows[i].begin, i == 0 ? 0 : code.rows[i - 1].begin);
     text += code.rows[i].text + "\n";
   }
