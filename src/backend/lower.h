@@ -27,7 +27,8 @@ struct SharedMaps {
 constexpr unsigned most_shared_words = 24;
 
 // Each return that a program knows is one more way for the kernel's verifier to walk.
-constexpr unsigned most_direct_returns = 1000000;
+constexpr unsigned most_direct_returns = 6;
+constexpr unsigned any_direct_returns = 0xffffffff;
 
 struct LowerOptions {
   bool drop_unparsable = true;

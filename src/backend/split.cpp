@@ -27,6 +27,10 @@ namespace {
 // A function of more than this many instructions of eBPF, about, is split.
 constexpr std::uint64_t most_in_one_piece = 40000;
 
+// The kernel takes 256 functions a program (BPF_MAX_SUBPROGS); no part is smaller than half of what
+// is asked for.
+constexpr std::uint64_t most_parts = 240;
+
 // What it takes to emit, about.
 std::uint32_t weight(const Block& block) {
   std::uint32_t sum = 1;
@@ -104,8 +108,8 @@ class Planner {
 };
 
 void Planner::find_sites() {
-  for (const Block& block : function_.blocks) {
-    for (const flow::Site& site : block.end.sites) {
+  for (const BlockId id : layout(function_)) {
+    for (const flow::Site& site : function_[id].end.sites) {
       plan_.sites[site.number] = site.block;
       is_site_[site.block.index()] = true;
       plan_.returns = true;
@@ -229,9 +233,12 @@ void Planner::find_live() {
       }
       plan_.made_again[id.index()].push_back(reg);
       if (pointer.kind == Pointer::Kind::map_value) continue;
+      if (pointer.kind == Pointer::Kind::other) {
+        enterable_[id.index()] = false;
+        continue;
+      }
       const Terminator& end = function_[pointer.block].end;
-      if (pointer.kind == Pointer::Kind::other ||
-          (end.a.valid() && (plan_.pointers[end.a.index()].kind != Pointer::Kind::none ||
+      if ((end.a.valid() && (plan_.pointers[end.a.index()].kind != Pointer::Kind::none ||
                              !settled(end.a, pointer.block)))) {
         enterable_[id.index()] = false;
       } else if (end.a.valid()) {
@@ -276,6 +283,8 @@ void Planner::find_cuts() {
     forbidden[i + 1] += forbidden[i];
     cost[i + 1] += cost[i];
   }
+  const std::uint64_t part_size =
+      std::max<std::uint64_t>(options_.part_size, 2 * (sizes[count] / most_parts + 1));
   plan_.part.assign(function_.blocks.size(), no_place);
   std::size_t start = 0;
   const auto end_part = [&](std::size_t end) {
@@ -283,12 +292,12 @@ void Planner::find_cuts() {
     ++plan_.parts;
     start = end;
   };
-  while (sizes[count] - sizes[start] > options_.part_size) {
+  while (sizes[count] - sizes[start] > part_size) {
     std::size_t best = 0;
     for (std::size_t at = start + 1; at < count; ++at) {
       const std::uint64_t size = sizes[at] - sizes[start];
-      if (best != 0 && size > options_.part_size) break;
-      if (forbidden[at] != 0 || size < options_.part_size / 2) continue;
+      if (best != 0 && size > part_size) break;
+      if (forbidden[at] != 0 || size < part_size / 2) continue;
       if (best == 0 || cost[at] <= cost[best]) best = at;
     }
     if (best == 0) break;

@@ -187,8 +187,9 @@ void PartMaker::copy(BlockId id) {
     rename(i.b);
     std::ranges::for_each(i.args, rename);
     if (i.op == Op::site) {
+      const auto site = plan_.sites.find(i.imm);  // none: the chain never ends
       i.op = Op::constant;
-      i.imm = plan_.entry[plan_.sites.at(i.imm).index()];
+      i.imm = site == plan_.sites.end() ? 0 : plan_.entry[site->second.index()];
     }
     code_[at].instructions.push_back(std::move(i));
   }

@@ -211,7 +211,9 @@ Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& 
                                   const Compilation& result, backend::SharedMaps& shared) {
   backend::SplitOptions parts;
   if (options.small_parts) parts.part_size = 40;
-  bool split = options.small_parts;
+  // Where functions are forbidden, a program stays in one piece.
+  const bool may_split = profile.local_calls;
+  bool split = may_split && options.small_parts;
   for (unsigned words = backend::most_shared_words;;) {
     backend::SharedMaps maps = shared;
     flow::Function& function = program.function = {};
@@ -221,7 +223,9 @@ Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& 
     WEIR_CHECK(backend::lower(program.optimized, profile,
                               {.drop_unparsable = options.drop_unparsable,
                                .shared_words = words,
-                               .direct_returns = split ? 0 : backend::most_direct_returns},
+                               .direct_returns = !may_split ? backend::any_direct_returns
+                                                 : split    ? 0
+                                                            : backend::most_direct_returns},
                               maps, function));
     flow::verify(function);
     if (options.self_contained) passes::flow_self_contained(function);

@@ -28,12 +28,17 @@ std::vector<std::string> outcomes(const std::string& text, std::uint32_t marks) 
   Compiled program = compile(text);
   Compiled plain = compile(text, {.flow_passes = false});
   Compiled optimized = compile(text, {.imr_passes = true});
+  Compiled parts = compile(text, {.small_parts = true});
+  Compiled plain_parts = compile(text, {.flow_passes = false, .small_parts = true});
   std::vector<std::string> all;
   for (std::uint32_t mark = 0; mark <= marks; ++mark) {
     all.push_back(told(program, marked(mark)));
     EXPECT_EQ(all.back(), meant(unit, marked(mark))) << "mark " << mark;
     EXPECT_EQ(told(plain, marked(mark)), all.back()) << "mark " << mark << ", no flow passes";
     EXPECT_EQ(told(optimized, marked(mark)), all.back()) << "mark " << mark << ", IMR passes";
+    EXPECT_EQ(told(parts, marked(mark)), all.back()) << "mark " << mark << ", in parts";
+    EXPECT_EQ(told(plain_parts, marked(mark)), all.back())
+        << "mark " << mark << ", no flow passes, in parts";
   }
   return all;
 }

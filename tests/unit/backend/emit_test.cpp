@@ -83,8 +83,14 @@ engine::Input input(World& world) {
 // The program of a function, and what a run of it leaves behind.
 class Emitted {
  public:
-  static Result<Emitted> make(const flow::Function& function, const backend::Profile& profile) {
-    isa::Program program = backend::emit(function, profile).value();
+  // In one piece, or in parts of about `part_size` instructions.
+  static Result<Emitted> make(const flow::Function& function, const backend::Profile& profile,
+                              std::uint32_t part_size = 0) {
+    auto emitted = part_size == 0
+                       ? backend::emit(function, profile)
+                       : backend::emit(backend::split(function, {.part_size = part_size}), profile);
+    if (!emitted) return input_error("more than the stack holds");
+    isa::Program program = std::move(*emitted);
     program.name = "test";
     isa::Object object{.maps = function.maps, .programs = {program}};
     WEIR_TRY(loaded, engine::Engine::load(object));
@@ -149,13 +155,15 @@ flow::Function function_with_room(Random& random) {
 TEST(Emission, DoesWhatTheFlowInterpreterSays) {
   Random random(1);
   int taken = 0;
-  for (int i = 0; i < 150; ++i) {
+  int in_parts = 0;
+  for (int i = 0; i < 200; ++i) {
     const flow::Function function = function_with_room(random);
     const backend::Profile& profile =
         i % 2 == 0 ? backend::netfilter_profile : backend::netfilter_slices_profile;
-    Result<Emitted> program = Emitted::make(function, profile);
+    Result<Emitted> program = Emitted::make(function, profile, i % 3 == 2 ? 40 : 0);
     if (!program) continue;
     ++taken;
+    in_parts += program->program().subprograms.size() > 2 ? 1 : 0;
     for (int run = 0; run < 20; ++run) {
       World world = possible_world(random);
       const auto expected = Emitted::expected(function, world);
@@ -166,7 +174,8 @@ TEST(Emission, DoesWhatTheFlowInterpreterSays) {
                                      << flow::print(function);
     }
   }
-  EXPECT_GT(taken, 50);
+  EXPECT_GT(taken, 60);
+  EXPECT_GT(in_parts, 10);
 }
 
 // ---- Allocation ---------------------------------------------------------------------------------

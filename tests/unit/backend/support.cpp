@@ -64,14 +64,20 @@ Result<Compiled> Compiled::make(std::vector<imr::Unit> units, const CompileOptio
     function.rule_names.push_back("#" + std::to_string(i));
   }
   backend::SharedMaps shared{.counters = counters, .trace = trace};
-  WEIR_CHECK(backend::lower(units, profile, {.drop_unparsable = options.drop_unparsable}, shared,
-                            function));
+  WEIR_CHECK(
+      backend::lower(units, profile,
+                     {.drop_unparsable = options.drop_unparsable,
+                      .direct_returns = options.small_parts ? 0 : backend::any_direct_returns},
+                     shared, function));
   flow::verify(function);
   if (options.flow_passes) {
     for (const passes::FlowPass& pass : passes::flow_passes()) pass.run(function);
     flow::verify(function);
   }
-  isa::Program program = backend::emit(function, profile).value();
+  isa::Program program =
+      (options.small_parts ? backend::emit(backend::split(function, {.part_size = 40}), profile)
+                           : backend::emit(function, profile))
+          .value();
   program.name = function.name;
   isa::Object object{
       .maps = function.maps, .programs = {std::move(program)}, .rule_names = function.rule_names};

@@ -23,6 +23,7 @@ struct CompileOptions {
   bool flow_passes = true;
   bool untrusted_memory = true;
   bool drop_unparsable = true;
+  bool small_parts = false;  // split, as far as it can be
   backend::Limits limits = {};
 };
 

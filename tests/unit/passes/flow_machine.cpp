@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace weir::test {
 
@@ -22,13 +23,20 @@ constexpr std::uint64_t poison = 0xdeadbeefdeadbeef;
 
 class Machine {
  public:
-  Machine(const flow::Function& function, const World& world)
-      : function_(function), world_(world), values_(function.registers, poison) {
+  Machine(const flow::Function& function, const World& world, Outcome& outcome,
+          Bytes* state = nullptr, std::uint64_t entered = 0)
+      : function_(function),
+        world_(world),
+        values_(function.registers, poison),
+        outcome_(outcome),
+        state_(state),
+        entered_(entered) {
     regions_.push_back({});
     regions_.push_back(world.packet);
   }
 
-  Outcome run() {
+  // The entry to go on at, or nothing when there is a verdict.
+  std::optional<std::uint64_t> run() {
     flow::BlockId at(0);
     for (int i = 0; i < max_blocks; ++i) {
       const flow::Block& block = function_[at];
@@ -36,8 +44,9 @@ class Machine {
       const Terminator& end = block.end;
       if (end.kind == Terminator::Kind::ret) {
         outcome_.accepted = end.imm == 1;
-        return outcome_;
+        return std::nullopt;
       }
+      if (end.kind == Terminator::Kind::leave) return second(end.a, end.imm);
       if (end.kind == Terminator::Kind::dispatch) {
         at = site(end);
       } else {
@@ -157,9 +166,17 @@ class Machine {
         reg(i.dst) = i.imm;
         return;
       case Op::entered:
+        reg(i.dst) = entered_;
+        return;
       case Op::recall:
+        invariant(i.imm + i.size <= state_->size(), "recalled from behind the state");
+        reg(i.dst) = load_native(ByteView(*state_).subspan(i.imm, i.size));
+        return;
       case Op::keep:
-        throw InvariantError("an operation of parts only");
+        invariant(i.imm + i.size <= state_->size(), "kept behind the state");
+        std::ranges::copy(native_bytes(reg(i.a), i.size),
+                          state_->begin() + static_cast<std::ptrdiff_t>(i.imm));
+        return;
     }
     throw InvariantError("no such operation");
   }
@@ -200,13 +217,31 @@ class Machine {
   World world_;
   std::vector<std::uint64_t> values_;
   std::vector<Bytes> regions_;
-  Outcome outcome_;
+  Outcome& outcome_;
+  Bytes* state_;  // of parts
+  std::uint64_t entered_;
 };
 
 }  // namespace
 
 Outcome run(const flow::Function& function, const World& world) {
-  return Machine(function, world).run();
+  Outcome outcome;
+  const auto next = Machine(function, world, outcome).run();
+  invariant(!next, "a whole function that leaves for another part");
+  return outcome;
+}
+
+Outcome run(const std::vector<MachinePart>& parts, std::size_t state_size, const World& world) {
+  Outcome outcome;
+  Bytes state(state_size, 0xa5);
+  std::optional<std::uint64_t> entry = parts.front().first_entry;
+  for (int i = 0; entry && i < max_blocks; ++i) {
+    auto part = std::ranges::upper_bound(parts, *entry, {}, &MachinePart::first_entry);
+    invariant(part != parts.begin(), "no such entry");
+    entry = Machine(std::prev(part)->code, world, outcome, &state, *entry).run();
+  }
+  invariant(!entry, "the parts do not end");
+  return outcome;
 }
 
 std::string to_string(const Outcome& outcome) {

@@ -35,6 +35,15 @@ struct Outcome {
 // of a map value, or no end within a hundred thousand blocks.
 [[nodiscard]] Outcome run(const flow::Function& function, const World& world);
 
+// The same of a function in parts: each with its maps, and the number of its first entry; control
+// comes in by the first one of all.
+struct MachinePart {
+  flow::Function code;
+  std::uint64_t first_entry = 0;
+};
+[[nodiscard]] Outcome run(const std::vector<MachinePart>& parts, std::size_t state_size,
+                          const World& world);
+
 [[nodiscard]] std::string to_string(const Outcome& outcome);
 
 }  // namespace weir::test
