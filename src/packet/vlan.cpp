@@ -26,7 +26,11 @@ Packet as_received(Packet packet) {
   const std::uint16_t outer = read16(packet.bytes, addresses_size);
   const bool tagged = outer == ethertype_vlan || outer == ethertype_qinq;
   if (tagged) {
-    if (packet.bytes.size() < ethernet_size + tag_size) return packet;
+    if (packet.bytes.size() < ethernet_size + tag_size) {
+      packet.network_offset = ethernet_size;
+      packet.ethertype = outer;
+      return packet;
+    }
     packet.vlan = HwaccelTag{.protocol = outer, .tci = read16(packet.bytes, ethernet_size)};
     const auto tag = packet.bytes.begin() + addresses_size;
     packet.bytes.erase(tag, tag + tag_size);
