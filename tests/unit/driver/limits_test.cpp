@@ -103,6 +103,29 @@ TEST(Limits, NoneIsNeededForTheKernelToTakePrograms) {
   }
 }
 
+// What the verifier walks grows with the rules, not with their square.
+TEST(Hooks, VerifyAThousandRules) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs the right to load programs";
+  std::string rules;
+  for (unsigned i = 0; i < 1000; ++i) {
+    rules +=
+        "rule match payload network 12 4 == " + to_hex(big_endian_bytes(0x0a000000 + 7 * i, 4)) +
+        " match meta l4proto == 0x06 match payload transport 2 2 == " +
+        to_hex(big_endian_bytes(1000 + i, 2)) + " counter drop\n";
+  }
+  for (const std::string& hook : hooks) {
+    const auto made = compiled(hook, rules, {});
+    ASSERT_TRUE(made.has_value()) << made.error().text();
+    const auto loaded = kernel::load(made->object);
+    ASSERT_TRUE(loaded.has_value()) << hook << ": " << loaded.error().text();
+    const auto walked = kernel::verified_instructions(loaded->programs.front());
+    ASSERT_TRUE(walked.has_value());
+    EXPECT_LT(*walked, 300000U) << hook;
+    RecordProperty(hook, static_cast<int>(*walked));
+    std::printf("%s: %u instructions walked\n", hook.c_str(), *walked);
+  }
+}
+
 TEST(NoCalls, LeavesNoFunctionInTheProgram) {
   for (const std::string& hook : hooks) {
     const auto free = compiled(hook, many_counters(100), {});
