@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// weir compile: compiles a ruleset and prints any stage of the way.
+// weir compile: compiles a ruleset and prints any stage of the way, or writes an ELF object.
 #include <fmt/core.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,12 +14,15 @@
 #include "flow/flow.h"
 #include "imr/print.h"
 #include "isa/isa.h"
+#include "object/elf.h"
+#include "service/object_note.h"
 
 namespace weir::cli {
 namespace {
 
 struct Options {
   RulesOptions rules;
+  std::vector<std::string> limits;
   std::string emit;
   std::string output;
   std::vector<std::string> disabled_passes;
@@ -27,6 +33,7 @@ std::string place_of(const driver::Attachment& attachment) {
   std::string out = to_string(attachment.hook);
   if (attachment.hook.kind == Hook::Kind::netfilter) {
     out += fmt::format(" {} priority {}", to_string(attachment.nfproto), attachment.priority);
+    if (attachment.defragments) out += " behind reassembly";
   }
   return out;
 }
@@ -49,6 +56,7 @@ nlohmann::ordered_json summary_json(const imr::Ruleset& ruleset,
     if (at_netfilter) {
       entry["family"] = to_string(attachment.nfproto);
       entry["priority"] = attachment.priority;
+      entry["defragments"] = attachment.defragments;
     }
     programs.push_back(std::move(entry));
   }
@@ -93,16 +101,49 @@ void print_stage(const std::string& stage, const driver::Compilation& compilatio
   }
 }
 
-Status check_options(const Options& options) {
-  if (!options.output.empty() || options.emit == "elf") {
-    return input_error("ELF objects (-o, --emit elf) are not built yet");
+bool wants_elf(const Options& options) {
+  return !options.output.empty() || options.emit == "elf";
+}
+
+Status write_object(const Options& options, const Rules& rules,
+                    const driver::Compilation& compilation) {
+  std::vector<Hook> hooks;
+  for (const driver::CompiledProgram& program : compilation.programs) {
+    hooks.push_back(program.attachment.hook);
   }
-  if (options.emit.empty() || options.emit == "imr" || options.emit == "imr-opt" ||
-      options.emit == "flow" || options.emit == "bpf") {
+  const std::string note = service::object_note(
+      rules.ruleset, compilation, object::program_names(compilation.object), rules.source);
+  WEIR_TRY(file, object::to_elf(compilation.object, hooks, note));
+  const char* bytes = reinterpret_cast<const char*>(file.data());
+  if (options.output.empty()) {
+    std::fwrite(bytes, 1, file.size(), stdout);
+    return {};
+  }
+  errno = 0;
+  std::ofstream out(options.output, std::ios::binary | std::ios::trunc);
+  out.write(bytes, static_cast<std::streamsize>(file.size()));
+  out.close();
+  if (!out) return system_error("writing " + options.output, errno);
+  return {};
+}
+
+Status check_options(const Options& options) {
+  if (!options.output.empty() && !options.emit.empty() && options.emit != "elf") {
+    return input_error("-o writes an ELF object, and --emit " + options.emit +
+                       " prints another stage: expected one of both");
+  }
+  if (options.emit == "elf" && options.output.empty() && ::isatty(STDOUT_FILENO) == 1) {
+    return input_error("an ELF object does not belong on a terminal, expected -o FILE.o");
+  }
+  if (options.emit == "elf" && options.output.empty() && options.json) {
+    return input_error("--emit elf prints the object, expected -o FILE.o with --json");
+  }
+  if (options.emit == "elf" || options.emit.empty() || options.emit == "imr" ||
+      options.emit == "imr-opt" || options.emit == "flow" || options.emit == "bpf") {
     return {};
   }
   return input_error("unknown stage '" + options.emit +
-                     "' for --emit, expected imr, imr-opt, flow or bpf");
+                     "' for --emit, expected imr, imr-opt, flow, bpf or elf");
 }
 
 int run(const Options& options) {
@@ -114,9 +155,18 @@ int run(const Options& options) {
       return exit_done;
     }
     driver::Options how;
+    WEIR_TRY(limits, backend::parse_limits(options.limits));
+    how.limits = limits;
     how.disabled_passes = options.disabled_passes;
+    // Whoever loads an object fills no maps, and has a kernel of its own.
+    how.self_contained = wants_elf(options);
+    how.untrusted_memory = !wants_elf(options);
     WEIR_TRY(compilation, driver::compile(rules.ruleset, rules.attachments, how));
-    if (!options.emit.empty()) {
+    if (wants_elf(options)) {
+      WEIR_CHECK(write_object(options, rules, compilation));
+      if (options.output.empty()) return exit_done;
+    }
+    if (!options.emit.empty() && options.emit != "elf") {
       print_stage(options.emit, compilation);
     } else if (options.json) {
       fmt::print("{}\n", summary_json(rules.ruleset, compilation).dump());
@@ -133,15 +183,19 @@ void add_compile(CLI::App& app, Action& action) {
   const auto options = std::make_shared<Options>();
   auto* verb = app.add_subcommand("compile", "compile a ruleset; print any stage");
   add_rules_options(*verb, options->rules, HookOption::optional);
-  verb->add_option("--emit", options->emit, "print a stage: imr, imr-opt, flow or bpf")
+  verb->add_option("--emit", options->emit, "print a stage: imr, imr-opt, flow, bpf or elf")
       ->type_name("STAGE");
-  verb->add_option("-o,--output", options->output, "an ELF object (not built yet)")
+  verb->add_option("-o,--output", options->output,
+                   "write an ELF object, for weir apply, bpftool or libbpf")
       ->type_name("FILE.o");
   verb->add_option("--disable-pass", options->disabled_passes, "leave a pass out; repeatable")
       ->allow_extra_args(false)
       ->type_name("NAME");
   verb->add_flag("-j,--json", options->json, "print one JSON object");
-  verb->footer("Example: weir compile office.nft --hook netfilter:forward --emit bpf");
+  add_limit_option(*verb, options->limits);
+  verb->footer(
+      "Example: weir compile office.nft --hook netfilter:forward --emit bpf\n"
+      "         weir compile edge.nft --hook xdp -o edge.o");
   verb->callback([options, &action] { action = [options] { return run(*options); }; });
 }
 

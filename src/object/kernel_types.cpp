@@ -51,6 +51,8 @@ constexpr std::array known_members = {
     KnownMember{"bpf_nf_ctx", "state", any_pointer},
     KnownMember{"nf_hook_state", "in", any_pointer},
     KnownMember{"nf_hook_state", "out", any_pointer},
+    KnownMember{"xdp_buff", "rxq", any_pointer},
+    KnownMember{"xdp_rxq_info", "dev", any_pointer},
     KnownMember{"net_device", "ifindex", u32},
     KnownMember{"net_device", "type", u16},
     KnownMember{"net_device", "name", device_name},

@@ -2,47 +2,20 @@
 #include "service/object.h"
 
 #include <net/if.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
+#include <ctime>
 
-#include "driver/reads.h"
 #include "kernel/elf.h"
 #include "object/elf.h"
 #include "service/attach.h"
 #include "service/netns.h"
+#include "service/object_note.h"
 #include "service/store.h"
 
 namespace weir::service {
 namespace {
-
-using nlohmann::ordered_json;
-
-constexpr int note_version = 1;
-
-struct Note {
-  PolicyState policy;
-  std::vector<imr::Interface> interfaces;
-};
-
-Result<Note> parse_note(const std::string& text) {
-  try {
-    const ordered_json json = ordered_json::parse(text);
-    if (json.at("version").get<int>() != note_version) {
-      return input_error("the ELF object was made by a weir of another version");
-    }
-    WEIR_TRY(policy, policy_from_json(json.at("policy").dump(), "the ELF object's note"));
-    Note note = {.policy = std::move(policy), .interfaces = {}};
-    for (const ordered_json& interface : json.at("interfaces")) {
-      note.interfaces.push_back({.name = interface.at("name"), .index = interface.at("index")});
-    }
-    return note;
-  } catch (const nlohmann::json::exception& error) {
-    return input_error(std::string("the ELF object's note cannot be read: ") + error.what());
-  }
-}
 
 std::string now() {
   const std::time_t seconds = ::time(nullptr);
@@ -100,7 +73,7 @@ Status choose_hook(const std::optional<Hook>& wanted, PolicyState& policy) {
 Result<PolicyState> prepare(const ObjectRequest& request, const Paths& paths) {
   WEIR_CHECK(check_policy_name(request.name));
   WEIR_TRY(text, object::read_note(request.file));
-  WEIR_TRY(note, parse_note(text));
+  WEIR_TRY(note, parse_object_note(text));
   PolicyState policy = std::move(note.policy);
   policy.name = request.name;
   policy.since = now();
@@ -167,38 +140,6 @@ Status put_in_force(Installed& installed, const ObjectRequest& request, const Pa
 }
 
 }  // namespace
-
-std::string object_note(const imr::Ruleset& ruleset, const driver::Compilation& compilation,
-                        const std::vector<std::string>& program_names, const std::string& source) {
-  PolicyState policy;
-  policy.name = "object";
-  policy.source = source;
-  std::vector<driver::Attachment> attachments;
-  for (std::size_t i = 0; i < compilation.programs.size(); ++i) {
-    const driver::Attachment& attachment = compilation.programs[i].attachment;
-    attachments.push_back(attachment);
-    AttachmentState state;
-    state.hook = attachment.hook;
-    state.nfproto = attachment.nfproto;
-    state.priority = attachment.priority;
-    for (const imr::ChainId root : attachment.roots) {
-      state.chains.push_back(imr::qualified_name(ruleset, root));
-    }
-    state.program_name = program_names.at(i);
-    policy.attachments.push_back(std::move(state));
-  }
-  policy.chains = describe_chains(ruleset, attachments);
-  policy.has_counters = compilation.counters.valid();
-  policy.keeps_connections = driver::scan_reads(ruleset, attachments).connection;
-  ordered_json interfaces = ordered_json::array();
-  for (const imr::Interface& interface : ruleset.interfaces) {
-    interfaces.push_back({{"name", interface.name}, {"index", interface.index}});
-  }
-  const ordered_json note = {{"version", note_version},
-                             {"policy", ordered_json::parse(to_json(policy))},
-                             {"interfaces", std::move(interfaces)}};
-  return note.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
 
 Result<Installed> apply_object(const ObjectRequest& request, const Paths& paths) {
   const auto held = lock(paths);

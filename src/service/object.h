@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Policies in ELF objects: the note that a file carries, so that whoever applies it can list the
-// rules as they were written, and putting such a file in force.
+// Putting an ELF object that weir compile made in force.
 #pragma once
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/bytes.h"
-#include "driver/compile.h"
 #include "service/apply.h"
 
 namespace weir::service {
-
-// `program_names` are those of the file's symbols, one a program.
-[[nodiscard]] std::string object_note(const imr::Ruleset& ruleset,
-                                      const driver::Compilation& compilation,
-                                      const std::vector<std::string>& program_names,
-                                      const std::string& source);
 
 struct ObjectRequest {
   ByteView file;
