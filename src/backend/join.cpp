@@ -83,8 +83,8 @@ Piece Leader::main() const {
   const Label drop = out.label();
   out.op(Opcode::stx64, frame_pointer, r1, -8);
   // Kernels before 6.3 take no memory for an argument that has not been written.
-  for (std::int16_t at = state_; at < -16; at = static_cast<std::int16_t>(at + 8)) {
-    out.op(Opcode::st64, frame_pointer, 0, at, 0);
+  for (int at = state_; at < -16; at += 8) {
+    out.op(Opcode::st64, frame_pointer, 0, static_cast<std::int16_t>(at), 0);
   }
   out.op(Opcode::mov64_imm, r3, 0, 0, first_entry);
   if (function_.returns) {
