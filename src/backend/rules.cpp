@@ -390,7 +390,8 @@ void RootLowering::call(imr::ChainId chain, BlockId back) {
 void RootLowering::shared_chains() {
   std::vector<imr::ChainId> order;
   for (const auto& [chain, shared] : shared_) order.push_back(chain);
-  std::ranges::stable_sort(order, {}, [&](imr::ChainId chain) { return shared_[chain].level; });
+  std::ranges::sort(order, {},
+                    [&](imr::ChainId chain) { return std::pair(shared_[chain].level, chain); });
   for (const imr::ChainId chain : order) {
     SharedChain& shared = shared_[chain];
     invariant(!shared.sites.empty(), "lowering: a shared chain that nothing enters");
