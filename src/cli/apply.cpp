@@ -4,13 +4,17 @@
 #include <fmt/core.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 
 #include "cli/common.h"
 #include "cli/verbs.h"
 #include "kernel/kernel.h"
+#include "object/elf.h"
 #include "service/apply.h"
-#include "service/listing.h"
+#include "service/attach.h"
+#include "service/object.h"
+#include "service/ssh.h"
 
 namespace weir::cli {
 namespace {
@@ -20,7 +24,15 @@ struct Options {
   std::string name = "default";
   bool foreground = false;
   bool dry_run = false;
+  bool lock = false;
+  std::uint32_t confirm = 0;
 };
+
+constexpr std::uint32_t longest_wait = 86400;  // seconds
+
+ByteView bytes_of(const std::string& text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
 
 sigset_t ending_signals() {
   sigset_t signals;
@@ -29,19 +41,43 @@ sigset_t ending_signals() {
   return signals;
 }
 
+std::string chains_text(const service::AttachmentState& attachment) {
+  std::string out;
+  for (const std::string& chain : attachment.chains) out += (out.empty() ? "" : ", ") + chain;
+  return out;
+}
+
 void print_installed(const service::PolicyState& state) {
   for (const service::AttachmentState& attachment : state.attachments) {
-    std::string where = to_string(attachment.hook);
-    if (attachment.hook.kind == Hook::Kind::netfilter) {
-      where += fmt::format(" {} priority {}", to_string(attachment.nfproto), attachment.priority);
-    } else {
-      where += fmt::format(" ({})", attachment.mode);
-    }
-    std::string chains;
-    for (const std::string& chain : attachment.chains) {
-      chains += (chains.empty() ? "" : ", ") + chain;
-    }
-    fmt::print("{}: chain {}, program {}\n", where, chains, attachment.program_id);
+    fmt::print("{}: chain {}, program {}\n", service::place_text(attachment),
+               chains_text(attachment), attachment.program_id);
+  }
+}
+
+void print_planned(const service::PolicyState& state) {
+  for (const service::AttachmentState& attachment : state.attachments) {
+    fmt::print("{}: chain {}\n", service::place_text(attachment), chains_text(attachment));
+  }
+  fmt::print("{} programs would be attached, and the kernel takes them all\n",
+             state.attachments.size());
+}
+
+// A guess from outside of the rules: SSH_CONNECTION of another machine's session, or a broken one,
+// is no reason not to apply.
+void warn_of_cut(const Rules& rules, const driver::Compilation& compilation, bool guarded) {
+  const char* const text = std::getenv("SSH_CONNECTION");
+  if (text == nullptr) return;
+  const auto session = service::parse_ssh_connection(text);
+  if (!session) return;
+  const auto device = service::session_device(*session);
+  if (!device) return;
+  const auto cuts = service::cuts(rules.ruleset, compilation, *session, *device);
+  if (cuts.empty()) return;
+  fmt::print(stderr, "{} these rules drop packets of the SSH session that this runs in ({})\n",
+             painted("weir: warning:", Colour::yellow, stderr), text);
+  for (const std::string& cut : cuts) fmt::print(stderr, "  {}\n", cut);
+  if (!guarded) {
+    fmt::print(stderr, "  with --confirm 60 they go by themselves, unless weir confirm comes\n");
   }
 }
 
@@ -56,18 +92,54 @@ Result<int> wait_in_foreground(service::Installed& installed, const sigset_t& si
   return exit_done;
 }
 
+// The file, if the ruleset is an ELF object that weir compile made.
+Result<std::optional<std::string>> read_object(const RulesOptions& rules) {
+  for (const std::string& file : rules.files) {
+    if (file == "-" || file.starts_with("live:")) continue;
+    WEIR_TRY(text, read_file(file));
+    if (!object::is_elf(bytes_of(text))) continue;
+    if (rules.files.size() > 1 || !rules.chains.empty()) {
+      return input_error(file +
+                         " is an ELF object: expected no other file beside it, and no "
+                         "--chain");
+    }
+    return std::optional(std::move(text));
+  }
+  return std::optional<std::string>();
+}
+
+Result<int> run_object(const Options& options, const std::string& file) {
+  if (options.lock || options.confirm != 0) {
+    return input_error("--lock and --confirm are for rulesets, not yet for ELF objects");
+  }
+  service::ObjectRequest request = {
+      .file = bytes_of(file), .name = options.name, .foreground = options.foreground};
+  if (!options.rules.hook.empty()) {
+    WEIR_TRY(hook, parse_hook(options.rules.hook));
+    request.hook = hook;
+  }
+  const sigset_t signals = ending_signals();
+  if (options.foreground) sigprocmask(SIG_BLOCK, &signals, nullptr);
+  if (options.dry_run) {
+    WEIR_TRY(planned, service::dry_run_object(request, service::Paths{}));
+    print_planned(planned);
+    return exit_done;
+  }
+  WEIR_TRY(installed, service::apply_object(request, service::Paths{}));
+  print_installed(installed.state);
+  if (options.foreground) return wait_in_foreground(installed, signals);
+  return exit_done;
+}
+
 int run(const Options& options) {
   return guarded([&]() -> Result<int> {
+    WEIR_TRY(object, read_object(options.rules));
+    if (object) return run_object(options, *object);
     WEIR_TRY(rules, load_rules(options.rules));
     driver::Options how;
     how.untrusted_memory = kernel::has_untrusted_memory();
     WEIR_TRY(compilation, driver::compile(rules.ruleset, rules.attachments, how));
-    if (options.dry_run) {
-      WEIR_CHECK(service::dry_run(compilation));
-      fmt::print("{} programs would be attached, and the kernel takes them all\n",
-                 compilation.programs.size());
-      return exit_done;
-    }
+    warn_of_cut(rules, compilation, options.confirm != 0);
     // Blocked before anything is attached, so that an early signal waits for the end of apply.
     const sigset_t signals = ending_signals();
     if (options.foreground) sigprocmask(SIG_BLOCK, &signals, nullptr);
@@ -75,10 +147,21 @@ int run(const Options& options) {
                                       .compilation = compilation,
                                       .name = options.name,
                                       .source = rules.source,
-                                      .foreground = options.foreground};
+                                      .foreground = options.foreground,
+                                      .lock = options.lock,
+                                      .confirm = options.confirm};
+    if (options.dry_run) {
+      WEIR_TRY(planned, service::dry_run(request, service::Paths{}));
+      print_planned(planned);
+      return exit_done;
+    }
     WEIR_TRY(installed, service::apply(request, service::Paths{}));
     print_installed(installed.state);
     if (options.foreground) return wait_in_foreground(installed, signals);
+    if (options.confirm != 0) {
+      fmt::print("in force for {} s, and from then on if this comes before: weir confirm {}\n",
+                 options.confirm, options.name);
+    }
     return exit_done;
   });
 }
@@ -90,13 +173,25 @@ void add_apply(CLI::App& app, Action& action) {
   auto* verb = app.add_subcommand("apply", "put a ruleset in force, all or nothing");
   add_rules_options(*verb, options->rules, HookOption::optional);
   verb->add_option("--name", options->name, "what to call the policy (default)")->type_name("NAME");
-  verb->add_flag("--foreground", options->foreground,
-                 "in force as long as this process runs; nothing stays");
-  verb->add_flag("--dry-run", options->dry_run, "load everything, attach nothing");
+  auto* foreground = verb->add_flag("--foreground", options->foreground,
+                                    "in force as long as this process runs; nothing stays");
+  verb->add_option(
+          "--confirm", options->confirm,
+          "undo all of it after so many seconds, or when a process of it dies, unless weir "
+          "confirm comes")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1U, longest_wait))
+      ->excludes(foreground);
+  verb->add_flag("--lock", options->lock,
+                 "freeze all maps; weir itself changes or releases the policy by --force only");
+  verb->add_flag("--dry-run", options->dry_run,
+                 "load everything, attach nothing, and say what would be attached where");
   verb->footer(
       "Without --hook, each base chain gets the hook that it names.\n"
       "Example: weir apply office.nft --name office\n"
-      "         weir apply edge.nft --hook xdp@eth0 --name edge");
+      "         weir apply edge.nft --hook xdp@eth0 --name edge\n"
+      "         weir apply edge.o --hook xdp@eth0 --name edge\n"
+      "         weir apply office.nft --name office --confirm 60 && weir confirm office");
   verb->callback([options, &action] { action = [options] { return run(*options); }; });
 }
 

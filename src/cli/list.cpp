@@ -9,6 +9,7 @@
 #include "cli/common.h"
 #include "cli/verbs.h"
 #include "service/listing.h"
+#include "service/store.h"
 
 namespace weir::cli {
 namespace {
@@ -22,7 +23,9 @@ struct Options {
 Result<std::vector<service::PolicyState>> policies(const std::string& name) {
   const service::Paths paths;
   std::vector<std::string> names = {name};
-  if (name.empty()) names = service::policy_names(paths);
+  // What a killed apply left is none of them; whoever may, cleans it up.
+  if (const kernel::Fd held = service::try_lock(paths); held.valid()) service::tidy(paths);
+  if (name.empty()) names = service::standing_names(paths);
   std::vector<service::PolicyState> out;
   for (const std::string& each : names) {
     WEIR_TRY(policy, service::load_policy(each, paths));

@@ -16,6 +16,7 @@ void add_check(CLI::App& app, Action& action);
 void add_compile(CLI::App& app, Action& action);
 void add_test(CLI::App& app, Action& action);
 void add_apply(CLI::App& app, Action& action);
+void add_confirm(CLI::App& app, Action& action);
 void add_release(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
 void add_status(CLI::App& app, Action& action);

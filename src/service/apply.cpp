@@ -265,14 +265,17 @@ Status release(const std::string& name, const Paths& paths, bool force) {
   if (const auto policy = load_policy(name, paths); policy && policy->locked && !force) {
     return input_error("policy '" + name + "' is locked: weir release --force removes it");
   }
-  WEIR_CHECK(dismiss(name, paths));
+  WEIR_TRY(dismissed, dismiss(name, paths));
   const auto held = lock(paths);
   if (!held) return std::unexpected(held.error());
   const auto policy = load_policy(name, paths);
   std::error_code error;
   const bool pinned = fs::exists(paths.pins(name), error);
   if (error) return system_error("looking at " + paths.pins(name), error.value());
-  if (!policy && !pinned) return std::unexpected(policy.error());
+  if (!policy && !pinned) {
+    if (dismissed) return {};
+    return std::unexpected(policy.error());
+  }
   WEIR_CHECK(remove_pins(paths.pins(name)));
   if (policy) {
     detach_filters(*policy);

@@ -12,9 +12,11 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 namespace weir::service {
 namespace {
@@ -105,7 +107,8 @@ class Guard {
 
   // Ends a policy that was not confirmed: packets first, files later.
   void end() {
-    if (settled_) return;
+    if (over_) return;
+    over_ = true;
     abandon(installed_);
     const auto held = lock(paths_);
     remove_traces(installed_.state, paths_);
@@ -124,7 +127,7 @@ class Guard {
     if (request == confirm_request) {
       reach(at_step_, "guard: asked");
       if (const Status status = keep()) {
-        done = settled_ = true;
+        done = over_ = true;
       } else {
         reply = status.error().text();
       }
@@ -150,7 +153,7 @@ class Guard {
   Staging& staging_;
   const Paths& paths_;
   const StepHook& at_step_;
-  bool settled_ = false;
+  bool over_ = false;  // the files are no longer this guard's to touch
 };
 
 // A session of its own, and nothing of the terminal, whose end is then no matter.
@@ -191,6 +194,15 @@ Status ask(const std::string& policy, char request, const Paths& paths, const St
     return system_error("the guard of '" + policy + "' says: " + std::string(text));
   return system_error("the guard of '" + policy +
                       "' ended without an answer; weir status tells what is in force");
+}
+
+// A guard that gave no answer is on its way out, and so are its descriptors. False when it stays.
+bool wait_for_end(const std::string& policy, const Paths& paths) {
+  for (int i = 0; i < 100; ++i) {
+    if (!guard_of(policy, paths)) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return false;
 }
 
 }  // namespace
@@ -245,14 +257,20 @@ Status confirm(const std::string& policy, const Paths& paths, const StepHook& at
     case Standing::leftover:
       return input_error("policy '" + policy + "' is no more: it was not confirmed in time");
     case Standing::waiting:
-      return ask(policy, confirm_request, paths, at_step);
+      break;
   }
-  throw InvariantError("standing out of range");
+  const Status asked = ask(policy, confirm_request, paths, at_step);
+  if (asked) return {};
+  // One that ended before it could answer may have done its work.
+  const bool done = wait_for_end(policy, paths) && standing(state, paths) == Standing::settled;
+  return done ? Status() : asked;
 }
 
-Status dismiss(const std::string& policy, const Paths& paths) {
-  if (!guard_of(policy, paths)) return {};
-  return ask(policy, dismiss_request, paths, {});
+Result<bool> dismiss(const std::string& policy, const Paths& paths) {
+  if (!guard_of(policy, paths)) return false;
+  const Status asked = ask(policy, dismiss_request, paths, {});
+  if (!asked && !wait_for_end(policy, paths)) return std::unexpected(asked.error());
+  return asked.has_value();
 }
 
 }  // namespace weir::service

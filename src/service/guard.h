@@ -34,7 +34,7 @@ namespace weir::service {
 // was up.
 [[nodiscard]] Status confirm(const std::string& policy, const Paths& paths,
                              const StepHook& at_step = {});
-// Has the guard, if there is one, end its policy.
-[[nodiscard]] Status dismiss(const std::string& policy, const Paths& paths);
+// Has the guard, if there is one, end its policy; whether there was one.
+[[nodiscard]] Result<bool> dismiss(const std::string& policy, const Paths& paths);
 
 }  // namespace weir::service

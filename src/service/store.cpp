@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -27,7 +28,8 @@ std::string lock_file(const Paths& paths) {
 Result<kernel::Fd> make_mount() {
   const kernel::Fd context(::fsopen("bpf", FSOPEN_CLOEXEC));
   if (!context.valid()) return system_error("opening a BPF file system", errno);
-  if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "mode", "0700", 0) != 0 ||
+  if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "source", "weir", 0) != 0 ||
+      ::fsconfig(context.get(), FSCONFIG_SET_STRING, "mode", "0700", 0) != 0 ||
       ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return system_error("making a BPF file system", errno);
   }
@@ -156,7 +158,10 @@ Standing standing(const PolicyState& policy, const Paths& paths) {
   if (policy.settled) return Standing::settled;
   std::error_code error;
   if (fs::exists(paths.pins(policy.name) + "/program_0", error)) return Standing::settled;
-  return guard_of(policy.name, paths) ? Standing::waiting : Standing::leftover;
+  // Guards talk to their own user only; to others the clock has to do.
+  const bool guarded = ::geteuid() == 0 ? guard_of(policy.name, paths).has_value()
+                                        : policy.confirm_by > boot_milliseconds();
+  return guarded ? Standing::waiting : Standing::leftover;
 }
 
 void tidy(const Paths& paths) {
