@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <list>
 #include <tuple>
+
+#include "backend/set_encoding.h"
 
 namespace weir::backend {
 namespace {
@@ -14,15 +17,6 @@ constexpr std::size_t max_code_wide = 16;      // elements, longer keys
 constexpr std::uint32_t no_prealloc = 1;       // BPF_F_NO_PREALLOC, which LPM tries ask for
 constexpr std::size_t most_maps_of_sets = 40;  // of the 64 that a program may have
 
-void put(Bytes& out, std::uint64_t value, std::size_t size) {
-  const Bytes bytes = native_bytes(value, size);
-  out.insert(out.end(), bytes.begin(), bytes.end());
-}
-
-void pad(Bytes& out, std::size_t size) {
-  if (out.size() < size) out.resize(size, 0);
-}
-
 std::string map_name(const imr::Set& set) {
   std::string name;
   for (const char c : set.name) {
@@ -30,58 +24,6 @@ std::string map_name(const imr::Set& set) {
     name += plain ? c : '_';
   }
   return name.substr(0, 15);
-}
-
-// A table before it has a place: its rows filled up to a power of two.
-struct Rows {
-  std::uint32_t count = 0;
-  std::uint32_t size = 0;
-  Bytes bytes;
-};
-
-template <typename Fill>
-Rows make_rows(std::size_t used, std::size_t row_bytes, const Fill& fill) {
-  Rows rows{.count = static_cast<std::uint32_t>(std::bit_ceil(used)),
-            .size = static_cast<std::uint32_t>(std::bit_ceil(row_bytes)),
-            .bytes = {}};
-  rows.bytes.reserve(std::size_t{rows.count} * rows.size);
-  for (std::size_t row = 0; row < rows.count; ++row) {
-    // Filled up with copies of the last one.
-    fill(rows.bytes, std::min(row, used - 1));
-    pad(rows.bytes, (row + 1) * rows.size);
-  }
-  return rows;
-}
-
-Rows sorted_rows(const imr::Set& set, const Answers& answers) {
-  return make_rows(set.elements.size(), 32, [&](Bytes& out, std::size_t i) {
-    put(out, load_big_endian(set.elements[i].key), 8);
-    put(out, load_big_endian(set.elements[i].last), 8);
-    put(out, answers.of(i), 8);
-  });
-}
-
-Rows class_rows(const std::vector<Wide>& starts, std::size_t field_size) {
-  const bool is_wide = field_size > 8;
-  return make_rows(starts.size(), is_wide ? 32 : 16, [&](Bytes& out, std::size_t i) {
-    put(out, starts[i][0], 8);
-    if (is_wide) put(out, starts[i][1], 8);
-    put(out, i, 8);
-  });
-}
-
-Rows tuple_rows(const std::vector<FieldClasses::Tuple>& tuples) {
-  constexpr std::size_t row_size = 4 + imr::max_value_size / 4;
-  return make_rows(tuples.size(), row_size, [&](Bytes& out, std::size_t i) {
-    put(out, tuples[i].first_element, 4);
-    for (const std::uint8_t shift : tuples[i].shifts) put(out, shift, 1);
-  });
-}
-
-Rows data_rows(const std::vector<Bytes>& data, std::size_t size) {
-  return make_rows(data.size(), size, [&](Bytes& out, std::size_t i) {
-    out.insert(out.end(), data[i].begin(), data[i].end());
-  });
 }
 
 std::size_t maps_of(const imr::Set& set, SetForm form) {
@@ -99,11 +41,19 @@ std::size_t maps_of(const imr::Set& set, SetForm form) {
   throw InvariantError("set form out of range");
 }
 
+// Of a set that may get any elements.
+SetForm updatable_form(const imr::Set& set) {
+  if (set.has_interval_fields()) return SetForm::classes;
+  if (!set.interval) return SetForm::hash;
+  return set.key_size <= 8 ? SetForm::sorted_array : SetForm::lpm_trie;
+}
+
 }  // namespace
 
 class SetMapsMaker {
  public:
-  explicit SetMapsMaker(std::vector<isa::MapSpec>& maps) : maps_(maps) {}
+  SetMapsMaker(std::vector<isa::MapSpec>& maps, bool updatable)
+      : maps_(maps), updatable_(updatable) {}
 
   void collect(const imr::Unit& unit) {
     for (const imr::SetId id : used_sets(unit)) {
@@ -112,7 +62,8 @@ class SetMapsMaker {
           result_->entries_.try_emplace({set.table, set.name}, SetMaps::Entry{.set = set});
       if (fresh) {
         order_.push_back(&found->second);
-        found->second.place.form = set_form(set);
+        found->second.place.form =
+            updatable_ && !set.anonymous ? updatable_form(set) : set_form(set);
       } else {
         invariant(found->second.set.elements == set.elements, "two sets of one name");
       }
@@ -122,11 +73,17 @@ class SetMapsMaker {
   Result<std::shared_ptr<const SetMaps>> run() {
     std::size_t wanted = 0;
     for (const SetMaps::Entry* entry : order_) wanted += maps_of(entry->set, entry->place.form);
+    if (updatable_) ++wanted;
     pooled_ = wanted > most_maps_of_sets;
     for (SetMaps::Entry* entry : order_) {
       const Answers answers = answers_of(entry->set);
       entry->verdicts = answers.verdicts;
-      if (entry->place.form == SetForm::code || shares(*entry, answers)) continue;
+      if (entry->place.form == SetForm::code) continue;
+      if (updatable_ && !entry->set.anonymous) {
+        WEIR_CHECK(place_updatable(*entry, answers));
+        continue;
+      }
+      if (shares(*entry, answers)) continue;
       WEIR_CHECK(place(*entry, answers));
       placed_.push_back({entry, answers.numbers, answers.data});
     }
@@ -143,6 +100,7 @@ class SetMapsMaker {
   struct Pool {
     isa::MapIndex map;
     std::vector<isa::MapEntry> entries;
+    std::size_t room = 0;  // of updatable sets
   };
 
   // Whether a set before has the same contents, and so the same maps.
@@ -165,27 +123,47 @@ class SetMapsMaker {
   }
 
   Status place(SetMaps::Entry& entry, const Answers& answers) {
-    const imr::Set& set = entry.set;
+    Pool* const pool = pool_for(entry, pooled_);
+    WEIR_TRY(bytes, encode(entry.set, answers, entry.place, entry.place.number, {}));
+    tables(entry, bytes);
+    take(pool, std::move(bytes.entries));
+    return {};
+  }
+
+  // With twice the room, and two versions of everything.
+  Status place_updatable(SetMaps::Entry& entry, const Answers& answers) {
+    constexpr std::size_t least_room = 512;
     SetPlace& place = entry.place;
-    if (set.is_data_map() && place.form != SetForm::hash) {
-      place.data = table(set, data_rows(answers.data, set.data_size));
+    const std::size_t elements = std::bit_ceil(2 * std::max(entry.set.elements.size(), least_room));
+    entry.room = {.elements = static_cast<std::uint32_t>(elements),
+                  .field_rows = static_cast<std::uint32_t>(2 * elements),
+                  .tuples = 128,
+                  .entries = 0};
+    Pool* const pool = pool_for(entry, true);
+    WEIR_TRY(bytes, encode(entry.set, answers, place, place.number, entry.room));
+    if (place.form != SetForm::sorted_array) {
+      entry.room.entries = static_cast<std::uint32_t>(
+          std::max<std::size_t>(elements, std::bit_ceil(2 * bytes.entries.size())));
+      pool->room += 2 * std::size_t{entry.room.entries};
     }
-    switch (place.form) {
-      case SetForm::code:
-        return {};
-      case SetForm::hash:
-        hash(set, answers, place);
-        return {};
-      case SetForm::sorted_array:
-        place.sorted = table(set, sorted_rows(set, answers));
-        return {};
-      case SetForm::lpm_trie:
-        trie(set, answers, place);
-        return {};
-      case SetForm::classes:
-        return classes(set, answers, place);
-    }
-    throw InvariantError("set form out of range");
+    const auto twice = [](Rows& rows) { rows.bytes.resize(2 * rows.bytes.size(), 0); };
+    for (Rows* rows : {&bytes.sorted, &bytes.tuples, &bytes.data}) twice(*rows);
+    for (Rows& rows : bytes.fields) twice(rows);
+    entry.room.tuples = std::max(entry.room.tuples, bytes.tuples.count);
+    tables(entry, bytes);
+    take(pool, std::move(bytes.entries));
+    if (!versions_.valid()) versions_ = add({.name = "set_versions", .max_entries = 1});
+    place.version = {.map = versions_, .offset = version_bytes_, .rows = 1, .row_size = 4};
+    version_bytes_ += 4;
+    return {};
+  }
+
+  void tables(SetMaps::Entry& entry, SetBytes& bytes) {
+    SetPlace& place = entry.place;
+    place.sorted = table(entry.set, bytes.sorted);
+    for (Rows& rows : bytes.fields) place.fields.push_back(table(entry.set, rows));
+    place.tuples = table(entry.set, bytes.tuples);
+    place.data = table(entry.set, bytes.data);
   }
 
   // Of its own name where no other map has it.
@@ -200,7 +178,8 @@ class SetMapsMaker {
     return isa::MapIndex(maps_.size() - 1);
   }
 
-  SetTable table(const imr::Set& set, Rows rows) {
+  SetTable table(const imr::Set& set, Rows& rows) {
+    if (rows.count == 0) return {};
     SetTable out{.map = {}, .offset = 0, .rows = rows.count, .row_size = rows.size};
     if (pooled_) {
       if (!tables_.valid()) tables_ = add({.name = "set_tables", .max_entries = 1});
@@ -220,96 +199,66 @@ class SetMapsMaker {
     return out;
   }
 
-  // Where keyed entries go: a map of the set's own, or one that it shares with others of its size.
-  Pool& pool(const imr::Set& set, isa::MapType type, SetPlace& place, std::uint32_t value_size) {
-    const std::uint32_t prefix = type == isa::MapType::lpm_trie ? 4 : 0;
-    isa::MapSpec spec{.name = map_name(set),
+  // Where the keyed entries of a set go: a map of its own, or one that it
+  // shares with others of its sizes, with its number in the keys. None where
+  // the form has no such entries.
+  Pool* pool_for(SetMaps::Entry& entry, bool numbered) {
+    SetPlace& place = entry.place;
+    if (place.form == SetForm::sorted_array) return nullptr;
+    const bool is_trie = place.form == SetForm::lpm_trie;
+    const isa::MapType type = is_trie ? isa::MapType::lpm_trie : isa::MapType::hash;
+    const std::uint32_t prefix = is_trie ? 4 : 0;
+    const std::uint32_t value_size = entry_value_size(entry.set, place.form);
+    place.key_size = plain_key_size(entry.set, place.form);
+    place.numbered = numbered;
+    if (numbered) {
+      place.number = next_number_;
+      next_number_ += 2;
+      place.key_size = static_cast<std::uint16_t>((place.key_size + 4U + 7U) / 8 * 8);
+    }
+    isa::MapSpec spec{.name = map_name(entry.set),
                       .type = type,
                       .key_size = place.key_size + prefix,
                       .value_size = value_size,
                       .max_entries = 0,
-                      .flags = type == isa::MapType::lpm_trie ? no_prealloc : 0,
+                      .flags = is_trie ? no_prealloc : 0,
                       .entries = {}};
     if (!pooled_) {
-      own_.push_back({add(std::move(spec)), {}});
-      place.map = own_.back().map;
-      return own_.back();
+      place.map = add(std::move(spec));
+      own_.push_back({place.map, {}, 0});
+      return &own_.back();
     }
-    place.numbered = true;
-    place.number = next_number_++;
-    place.key_size = static_cast<std::uint16_t>((place.key_size + 4U + 7U) / 8 * 8);
-    spec.key_size = place.key_size + prefix;
-    spec.name = (type == isa::MapType::lpm_trie ? "tries_" : "sets_") +
-                std::to_string(place.key_size) + "_" + std::to_string(value_size);
+    spec.name = (is_trie ? "tries_" : "sets_") + std::to_string(place.key_size) + "_" +
+                std::to_string(value_size);
     auto [found, fresh] = pools_.try_emplace({type, place.key_size, value_size});
     if (fresh) found->second.map = add(std::move(spec));
     place.map = found->second.map;
-    return found->second;
+    return &found->second;
   }
 
-  static Bytes key_bytes(const SetPlace& place, ByteView key) {
-    Bytes out;
-    if (place.numbered) put(out, place.number, 4);
-    out.insert(out.end(), key.begin(), key.end());
-    pad(out, place.key_size);
-    return out;
-  }
-
-  void hash(const imr::Set& set, const Answers& answers, SetPlace& place) {
-    place.key_size = set.key_size;
-    const std::size_t value_size = set.is_data_map() ? imr::padded_size(set.data_size) : 4;
-    Pool& into = pool(set, isa::MapType::hash, place, static_cast<std::uint32_t>(value_size));
-    into.entries.reserve(into.entries.size() + set.elements.size());
-    for (std::size_t i = 0; i < set.elements.size(); ++i) {
-      Bytes value =
-          set.is_data_map() ? set.elements[i].data : native_bytes(answers.of(i), value_size);
-      pad(value, value_size);
-      into.entries.push_back({key_bytes(place, set.elements[i].key), std::move(value)});
+  static void take(Pool* pool, std::vector<isa::MapEntry> entries) {
+    if (pool == nullptr) return;
+    if (pool->entries.empty()) {
+      pool->entries = std::move(entries);
+      return;
     }
-  }
-
-  void trie(const imr::Set& set, const Answers& answers, SetPlace& place) {
-    place.key_size = set.key_size;
-    Pool& into = pool(set, isa::MapType::lpm_trie, place, 4);
-    const std::uint32_t number_bits = place.numbered ? 32 : 0;
-    for (std::size_t i = 0; i < set.elements.size(); ++i) {
-      for (const Prefix& prefix : prefixes_of(set.elements[i].key, set.elements[i].last)) {
-        Bytes key = native_bytes(prefix.length + number_bits, 4);
-        const Bytes rest = key_bytes(place, prefix.data);
-        key.insert(key.end(), rest.begin(), rest.end());
-        into.entries.push_back({std::move(key), native_bytes(answers.of(i), 4)});
-      }
-    }
-  }
-
-  Status classes(const imr::Set& set, const Answers& answers, SetPlace& place) {
-    WEIR_TRY(divided, divide(set));
-    for (std::size_t i = 0; i < divided.starts.size(); ++i) {
-      place.fields.push_back(table(set, class_rows(divided.starts[i], set.field_sizes[i])));
-    }
-    place.tuples = table(set, tuple_rows(divided.tuples));
-    place.key_size = static_cast<std::uint16_t>(4 * (1 + set.field_sizes.size()));
-    Pool& into = pool(set, isa::MapType::hash, place, 8);
-    into.entries.reserve(into.entries.size() + divided.entries.size());
-    for (const FieldClasses::Entry& entry : divided.entries) {
-      Bytes key = native_bytes(entry.tuple, 4);
-      for (const std::uint32_t number : entry.classes) put(key, number, 4);
-      Bytes value = native_bytes(entry.element, 4);
-      put(value, answers.of(entry.element), 4);
-      into.entries.push_back({key_bytes(place, key), std::move(value)});
-    }
-    return {};
+    std::ranges::move(entries, std::back_inserter(pool->entries));
   }
 
   void finish(Pool& pool) {
     isa::MapSpec& spec = maps_.at(pool.map.index());
-    spec.max_entries = static_cast<std::uint32_t>(pool.entries.size());
+    spec.max_entries =
+        static_cast<std::uint32_t>(std::max<std::size_t>({pool.entries.size(), pool.room, 1}));
     spec.entries = std::move(pool.entries);
   }
 
   void finish_pools() {
     for (Pool& pool : own_) finish(pool);
     for (auto& [key, pool] : pools_) finish(pool);
+    if (versions_.valid()) {
+      isa::MapSpec& spec = maps_.at(versions_.index());
+      spec.value_size = (version_bytes_ + 7) / 8 * 8;
+    }
     if (!tables_.valid()) return;
     isa::MapSpec& spec = maps_.at(tables_.index());
     spec.value_size = static_cast<std::uint32_t>(table_bytes_.size());
@@ -320,10 +269,13 @@ class SetMapsMaker {
   std::shared_ptr<SetMaps> result_ = std::make_shared<SetMaps>();
   std::vector<SetMaps::Entry*> order_;  // in order of first use
   std::vector<Placed> placed_;
+  bool updatable_ = false;
   bool pooled_ = false;
   std::uint32_t next_number_ = 0;
   std::list<Pool> own_;
   std::map<std::tuple<isa::MapType, std::uint16_t, std::uint32_t>, Pool> pools_;
+  isa::MapIndex versions_;
+  std::uint32_t version_bytes_ = 0;
   isa::MapIndex tables_;
   Bytes table_bytes_;
 };
@@ -338,8 +290,9 @@ SetForm set_form(const imr::Set& set) {
 }
 
 Result<std::shared_ptr<const SetMaps>> SetMaps::make(const std::vector<const imr::Unit*>& units,
-                                                     std::vector<isa::MapSpec>& maps) {
-  SetMapsMaker maker(maps);
+                                                     std::vector<isa::MapSpec>& maps,
+                                                     bool updatable) {
+  SetMapsMaker maker(maps, updatable);
   for (const imr::Unit* unit : units) maker.collect(*unit);
   return maker.run();
 }
@@ -348,6 +301,15 @@ const SetMaps::Entry& SetMaps::entry(const imr::Set& set) const {
   const auto found = entries_.find({set.table, set.name});
   invariant(found != entries_.end(), "a set that no unit uses: " + set.name);
   return found->second;
+}
+
+std::vector<UpdatableSet> SetMaps::updatable() const {
+  std::vector<UpdatableSet> out;
+  for (const auto& [key, entry] : entries_) {
+    if (!entry.place.updatable()) continue;
+    out.push_back({key.first, key.second, entry.place, entry.room, entry.verdicts});
+  }
+  return out;
 }
 
 std::vector<imr::SetId> used_sets(const imr::Unit& unit) {

@@ -29,6 +29,11 @@ class Search {
   BlockId done;
 
   void run() {
+    if (place_.updatable()) {
+      // Read once: all that is looked up belongs to one version.
+      version_ = out_.load(row(place_.version, opaque_), 0, 4);
+      version_ = out_.binary(Op::and_, version_, 1);
+    }
     switch (place_.form) {
       case SetForm::code:
         return code();
@@ -63,11 +68,12 @@ class Search {
 
   // The address of a row. `index` may be anything, and is masked.
   [[nodiscard]] Reg row(const SetTable& table, Reg index);
-  // The last row that begins at or below the key; the first one where none does. A start has as
-  // many words as the key.
+  // The last row that begins at or below the key; the first one where none
+  // does. A start has as many words as the key.
   [[nodiscard]] Reg find_row(const SetTable& table, const std::vector<Reg>& key);
   void branch_row_at_most(Reg row, const std::vector<Reg>& key, BlockId yes, BlockId no);
-  // Words in chunks of 8 for a lookup, with the set's number in front where it has one.
+  // Words in chunks of 8 for a lookup, with the set's number in front where it
+  // has one.
   [[nodiscard]] std::vector<Reg> lookup_chunks(Words words, Reg prefix);
   // The words of each field, without padding.
   [[nodiscard]] std::vector<Words> fields();
@@ -78,9 +84,11 @@ class Search {
   const Words& key_;
   Reg opaque_;
   Answers answers_;  // of sets in code
+  Reg version_;      // of updatable sets
 };
 
-// ---- In code -----------------------------------------------------------------------------------
+// ---- In code
+// -----------------------------------------------------------------------------------
 
 void Search::code() {
   answers_ = answers_of(set_);
@@ -140,7 +148,8 @@ void Search::code(const std::vector<Reg>& chunks, std::size_t from, std::size_t 
   branch_less(out_, chunks, big_endian_chunks(element.last), true, hit(from), miss);
 }
 
-// One element after another, field by field: the first that holds the key decides.
+// One element after another, field by field: the first that holds the key
+// decides.
 void Search::fields_in_code() {
   std::vector<std::vector<Reg>> chunks;
   for (const Words& field : fields()) chunks.push_back(big_endian_chunks(out_, field));
@@ -222,7 +231,11 @@ void Search::load_data(Reg address) {
 
 std::vector<Reg> Search::lookup_chunks(Words words, Reg prefix) {
   std::size_t size = place_.key_size;
-  if (place_.numbered) words.insert(words.begin(), {out_.constant(place_.number), 4});
+  if (place_.numbered) {
+    Reg number = out_.constant(place_.number);
+    if (version_.valid()) number = out_.binary(Op::add, version_, place_.number);
+    words.insert(words.begin(), {number, 4});
+  }
   if (prefix.valid()) {
     words.insert(words.begin(), {prefix, 4});
     size += 4;
@@ -257,6 +270,10 @@ void Search::lpm_trie() {
 Reg Search::row(const SetTable& table, Reg index) {
   const auto shift = static_cast<std::uint64_t>(std::countr_zero(table.row_size));
   Reg offset = out_.binary(Op::and_, index, table.rows - 1U);
+  if (version_.valid()) {
+    const auto bits = static_cast<std::uint64_t>(std::countr_zero(table.rows));
+    offset = out_.binary(Op::add, offset, out_.binary(Op::shl, version_, bits));
+  }
   offset = out_.binary(Op::shl, offset, shift);
   if (table.offset != 0) offset = out_.binary(Op::add, offset, table.offset);
   return out_.binary(Op::add, out_.map_value(table.map), offset);
@@ -276,8 +293,8 @@ void Search::branch_row_at_most(Reg row, const std::vector<Reg>& key, BlockId ye
   out_.branch(Condition::le, out_.load(row, 8 * at, 8), key[at], yes, no);
 }
 
-// In as many steps as the number of rows has bits. The row's number is kept unknown to the
-// verifier, whose states would otherwise double with each step.
+// In as many steps as the number of rows has bits. The row's number is kept
+// unknown to the verifier, whose states would otherwise double with each step.
 Reg Search::find_row(const SetTable& table, const std::vector<Reg>& key) {
   const Reg found = out_.function().new_register();
   out_.assign_opaque(found, opaque_);
@@ -308,8 +325,8 @@ void Search::sorted_array() {
   found(out_.load(row, 16, 8));
 }
 
-// The class of each field, then one lookup for each tuple. Those of a tuple behind the best
-// element so far need no look.
+// The class of each field, then one lookup for each tuple. Those of a tuple
+// behind the best element so far need no look.
 void Search::classes() {
   std::vector<Reg> classes;
   const std::vector<Words> words = fields();
@@ -352,7 +369,8 @@ void Search::classes() {
   out_.jump(next);
   out_.at(next);
   out_.assign(tuple, Op::add, tuple, 1);
-  out_.accumulate(best, Op::add, opaque_);  // forget what the verifier has learnt
+  out_.accumulate(best, Op::add,
+                  opaque_);  // forget what the verifier has learnt
   out_.jump(loop);
 
   out_.at(end);

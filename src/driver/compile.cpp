@@ -284,8 +284,9 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
       optimized.push_back(&unit);
     }
   }
-  WEIR_TRY(sets, backend::SetMaps::make(optimized, result.object.maps));
-  shared.sets = std::move(sets);
+  WEIR_TRY(sets, backend::SetMaps::make(optimized, result.object.maps,
+                                        options.updatable_sets && !options.self_contained));
+  result.sets = shared.sets = std::move(sets);
 
   for (CompiledProgram& program : result.programs) {
     const backend::Profile profile = profile_of(program.attachment, options);

@@ -3,11 +3,13 @@
 // The whole compiler as a short ordered list of stages: IMR, passes, flow, passes, eBPF.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "backend/limits.h"
+#include "backend/set_maps.h"
 #include "base/error.h"
 #include "flow/flow.h"
 #include "imr/imr.h"
@@ -47,6 +49,7 @@ struct Options {
   bool trace = false;            // record the rules that matched; for `test`
   bool drop_unparsable = true;   // at XDP, under a drop policy
   bool untrusted_memory = true;  // netfilter: kernels from 6.17 on; else dynptr slices
+  bool updatable_sets = false;   // elements of named sets may change later: backend/set_update.h
   bool self_contained = false;   // nothing but data sections is filled by who loads the programs
   bool small_parts = false;      // tests only: every program is split, into parts of a few rules
   backend::Limits limits;        // what programs must do without
@@ -74,6 +77,7 @@ struct Compilation {
   // Not valid when no program counts.
   isa::MapIndex counters;
   isa::MapIndex trace;
+  std::shared_ptr<const backend::SetMaps> sets;  // where the sets are among the maps of `object`
 };
 
 // Refuses rules that stay with the kernel (ErrorKind::partial, one note a rule) and expressions

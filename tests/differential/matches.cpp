@@ -28,6 +28,16 @@ bool fixes_message(const Key& key) {
   return !key.text.ends_with(" code") && !key.text.ends_with(" checksum");
 }
 
+// nft 1.0.6 dies of concatenations with parts whose type has no size of its own (numbers, bits).
+bool may_be_concatenated(const Key& key) {
+  constexpr std::array<std::string_view, 9> endings = {" saddr",   " daddr",    " sport",
+                                                       " dport",   " protocol", " nexthdr",
+                                                       " l4proto", " mark",     " pkttype"};
+  return key.bits % 8 == 0 && std::ranges::any_of(endings, [&](std::string_view ending) {
+           return key.text.ends_with(ending);
+         });
+}
+
 class Writer {
  public:
   explicit Writer(MatchWriter& to) : to_(to), random_(to.random) {}
@@ -246,8 +256,7 @@ std::string Writer::concatenation(Subject& subject, bool with_verdicts) {
     const Key* key = draw_key(subject);
     const bool known =
         std::ranges::any_of(parts, [&](const Key* other) { return other->text == key->text; });
-    // nft 1.0.6 shifts fields that are not whole bytes wrongly within concatenations.
-    if (!known && key->bits % 8 == 0) parts.push_back(key);
+    if (!known && may_be_concatenated(*key)) parts.push_back(key);
   }
   if (parts.size() < 2) {
     const Key& key = parts.empty() ? keys().front() : *parts.front();

@@ -341,6 +341,8 @@ class Translator {
     if (unit != 2 && unit != 4 && unit != 8) return "a byte order of this size is not translated";
     const std::size_t units = number(expr, NFTNL_EXPR_BYTEORDER_LEN) / unit;
     const std::size_t written = units * unit;
+    // nft has single bytes swapped in concatenations, in place: nothing happens.
+    if (written == 0 && from == target) return {};
     if (written == 0 || written > source->size || full_size(*source) % unit != 0) {
       return "a byte swap of a part of a value is not translated";
     }

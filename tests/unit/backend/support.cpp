@@ -64,6 +64,12 @@ Result<Compiled> Compiled::make(std::vector<imr::Unit> units, const CompileOptio
     function.rule_names.push_back("#" + std::to_string(i));
   }
   backend::SharedMaps shared{.counters = counters, .trace = trace};
+  if (options.updatable_sets) {
+    std::vector<const imr::Unit*> all;
+    for (const imr::Unit& unit : units) all.push_back(&unit);
+    WEIR_TRY(sets, backend::SetMaps::make(all, function.maps, true));
+    shared.sets = std::move(sets);
+  }
   WEIR_CHECK(
       backend::lower(units, profile,
                      {.drop_unparsable = options.drop_unparsable,
@@ -82,7 +88,23 @@ Result<Compiled> Compiled::make(std::vector<imr::Unit> units, const CompileOptio
   isa::Object object{
       .maps = function.maps, .programs = {std::move(program)}, .rule_names = function.rule_names};
   WEIR_TRY(loaded, engine::Engine::load(object));
-  return Compiled(std::move(function), profile, std::move(object), std::move(loaded));
+  return Compiled(std::move(function), profile, std::move(object), std::move(shared.sets),
+                  std::move(loaded));
+}
+
+void Compiled::write(const backend::MapWrite& write) {
+  engine::Map& map = engine_.map(write.map);
+  switch (write.kind) {
+    case backend::MapWrite::Kind::put:
+      invariant(map.update(write.key, write.value).has_value(), "a map refuses an entry");
+      return;
+    case backend::MapWrite::Kind::remove:
+      (void)map.remove(write.key);
+      return;
+    case backend::MapWrite::Kind::patch:
+      std::ranges::copy(write.value, map.lookup(write.key.data()) + write.offset);
+      return;
+  }
 }
 
 imr::Outcome Compiled::run(const packet::Packet& packet, std::uint32_t linear_length) {

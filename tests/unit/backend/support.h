@@ -4,11 +4,14 @@
 // and what it does is told in the words of the reference evaluator.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "backend/profile.h"
+#include "backend/set_maps.h"
+#include "backend/set_update.h"
 #include "engine/engine.h"
 #include "flow/flow.h"
 #include "imr/evaluator.h"
@@ -25,6 +28,7 @@ struct CompileOptions {
   bool drop_unparsable = true;
   bool small_parts = false;  // split, as far as it can be
   backend::Limits limits = {};
+  bool updatable_sets = false;
 };
 
 // Throws InvariantError with the error, if the text has one.
@@ -45,18 +49,24 @@ class Compiled {
 
   [[nodiscard]] const flow::Function& function() const { return function_; }
   [[nodiscard]] const isa::Object& object() const { return object_; }
+  [[nodiscard]] const backend::SetMaps& sets() const { return *sets_; }
+  // The mark that the packet of the last run went on with.
+  [[nodiscard]] std::uint32_t mark() const { return engine_.output(0).mark; }
+  void write(const backend::MapWrite& write);
 
  private:
   Compiled(flow::Function function, const backend::Profile& profile, isa::Object object,
-           engine::Engine engine)
+           std::shared_ptr<const backend::SetMaps> sets, engine::Engine engine)
       : function_(std::move(function)),
         profile_(profile),
         object_(std::move(object)),
+        sets_(std::move(sets)),
         engine_(std::move(engine)) {}
 
   flow::Function function_;
   backend::Profile profile_;
   isa::Object object_;
+  std::shared_ptr<const backend::SetMaps> sets_;
   engine::Engine engine_;
 };
 

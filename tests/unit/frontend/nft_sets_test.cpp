@@ -127,6 +127,13 @@ TEST(Sets, OfConcatenationsWithIntervalsKeepBothEndsAndTheirOrder) {
             "0x0a0100090035000065746831000000000000000000000000 }\n");
 }
 
+// Single bytes are "swapped" in pairs: not at all.
+TEST(Sets, OfConcatenationsWithBytesAreTranslated) {
+  EXPECT_EQ(statements_of("meta l4proto . meta mark { tcp . 1-5, udp . 7 } accept"),
+            "match concat(meta l4proto, swap4(meta mark)) in @__set0\n"
+            "accept\n");
+}
+
 TEST(Sets, MapsToDataHoldItAsRegistersDo) {
   EXPECT_EQ(sets(read("table ip t {\n map m { type ipv4_addr : mark; flags interval; elements = { "
                       "1.1.1.0/24 : 5, * : 6 }\n}\n"
