@@ -53,7 +53,13 @@ std::size_t height(const imr::Ruleset& ruleset, imr::ChainId chain,
 class Sharing {
  public:
   Sharing(imr::Unit& unit, std::size_t levels)
-      : ruleset_(unit.ruleset), names_(unit.ruleset), levels_(levels) {}
+      : ruleset_(unit.ruleset), names_(unit.ruleset), levels_(levels) {
+    for (const imr::Rule& rule : ruleset_.rules) {
+      for (const imr::Statement& statement : rule.statements) {
+        writes_mark_ = writes_mark_ || std::holds_alternative<imr::MetaWrite>(statement);
+      }
+    }
+  }
 
   void chain(imr::ChainId chain, std::size_t level) {
     const std::vector<imr::RuleId> rules = ruleset_[chain].rules;
@@ -78,6 +84,8 @@ class Sharing {
     const imr::Match* first = guard(ruleset_, ruleset_[rules[from]]);
     std::size_t to = from + 1;
     if (first == nullptr) return to;
+    // A rule of the group, or a chain that it jumps to, may change what the test was about.
+    if (writes_mark_ && imr::reads(ruleset_, first->lhs, imr::MetaKey::mark)) return to;
     while (to < rules.size()) {
       const imr::Match* next = guard(ruleset_, ruleset_[rules[to]]);
       if (next == nullptr || !same_match(ruleset_, *first, *next)) break;
@@ -112,6 +120,7 @@ class Sharing {
   imr::Ruleset& ruleset_;
   ChainNames names_;
   std::size_t levels_;
+  bool writes_mark_ = false;
 };
 
 }  // namespace
