@@ -89,6 +89,9 @@ class Writer {
   std::string v4_match();
   std::string v6_match();
   std::string transport_match();
+  std::string tuple();
+  [[nodiscard]] const Words& tuples() const;
+  std::string tuple_match();
   std::string meta_match();
   std::string raw_match();
   std::string verdict();
@@ -128,12 +131,23 @@ void Writer::write_sets() {
     out_ +=
         "  set p4 { type ipv4_addr; flags interval; elements = { 10.0.0.0/30, "
         "10.0.0.8-10.0.0.20, 192.168.0.0/16 } }\n";
+    out_ +=
+        "  set e4 { type ipv4_addr . inet_service; elements = { 10.0.0.1 . 80, 10.0.0.2 . 22 } }\n";
+    out_ +=
+        "  set t4 { type ipv4_addr . inet_service; flags interval; elements = { "
+        "10.0.0.0/30 . 50-60, 10.0.0.1 . 80-443, 192.168.0.0/16 . 22 } }\n";
   }
   if (family_ != Family::ip) {
     out_ += "  set a6 { type ipv6_addr; elements = { " + list(v6_addresses(), 4) + " } }\n";
     out_ +=
         "  set p6 { type ipv6_addr; flags interval; elements = { 2001:db8::/126, "
         "fd00::/8 } }\n";
+    out_ +=
+        "  set e6 { type ipv6_addr . inet_service; elements = { 2001:db8::1 . 80, fd00::1:2 . 22 } "
+        "}\n";
+    out_ +=
+        "  set t6 { type ipv6_addr . inet_service; flags interval; elements = { "
+        "2001:db8::/127 . 50-443, fd00::/8 . 22 } }\n";
   }
   out_ += "  set ports { type inet_service; elements = { " + list(ports(), 9) + " } }\n";
   out_ +=
@@ -210,6 +224,40 @@ std::string Writer::network_match() {
                                         : Network::v6;
   }
   return network_ == Network::v4 ? v4_match() : v6_match();
+}
+
+// Of an address and a port.
+std::string Writer::tuple() {
+  const bool v6 = network_ == Network::v6 || family_ == Family::ip6 ||
+                  (family_ == Family::inet && network_ == Network::none && chance_.one_in(2));
+  network_ = v6 ? Network::v6 : Network::v4;
+  if (transport_ == Transport::none) {
+    transport_ = chance_.one_in(2) ? Transport::tcp : Transport::udp;
+  }
+  return (v6 ? "ip6 " : "ip ") + std::string(chance_.pick(Words{"saddr", "daddr"})) + " . " +
+         (transport_ == Transport::udp ? "udp " : "tcp ") +
+         std::string(chance_.pick(Words{"sport", "dport"}));
+}
+
+// Elements that overlap, as far as the kernel takes them: the first one decides.
+const Words& Writer::tuples() const {
+  static const Words v4 = {"10.0.0.0/30 . 53", "10.0.0.1 . 50-60", "10.0.0.2-10.0.0.9 . 80",
+                           "192.168.0.0/16 . 22"};
+  static const Words v6 = {"2001:db8::/127 . 53", "2001:db8::1 . 50-60", "fd00::/8 . 22-80"};
+  return network_ == Network::v6 ? v6 : v4;
+}
+
+std::string Writer::tuple_match() {
+  const std::string key = tuple() + (chance_.one_in(4) ? " != " : " ");
+  const std::string version = network_ == Network::v6 ? "6" : "4";
+  switch (chance_.below(3)) {
+    case 0:
+      return key + "@e" + version;
+    case 1:
+      return key + "@t" + version;
+    default:
+      return key + "{ " + list(tuples(), tuples().size()) + " }";
+  }
 }
 
 std::string Writer::transport_match() {
@@ -302,7 +350,7 @@ std::string Writer::match() {
               "ct state invalid", "ct state untracked", "ct state != new", "ct state related",
               "ct state { new, untracked }", "ct state & (new|established) == 0"}));
   }
-  switch (chance_.below(8)) {
+  switch (chance_.below(9)) {
     case 0:
     case 1:
     case 2:
@@ -313,6 +361,12 @@ std::string Writer::match() {
       return transport_match();
     case 6:
       return meta_match();
+    case 7:
+      if (transport_ == Transport::none || transport_ == Transport::tcp ||
+          transport_ == Transport::udp) {
+        return tuple_match();
+      }
+      return raw_match();
     default:
       return raw_match();
   }
@@ -338,6 +392,14 @@ std::string Writer::verdict_map() {
     }
     return out + (chance_.one_in(4) ? ", * : " + target(true) : "") + " }";
   };
+  if (chance_.one_in(4)) {
+    std::string out = tuple() + " vmap { ";
+    const std::size_t count = 1 + chance_.below(tuples().size());
+    for (std::size_t i = 0; i < count; ++i) {
+      out += (i > 0 ? ", " : "") + std::string(tuples()[i]) + " : " + target(true);
+    }
+    return out + " }";
+  }
   if (options_.connections && chance_.one_in(2)) {
     return "ct state" + map({"new", "established", "related", "invalid", "untracked"});
   }
