@@ -7,6 +7,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "isa/isa.h"
 #include "object/btf.h"
@@ -62,7 +63,8 @@ class Writer {
   void place_functions();
   void describe_functions();
   [[nodiscard]] std::size_t section_of(std::string_view name);
-  [[nodiscard]] Status write_code();
+  [[nodiscard]] std::size_t text_symbol();
+  void write_code();
   void write_function(const isa::Program& program, const Function& function, const Placed& placed,
                       const std::vector<Placed>& all, const std::vector<Function>& functions);
 
@@ -74,11 +76,12 @@ class Writer {
   Types types_;
   KernelMembers members_;
   std::map<std::string, std::size_t> externs_;  // symbols of kernel functions
-  std::vector<MapPlace> map_places_;
-  std::vector<std::size_t> map_symbols_;                        // as Object::maps
-  std::map<std::size_t, std::vector<Types::Place>> variables_;  // by section
-  std::map<std::string, std::size_t, std::less<>> code_sections_;
-  std::map<std::size_t, SectionRows> rows_;  // by section
+  std::set<std::string> map_names_;
+  std::vector<std::size_t> map_symbols_;                             // as Object::maps
+  std::map<std::size_t, std::vector<Types::Place>> variables_;       // by section
+  std::map<std::string, std::size_t, std::less<>> section_numbers_;  // by name
+  std::optional<std::size_t> text_symbol_;                           // of the section
+  std::map<std::size_t, SectionRows> rows_;                          // by section
 };
 
 std::vector<MapUse> uses(const isa::Object& object) {
@@ -120,10 +123,9 @@ void Writer::place_map(std::size_t index, MapPlace place) {
   std::string name = map.name;
   for (char& c : name) c = c == '.' ? '_' : c;
   // Names are for people; different maps may have the same one.
-  for (std::size_t i = 0; i < index; ++i) {
-    if (object_.maps[i].name != map.name) continue;
+  if (!map_names_.insert(name).second) {
     name += "_" + std::to_string(index);
-    break;
+    map_names_.insert(name);
   }
   const bool defined = place == MapPlace::definition;
   const std::size_t section = section_of(defined                        ? ".maps"
@@ -208,7 +210,7 @@ Status Writer::name_kernel() {
 }
 
 std::size_t Writer::section_of(std::string_view name) {
-  if (const auto it = code_sections_.find(name); it != code_sections_.end()) return it->second;
+  if (const auto it = section_numbers_.find(name); it != section_numbers_.end()) return it->second;
   ElfFile::Section section = {.name = std::string(name), .flags = code_flags};
   if (name == ".maps") section.flags = data_flags;
   if (name == ".rodata") section.flags = SHF_ALLOC;
@@ -217,7 +219,7 @@ std::size_t Writer::section_of(std::string_view name) {
     section.type = SHT_NOBITS;
   }
   const std::size_t number = file_.add(std::move(section));
-  code_sections_.emplace(name, number);
+  section_numbers_.emplace(name, number);
   return number;
 }
 
@@ -318,6 +320,14 @@ struct Filler {
   }
 };
 
+std::size_t Writer::text_symbol() {
+  if (!text_symbol_) {
+    text_symbol_ = file_.add(
+        ElfFile::Symbol{.section = section_of(".text"), .type = STT_SECTION, .global = false});
+  }
+  return *text_symbol_;
+}
+
 void Writer::write_function(const isa::Program& program, const Function& function,
                             const Placed& placed, const std::vector<Placed>& all,
                             const std::vector<Function>& functions) {
@@ -334,10 +344,16 @@ void Writer::write_function(const isa::Program& program, const Function& functio
     if (!call && !address) continue;
     const auto target = static_cast<std::uint32_t>(std::int64_t{function.start} +
                                                    static_cast<std::int64_t>(i) + insn.imm + 1);
-    file_.relocate(placed.section, place_of_insn(i), all[function_at(functions, target)].symbol,
-                   call ? R_BPF_64_32 : R_BPF_64_64);
-    insn.imm = call ? -1 : 0;
-    if (address) insn.src = 0;
+    const Placed& callee = all[function_at(functions, target)];
+    if (call) {
+      file_.relocate(placed.section, place_of_insn(i), callee.symbol, R_BPF_64_32);
+      insn.imm = -1;
+    } else {
+      // libbpf takes the address of a local function only as a place in .text (sym_is_subprog()).
+      file_.relocate(placed.section, place_of_insn(i), text_symbol(), R_BPF_64_64);
+      insn.imm = static_cast<std::int32_t>(callee.offset);
+      insn.src = 0;
+    }
   }
   for (const isa::Relocation& relocation : program.relocations) {
     if (relocation.insn < function.start || relocation.insn >= function.end) continue;
@@ -355,14 +371,13 @@ void Writer::write_function(const isa::Program& program, const Function& functio
                                             static_cast<std::ptrdiff_t>(placed.offset));
 }
 
-Status Writer::write_code() {
+void Writer::write_code() {
   for (std::size_t i = 0; i < functions_.size(); ++i) {
     for (std::size_t j = 0; j < functions_[i].size(); ++j) {
       write_function(object_.programs[i], functions_[i][j], placed_[i][j], placed_[i],
                      functions_[i]);
     }
   }
-  return {};
 }
 
 // {name size, content size, type, name, content}, the last two padded to 4 bytes (Elf64_Nhdr).
@@ -388,7 +403,7 @@ Result<Bytes> Writer::run(std::string_view note) {
   WEIR_CHECK(name_kernel());
   place_functions();
   describe_functions();
-  WEIR_CHECK(write_code());
+  write_code();
   std::vector<SectionRows> rows;
   for (auto& [section, of_section] : rows_) {
     of_section.name = types_.text(file_.section(section).name);

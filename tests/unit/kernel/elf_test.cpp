@@ -113,6 +113,41 @@ TEST(ElfRun, SeesItsDataAndCounts) {
   EXPECT_EQ(run.result, 1u);
 }
 
+// bpf_loop() calls the function behind the main one three times; each adds 5 to a number on the
+// stack of the main one.
+TEST(ElfRun, CallsFunctionsBack) {
+  Code code;
+  code.add(Opcode::st64, 10, 0, -8).add(Opcode::mov64_imm, 1, 0, 0, 3);
+  const auto address = static_cast<std::uint32_t>(code.insns.size());
+  code.insns.push_back({.code = BPF_LD | BPF_IMM | BPF_DW, .dst = 2, .src = BPF_PSEUDO_FUNC});
+  code.insns.push_back({});
+  code.add(Opcode::mov64_reg, 3, 10)
+      .add(Opcode::add64_imm, 3, 0, 0, -8)
+      .add(Opcode::mov64_imm, 4)
+      .add(Opcode::call_helper, 0, 0, 0, 181)
+      .add(Opcode::ldx64, 1, 10, -8)
+      .add(Opcode::mov64_imm, 0, 0, 0, 1)
+      .add(Opcode::jeq64_imm, 1, 0, 1, 15)
+      .add(Opcode::mov64_imm, 0)
+      .add(Opcode::exit);
+  const auto start = static_cast<std::uint32_t>(code.insns.size());
+  code.insns[address].imm = static_cast<std::int32_t>(start - address - 1);
+  code.add(Opcode::ldx64, 1, 2)
+      .add(Opcode::add64_imm, 1, 0, 0, 5)
+      .add(Opcode::stx64, 2, 1)
+      .add(Opcode::mov64_imm, 0)
+      .add(Opcode::exit);
+  isa::Object object = object_of(code.program(ProgramType::netfilter));
+  // Another program before it, so that its functions do not begin their sections.
+  object.programs.insert(object.programs.begin(),
+                         counting(ProgramType::netfilter).programs.front());
+  object.maps = counting(ProgramType::netfilter).maps;
+  const LoadedElf elf = loaded_elf(object);
+  const TestRun run = must(test_run(elf.loaded.programs.back(), ProgramType::netfilter,
+                                    minimal_packet(Nfproto::ipv4), NfHook::forward, Nfproto::ipv4));
+  EXPECT_EQ(run.result, 1u);
+}
+
 // skb->pkt_type is a bit field, name an array, the rest numbers and pointers.
 TEST(ElfRun, FindsMembersAndFunctionsOfThisKernel) {
   const auto field = [](const char* structure, const char* member) {
