@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/common.h"
+#include "cli/pass_times.h"
 #include "cli/verbs.h"
 #include "flow/flow.h"
 #include "imr/print.h"
@@ -27,6 +28,7 @@ struct Options {
   std::string output;
   std::vector<std::string> disabled_passes;
   bool json = false;
+  bool time_passes = false;
 };
 
 std::string place_of(const driver::Attachment& attachment) {
@@ -161,7 +163,10 @@ int run(const Options& options) {
     // Whoever loads an object fills no maps, and has a kernel of its own.
     how.self_contained = wants_elf(options);
     how.untrusted_memory = !wants_elf(options);
+    PassTimes times;
+    if (options.time_passes) how.observer = times.observer();
     WEIR_TRY(compilation, driver::compile(rules.ruleset, rules.attachments, how));
+    if (options.time_passes) fmt::print(stderr, "{}", times.table(compilation));
     if (wants_elf(options)) {
       WEIR_CHECK(write_object(options, rules, compilation));
       if (options.output.empty()) return exit_done;
@@ -191,6 +196,8 @@ void add_compile(CLI::App& app, Action& action) {
   verb->add_option("--disable-pass", options->disabled_passes, "leave a pass out; repeatable")
       ->allow_extra_args(false)
       ->type_name("NAME");
+  verb->add_flag("--time-passes", options->time_passes,
+                 "say on standard error how long each stage took, and what it did to the size");
   verb->add_flag("-j,--json", options->json, "print one JSON object");
   add_limit_option(*verb, options->limits);
   verb->footer(

@@ -13,6 +13,7 @@
 #include "backend/servable.h"
 #include "backend/set_maps.h"
 #include "backend/split.h"
+#include "driver/stages.h"
 #include "imr/verify.h"
 #include "passes/flow_self_contained.h"
 #include "passes/imr_break.h"
@@ -76,27 +77,13 @@ Status check_translated(const imr::Ruleset& ruleset, const std::vector<Attachmen
   return std::unexpected(std::move(diagnostic));
 }
 
-// One unit for each network protocol that a root of the attachment sees.
-std::vector<imr::Unit> make_units(const imr::Ruleset& ruleset, const Attachment& attachment) {
-  std::vector<imr::Unit> units;
-  for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6, Nfproto::other}) {
-    if (attachment.hook.kind == Hook::Kind::netfilter && nfproto != attachment.nfproto) continue;
-    imr::Unit unit{.roots = {}, .nfproto = nfproto, .hook = attachment.hook};
-    for (const imr::ChainId root : attachment.roots) {
-      if (sees(ruleset[ruleset[root].table].family, nfproto)) unit.roots.push_back(root);
-    }
-    if (unit.roots.empty()) continue;
-    unit.ruleset = ruleset;
-    units.push_back(std::move(unit));
-  }
-  return units;
-}
-
-void run_imr_passes(imr::Unit& unit, const Options& options) {
+void run_imr_passes(imr::Unit& unit, std::size_t program, const Options& options) {
   if (options.break_a_pass) passes::imr_break(unit);
   for (const passes::ImrPass& pass : passes::imr_passes()) {
     if (!pass.required && !enabled(options, pass.name)) continue;
+    Stage stage(options, pass.name, program, unit);
     pass.run(unit);
+    stage.done(unit);
 #ifndef NDEBUG
     imr::verify(unit);
 #endif
@@ -104,10 +91,12 @@ void run_imr_passes(imr::Unit& unit, const Options& options) {
   imr::verify(unit);
 }
 
-void run_flow_passes(flow::Function& function, const Options& options) {
+void run_flow_passes(flow::Function& function, std::size_t program, const Options& options) {
   for (const passes::FlowPass& pass : passes::flow_passes()) {
     if (!enabled(options, pass.name)) continue;
+    Stage stage(options, pass.name, program, function);
     pass.run(function);
+    stage.done(function);
 #ifndef NDEBUG
     flow::verify(function);
 #endif
@@ -214,12 +203,14 @@ Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& 
   // Where functions are forbidden, a program stays in one piece.
   const bool may_split = profile.local_calls;
   bool split = may_split && options.small_parts;
+  const std::size_t index = result.object.programs.size();
   for (unsigned words = backend::most_shared_words;;) {
     backend::SharedMaps maps = shared;
     flow::Function& function = program.function = {};
     function.name = program_name(ruleset, program.attachment);
     function.maps = result.object.maps;
     function.rule_names = result.object.rule_names;
+    Stage lowering(options, "lower", index, program.optimized);
     WEIR_CHECK(backend::lower(program.optimized, profile,
                               {.drop_unparsable = options.drop_unparsable,
                                .shared_words = words,
@@ -227,17 +218,20 @@ Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& 
                                                  : split    ? 0
                                                             : backend::most_direct_returns},
                               maps, function));
+    lowering.done(function);
     flow::verify(function);
     if (options.self_contained) passes::flow_self_contained(function);
-    run_flow_passes(function, options);
+    run_flow_passes(function, index, options);
     if (!split && backend::needs_splitting(function)) {
       if (!profile.local_calls) return too_large(ruleset, program.attachment, options);
       split = true;  // once more, with returns that can be split
       continue;
     }
+    Stage emission(options, "emit", index, function);
     auto emitted = split ? backend::emit(backend::split(function, parts), profile)
                          : backend::emit(function, profile);
     if (emitted) {
+      emission.done(*emitted);
       shared = maps;
       return std::move(*emitted);
     }
@@ -247,6 +241,21 @@ Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& 
 }
 
 }  // namespace
+
+std::vector<imr::Unit> units_of(const imr::Ruleset& ruleset, const Attachment& attachment) {
+  std::vector<imr::Unit> units;
+  for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6, Nfproto::other}) {
+    if (attachment.hook.kind == Hook::Kind::netfilter && nfproto != attachment.nfproto) continue;
+    imr::Unit unit{.roots = {}, .nfproto = nfproto, .hook = attachment.hook};
+    for (const imr::ChainId root : attachment.roots) {
+      if (sees(ruleset[ruleset[root].table].family, nfproto)) unit.roots.push_back(root);
+    }
+    if (unit.roots.empty()) continue;
+    unit.ruleset = ruleset;
+    units.push_back(std::move(unit));
+  }
+  return units;
+}
 
 Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attachment>& attachments,
                             const Options& options) {
@@ -262,7 +271,7 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   bool counted = false;
   for (const Attachment& attachment : attachments) {
     CompiledProgram program{.attachment = attachment,
-                            .units = make_units(ruleset, attachment),
+                            .units = units_of(ruleset, attachment),
                             .optimized = {},
                             .function = {}};
     const backend::Profile profile = profile_of(attachment, options);
@@ -277,10 +286,11 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   make_shared_maps(ruleset, counted, options, result, shared);
 
   std::vector<const imr::Unit*> optimized;
-  for (CompiledProgram& program : result.programs) {
+  for (std::size_t i = 0; i < result.programs.size(); ++i) {
+    CompiledProgram& program = result.programs[i];
     program.optimized = program.units;
     for (imr::Unit& unit : program.optimized) {
-      run_imr_passes(unit, options);
+      run_imr_passes(unit, i, options);
       optimized.push_back(&unit);
     }
   }

@@ -3,6 +3,7 @@
 // The whole compiler as a short ordered list of stages: IMR, passes, flow, passes, eBPF.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,9 @@ struct ChainName {
                                                    const std::optional<Hook>& hook,
                                                    const std::vector<ChainName>& chains);
 
+struct StageReport;  // see driver/stages.h
+using Observer = std::function<void(const StageReport&)>;
+
 struct Options {
   std::vector<std::string> disabled_passes;
   bool trace = false;            // record the rules that matched; for `test`
@@ -54,6 +58,7 @@ struct Options {
   bool small_parts = false;      // tests only: every program is split, into parts of a few rules
   backend::Limits limits;        // what programs must do without
   bool break_a_pass = false;     // tests only: one pass goes wrong, and every judge must notice
+  Observer observer = {};        // told of each stage and pass when it is over
 };
 
 struct CompiledProgram {
@@ -79,6 +84,10 @@ struct Compilation {
   isa::MapIndex trace;
   std::shared_ptr<const backend::SetMaps> sets;  // where the sets are among the maps of `object`
 };
+
+// One unit for each network protocol that a root of the attachment sees.
+[[nodiscard]] std::vector<imr::Unit> units_of(const imr::Ruleset& ruleset,
+                                              const Attachment& attachment);
 
 // Refuses rules that stay with the kernel (ErrorKind::partial, one note a rule) and expressions
 // that the hook cannot serve (input error that names them).

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -39,6 +40,7 @@ struct Settings {
   bool timing = false;
   bool flat = false;
   bool show = false;
+  bool each_pass = false;
   bool with_kernel = true;
 };
 
@@ -78,6 +80,9 @@ class Run {
   void explain(const Generated& generated, std::span<const packet::Packet> packets,
                const JudgeOptions& options, std::size_t index, const Mismatch& found);
   [[nodiscard]] std::string rerun(std::size_t index) const;
+  std::optional<Mismatch> without_each_pass(const Generated& generated,
+                                            std::span<const packet::Packet> packets,
+                                            std::size_t index);
   JudgeOptions variant(const JudgeOptions& plain, std::mt19937_64& random) const;
 
   Settings settings_;
@@ -214,6 +219,7 @@ std::string Run::rerun(std::size_t index) const {
   if (settings_.rules != 0) command += " --rules " + std::to_string(settings_.rules);
   if (settings_.flat) command += " --flat";
   if (settings_.break_a_pass) command += " --break";
+  if (settings_.each_pass) command += " --each-pass";
   return command;
 }
 
@@ -263,6 +269,27 @@ void Run::explain(const Generated& generated, std::span<const packet::Packet> pa
             << std::flush;
 }
 
+// Every pass that can be switched off, by itself, and then all of them at once.
+std::optional<Mismatch> Run::without_each_pass(const Generated& generated,
+                                               std::span<const packet::Packet> packets,
+                                               std::size_t index) {
+  std::vector<std::string> names;
+  for (const passes::ImrPass& pass : passes::imr_passes()) {
+    if (!pass.required) names.emplace_back(pass.name);
+  }
+  for (const passes::FlowPass& pass : passes::flow_passes()) {
+    if (std::ranges::find(names, pass.name) == names.end()) names.emplace_back(pass.name);
+  }
+  JudgeOptions options{.compiler = {}, .interpreter = true, .kernel = false};
+  options.compiler.trace = true;
+  for (const std::string& name : names) {
+    options.compiler.disabled_passes = {name};
+    if (auto found = judge_one(generated, packets, options, index)) return found;
+  }
+  options.compiler.disabled_passes = names;
+  return judge_one(generated, packets, options, index);
+}
+
 std::optional<Mismatch> Run::one(std::size_t index) {
   std::mt19937_64 random = random_for(settings_.seed, index);
   const Generated generated = generate_accepted(index, random);
@@ -271,6 +298,7 @@ std::optional<Mismatch> Run::one(std::size_t index) {
   const bool facts = generated.beyond_test_run;
   const std::vector<packet::Packet> packets =
       packets_for(generated.subject, settings_.packets, facts, random);
+  if (settings_.each_pass) return without_each_pass(generated, packets, index);
   const JudgeOptions plain{
       .compiler = {}, .interpreter = true, .kernel = settings_.with_kernel && !facts};
   if (auto found = judge_one(generated, packets, plain, index)) return found;
@@ -351,6 +379,8 @@ int run(int argc, char** argv) {
   app.add_option("--hook", settings.hook, "xdp, tc:DIRECTION, cgroup:DIRECTION or netfilter:HOOK");
   app.add_option("--family", settings.family, "netdev, bridge or arp; the IP families by default");
   app.add_flag("--break", settings.break_a_pass, "make a pass wrong; succeed if all judges notice");
+  app.add_flag("--each-pass", settings.each_pass,
+               "only: each pass switched off alone, and all, by evaluator and interpreter");
   app.add_flag("--keep-going", settings.keep_going, "do not stop at the first mismatch");
   app.add_flag("--timing", settings.timing, "say how long each ruleset takes");
   app.add_flag("--show", settings.show, "print every ruleset before it is judged");
