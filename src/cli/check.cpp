@@ -43,6 +43,10 @@ void print_rule(const imr::Ruleset& ruleset, const driver::RuleReport& report) {
                report.statements);
   }
   if (!report.reason.empty()) fmt::print("          {}\n", report.reason);
+  for (const driver::Finding& finding : report.findings) {
+    fmt::print("          {}: {}\n",
+               painted(driver::to_string(finding.kind), Colour::yellow, stdout), finding.text);
+  }
 }
 
 void print_report(const imr::Ruleset& ruleset, const driver::CheckReport& report) {
@@ -58,6 +62,9 @@ void print_report(const imr::Ruleset& ruleset, const driver::CheckReport& report
     print_rule(ruleset, rule);
   }
   const driver::Summary& sum = report.summary;
+  std::size_t found = 0;
+  for (const driver::RuleReport& rule : report.rules) found += rule.findings.size();
+  if (found != 0) fmt::print("{} finding{}\n", found, found == 1 ? "" : "s");
   fmt::print("{} rules taken: {} full, {} partial, {} native\n", sum.rules, sum.full, sum.partial,
              sum.native);
 }

@@ -65,6 +65,11 @@ CheckReport check_report(const imr::Ruleset& ruleset, const std::vector<Attachme
       out.rules.push_back(std::move(rule));
     }
   }
+  for (Finding& finding : find_findings(ruleset, attachments)) {
+    const auto about = std::ranges::find(out.rules, finding.rule, &RuleReport::rule);
+    invariant(about != out.rules.end(), "a finding about a rule of no chain");
+    about->findings.push_back(std::move(finding));
+  }
   return out;
 }
 
@@ -79,6 +84,23 @@ std::string_view to_string(imr::Translation translation) {
   }
   throw InvariantError("translation out of range");
 }
+
+namespace {
+
+nlohmann::ordered_json findings_json(const imr::Ruleset& ruleset,
+                                     const std::vector<Finding>& findings) {
+  using nlohmann::ordered_json;
+  ordered_json out = ordered_json::array();
+  for (const Finding& finding : findings) {
+    ordered_json by = nullptr;
+    if (finding.by) by = ruleset[*finding.by].origin.handle;
+    out.push_back(
+        {{"kind", to_string(finding.kind)}, {"by", std::move(by)}, {"text", finding.text}});
+  }
+  return out;
+}
+
+}  // namespace
 
 std::string to_json(const imr::Ruleset& ruleset, const CheckReport& report) {
   using nlohmann::ordered_json;
@@ -99,7 +121,7 @@ std::string to_json(const imr::Ruleset& ruleset, const CheckReport& report) {
         {"statements", entry.statements},
         {"translated_statements", entry.translated_statements},
         {"reason", entry.reason.empty() ? ordered_json(nullptr) : ordered_json(entry.reason)},
-        {"findings", ordered_json::array()},
+        {"findings", findings_json(ruleset, entry.findings)},
     });
   }
   const ordered_json out = {{"rules", std::move(rules)},

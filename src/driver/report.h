@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "driver/compile.h"
+#include "driver/findings.h"
 #include "imr/imr.h"
 
 namespace weir::driver {
@@ -19,6 +20,7 @@ struct RuleReport {
   std::uint32_t translated_statements = 0;  // of them, from the first on
   std::string reason;                       // why the rest stays with the kernel; empty when full
   bool taken = false;                       // its chain is one of those compiled, or is reached
+  std::vector<Finding> findings;
 };
 
 struct Summary {
