@@ -100,7 +100,8 @@ Result<std::string> read_file(const std::string& path) {
 
 void add_rules_options(CLI::App& verb, RulesOptions& options, HookOption hook) {
   verb.add_option("-f,--file,RULES", options.files,
-                  "nft scripts, read one after the other, or `nft -j` output; - is standard input")
+                  "nft scripts, read one after the other, or `nft -j` output; - is standard "
+                  "input; or live:nft, what the kernel runs")
       ->type_name("FILE");
   verb.add_option("--format", options.format, "nft (default: told by content)")
       ->type_name("FORMAT");
@@ -131,11 +132,25 @@ void add_limit_option(CLI::App& verb, std::vector<std::string>& limits) {
       ->type_name("FLAG");
 }
 
-Result<Rules> load_rules(const RulesOptions& options) {
-  if (options.files.empty()) return input_error("which ruleset? Expected RULES, files or -");
+namespace {
+
+struct Source {
+  imr::Ruleset ruleset;
+  std::string text;
+};
+
+Result<Source> read_live(const std::vector<std::string>& sources) {
+  const auto live =
+      std::ranges::find_if(sources, [](const auto& s) { return s.starts_with("live:"); });
+  if (*live != "live:nft") return input_error(*live + " is not supported yet, expected live:nft");
+  if (sources.size() > 1) return input_error("live:nft cannot be joined with other rulesets");
+  WEIR_TRY(found, frontend::nft::read_live());
+  return Source{.ruleset = std::move(found.ruleset), .text = std::move(found.listing)};
+}
+
+Result<Source> read_files(const RulesOptions& options) {
   Script script;
   for (const std::string& file : options.files) {
-    if (file.starts_with("live:")) return input_error(file + " is not supported yet");
     WEIR_TRY(text, read_file(file));
     const std::string name = file == "-" ? "<stdin>" : file;
     WEIR_CHECK(check_format(text, name, options.format, options.files.size() > 1));
@@ -148,6 +163,16 @@ Result<Rules> load_rules(const RulesOptions& options) {
     return std::unexpected(error);
   }
   relocate(script, *ruleset);
+  return Source{.ruleset = std::move(*ruleset), .text = script.text()};
+}
+
+}  // namespace
+
+Result<Rules> load_rules(const RulesOptions& options) {
+  if (options.files.empty()) return input_error("which ruleset? Expected RULES, files or -");
+  const bool live = std::ranges::any_of(
+      options.files, [](const std::string& file) { return file.starts_with("live:"); });
+  WEIR_TRY(source, live ? read_live(options.files) : read_files(options));
 
   std::optional<Hook> hook;
   if (!options.hook.empty()) {
@@ -159,10 +184,10 @@ Result<Rules> load_rules(const RulesOptions& options) {
     WEIR_TRY(chain, driver::parse_chain_name(text));
     chains.push_back(chain);
   }
-  WEIR_TRY(attachments, driver::plan(*ruleset, hook, chains));
+  WEIR_TRY(attachments, driver::plan(source.ruleset, hook, chains));
   if (options.defragment) driver::ask_for_reassembly(attachments);
-  return Rules{.ruleset = std::move(*ruleset),
-               .source = script.text(),
+  return Rules{.ruleset = std::move(source.ruleset),
+               .source = std::move(source.text),
                .attachments = std::move(attachments)};
 }
 

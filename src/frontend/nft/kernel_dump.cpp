@@ -98,4 +98,21 @@ Result<Bytes> dump_ruleset() {
   return all;
 }
 
+Result<std::uint32_t> ruleset_generation() {
+  Connection connection;
+  WEIR_CHECK(connection.open());
+  alignas(nlmsghdr) char buffer[256];
+  const nlmsghdr* request = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETGEN, AF_UNSPEC, NLM_F_ACK,
+                                                  connection.next_sequence());
+  Bytes answer;
+  WEIR_CHECK(connection.run(request, request->nlmsg_len, answer));
+  const NlGeneration generation(nftnl_gen_alloc());
+  const auto* message = reinterpret_cast<const nlmsghdr*>(answer.data());
+  if (!generation || !mnl_nlmsg_ok(message, static_cast<int>(answer.size())) ||
+      nftnl_gen_nlmsg_parse(message, generation.get()) < 0) {
+    return system_error("cannot read the generation of the kernel's ruleset");
+  }
+  return nftnl_gen_get_u32(generation.get(), NFTNL_GEN_ID);
+}
+
 }  // namespace weir::frontend::nft

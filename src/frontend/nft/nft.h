@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // nft scripts to IMR: libnftables loads the script into a scratch network namespace, libnftnl dumps
-// what the kernel then holds, and the nf_tables expressions themselves are translated.
+// what the kernel then holds, and the nf_tables expressions themselves are translated. And what
+// runs in a namespace, in the same way.
 #pragma once
 
 #include <cstdint>
@@ -24,5 +25,13 @@ struct Options {
 // (then a user namespace is needed).
 [[nodiscard]] Result<imr::Ruleset> read_script(const std::string& script, const std::string& file,
                                                const Options& options = {});
+
+struct LiveRuleset {
+  imr::Ruleset ruleset;  // its rules have a text and a handle, but no line
+  std::string listing;   // as nft lists it, with handles
+};
+// What the kernel runs in the network namespace of the calling process, which must be allowed to
+// see it. Nothing is changed.
+[[nodiscard]] Result<LiveRuleset> read_live();
 
 }  // namespace weir::frontend::nft

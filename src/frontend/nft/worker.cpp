@@ -2,24 +2,21 @@
 #include "frontend/nft/worker.h"
 
 #include <fcntl.h>
-#include <nftables/libnftables.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <memory>
 #include <string>
 
 #include "frontend/nft/kernel_dump.h"
+#include "frontend/nft/kernel_listing.h"
 #include "frontend/nft/links.h"
 #include "frontend/nft/netlink.h"
 #include "frontend/nft/wire.h"
 
 namespace weir::frontend::nft {
 namespace {
-
-using NftContext = std::unique_ptr<nft_ctx, Deleter<nft_ctx_free>>;
 
 Status write_file(const char* path, const std::string& text) {
   const int file = open(path, O_WRONLY | O_CLOEXEC);
@@ -76,15 +73,6 @@ class ScriptFile {
   bool written_ = false;
 };
 
-NftContext new_context() {
-  NftContext context(nft_ctx_new(NFT_CTX_DEFAULT));
-  if (context) {
-    nft_ctx_buffer_output(context.get());
-    nft_ctx_buffer_error(context.get());
-  }
-  return context;
-}
-
 class Worker {
  public:
   Answer answer(const Request& request) {
@@ -123,19 +111,11 @@ class Worker {
   }
 
   static Answer read_back(nft_ctx* context) {
-    nft_ctx_output_set_flags(context, NFT_CTX_OUTPUT_HANDLE);
-    // What the script itself printed ("list" commands in it) is not the listing.
-    nft_ctx_unbuffer_output(context);
-    nft_ctx_buffer_output(context);
-    if (nft_run_cmd_from_buffer(context, "list ruleset") != 0) {
-      return {Answer::Outcome::failed,
-              std::string("nft cannot list the ruleset: ") + nft_ctx_get_error_buffer(context),
-              "",
-              {}};
-    }
+    Result<std::string> listing = list_ruleset(context);
+    if (!listing) return failure(listing.error());
     Result<Bytes> dump = dump_ruleset();
     if (!dump) return failure(dump.error());
-    return {Answer::Outcome::loaded, "", nft_ctx_get_output_buffer(context), std::move(*dump)};
+    return {Answer::Outcome::loaded, "", std::move(*listing), std::move(*dump)};
   }
 
   bool loaded_ = false;
