@@ -16,6 +16,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
       "Example: weir check ruleset.nft");
   add_check(*app, action);
   add_compile(*app, action);
+  add_explain(*app, action);
   add_test(*app, action);
   add_apply(*app, action);
   add_confirm(*app, action);

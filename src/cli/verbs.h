@@ -14,6 +14,7 @@ using Action = std::function<int()>;
 
 void add_check(CLI::App& app, Action& action);
 void add_compile(CLI::App& app, Action& action);
+void add_explain(CLI::App& app, Action& action);
 void add_test(CLI::App& app, Action& action);
 void add_apply(CLI::App& app, Action& action);
 void add_confirm(CLI::App& app, Action& action);

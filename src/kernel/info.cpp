@@ -93,8 +93,11 @@ Result<Parts> parts_of(const Fd& program) {
 
 Result<MachineCode> machine_code(const Fd& program) {
   WEIR_TRY(parts, parts_of(program));
-  WEIR_TRY(translated, isa::decode(parts.translated));
-  MachineCode out{.bytes = std::move(parts.code), .translated = std::move(translated)};
+  MachineCode out{.bytes = std::move(parts.code), .translated = {}};
+  // The kernel has instructions of its own among them (address spaces, per-CPU addresses).
+  for (std::size_t at = 0; at + 8 <= parts.translated.size(); at += 8) {
+    out.translated.push_back(isa::decode_slot(ByteView(parts.translated).subspan(at, 8)));
+  }
   const std::size_t functions = std::min(parts.functions.size(), parts.lengths.size());
   const std::size_t lines = std::min(parts.lines.size(), parts.addresses.size());
   if (out.bytes.empty() || functions == 0 || lines == 0) return out;
