@@ -128,7 +128,11 @@ Status add_own_hook(const Ruleset& ruleset, ChainId id, std::vector<Attachment>&
              check_alike(ruleset, hook, {attachment.roots.front(), id}).has_value();
     });
     if (same != out.end()) {
-      same->roots.push_back(id);
+      // Of chains with one priority the youngest runs first (nf_hook_entries_grow() in
+      // net/netfilter/core.c).
+      const auto behind = std::ranges::find_if(
+          same->roots, [&](ChainId root) { return ruleset[root].base->priority >= base.priority; });
+      same->roots.insert(behind, id);
     } else {
       out.push_back({.hook = hook, .nfproto = {}, .priority = base.priority, .roots = {id}});
     }

@@ -2,12 +2,10 @@
 #include "kernel/forward_case.h"
 
 #include <algorithm>
-#include <map>
-#include <tuple>
 #include <utility>
 
-#include "differential/judge.h"
 #include "frontend/nft/nft.h"
+#include "kernel/counters.h"
 #include "kernel/programs.h"
 #include "packet/headers.h"
 #include "packet/parse.h"
@@ -181,45 +179,14 @@ void ForwardCase::compare_counters(Weir& weir, ForwardReport& report) {
     return;
   }
   const auto by_weir = weir.programs.counters(weir.ruleset);
-  const auto by_evaluator = expect(weir.evaluator.counters());
-  // The counters of one rule stand in its order on both sides.
-  using Name = std::tuple<std::string, std::string, std::string, std::uint64_t>;
-  std::map<Name, std::vector<std::size_t>> ids;
-  for (std::size_t i = 0; i < weir.ruleset.counters.size(); ++i) {
-    const imr::Rule& rule = weir.ruleset[weir.ruleset.counters[i].rule];
-    const imr::Chain& chain = weir.ruleset[rule.chain];
-    const imr::Table& table = weir.ruleset[chain.table];
-    ids[{std::string(to_string(table.family)), table.name, chain.name, rule.origin.handle}]
-        .push_back(i);
-  }
-  std::size_t found = 0;
-  for (const RuleCounter& counter : *listed) {
-    auto& queue = ids[{counter.family, counter.table, counter.chain, counter.handle}];
-    const std::string where = counter.chain + " handle " + std::to_string(counter.handle);
-    report.counted += counter.packets;
-    ++found;
-    if (queue.empty()) {
-      report.kind = ForwardReport::Kind::mismatch;
-      report.text += "weir does not know the counter of " + where + "\n";
-      continue;
-    }
-    const std::size_t id = queue.front();
-    queue.erase(queue.begin());
-    const driver::CounterTotal by_nft{counter.packets, counter.bytes};
-    const bool third = weir.evaluator_saw_all;
-    if (by_nft == by_weir[id] && (!third || by_nft == by_evaluator[id])) continue;
-    report.kind = ForwardReport::Kind::mismatch;
-    report.text += "counters of " + where + " '" +
-                   weir.ruleset[weir.ruleset.counters[id].rule].origin.text + "' differ: nft " +
-                   differential::describe(by_nft) + ", weir " +
-                   differential::describe(by_weir[id]) + ", evaluator " +
-                   (third ? differential::describe(by_evaluator[id]) : "not asked") + "\n";
-  }
-  if (found != weir.ruleset.counters.size()) {
-    report.kind = ForwardReport::Kind::mismatch;
-    report.text += "weir has " + std::to_string(weir.ruleset.counters.size()) + " counters, nft " +
-                   std::to_string(found) + "\n";
-  }
+  std::vector<driver::CounterTotal> by_evaluator;
+  if (weir.evaluator_saw_all) by_evaluator = expect(weir.evaluator.counters());
+  const CounterComparison found =
+      test::compare_counters(weir.ruleset, *listed, by_weir, by_evaluator);
+  report.counted += found.counted;
+  if (found.differences.empty()) return;
+  report.kind = ForwardReport::Kind::mismatch;
+  report.text += found.differences;
 }
 
 }  // namespace weir::test

@@ -22,6 +22,12 @@ std::vector<driver::CounterTotal> Programs::counters(const imr::Ruleset& ruleset
 Result<Programs> make_programs(const imr::Ruleset& ruleset, const std::optional<Hook>& hook,
                                const driver::Options& options) {
   WEIR_TRY(attachments, driver::plan(ruleset, hook, {}));
+  return make_programs(ruleset, attachments, options);
+}
+
+Result<Programs> make_programs(const imr::Ruleset& ruleset,
+                               const std::vector<driver::Attachment>& attachments,
+                               const driver::Options& options) {
   WEIR_TRY(compilation, driver::compile(ruleset, attachments, options));
   WEIR_TRY(loaded, kernel::load(compilation.object));
   return Programs{.compilation = std::move(compilation), .loaded = std::move(loaded)};

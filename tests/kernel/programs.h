@@ -24,5 +24,8 @@ struct Programs {
 [[nodiscard]] Result<Programs> make_programs(const imr::Ruleset& ruleset,
                                              const std::optional<Hook>& hook,
                                              const driver::Options& options);
+[[nodiscard]] Result<Programs> make_programs(const imr::Ruleset& ruleset,
+                                             const std::vector<driver::Attachment>& attachments,
+                                             const driver::Options& options);
 
 }  // namespace weir::test

@@ -23,8 +23,10 @@ packet::DirectedOptions forwarded(std::size_t count) {
   return options;
 }
 
-// Appends bytes to the packet and to the length in its IP header. False where that is not possible.
+}  // namespace
+
 bool lengthen(Bytes& bytes, std::size_t size) {
+  if (bytes.empty()) return false;
   const bool v6 = bytes[0] >> 4 == 6;
   if (bytes.size() < (v6 ? 40u : 20u) || bytes.size() >= size) return false;
   const std::size_t at = v6 ? 4 : 2;
@@ -40,8 +42,6 @@ bool lengthen(Bytes& bytes, std::size_t size) {
   bytes = std::move(whole.bytes);
   return true;
 }
-
-}  // namespace
 
 std::vector<Sent> directed_traffic(const imr::Ruleset& ruleset, std::size_t count,
                                    std::mt19937_64& random) {

@@ -30,6 +30,10 @@ struct Sent {
 // belong to none.
 [[nodiscard]] std::vector<Sent> flow_traffic(std::size_t count, std::mt19937_64& random);
 
+// Appends bytes to an IP packet and to the length in its header. False, and nothing done, where the
+// length is not that of the bytes, or they are as many already.
+[[nodiscard]] bool lengthen(Bytes& packet, std::size_t size);
+
 // Whether the packet is a fragment: by the IPv4 header, or by a fragment header (of atomic
 // fragments too) in the IPv6 chain.
 [[nodiscard]] bool is_fragment(ByteView packet);

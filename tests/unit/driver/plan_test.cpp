@@ -125,5 +125,13 @@ TEST(Plan, TakesIpChainsWhereTheUserSays) {
   }
 }
 
+TEST(Plan, RunsTheYoungestOfOnePriorityFirst) {
+  EXPECT_EQ(planned("table netdev n\n"
+                    "chain netdev n older hook ingress priority 0 policy accept devices eth0\n"
+                    "chain netdev n younger hook ingress priority 0 policy accept devices eth0\n"
+                    "chain netdev n first hook ingress priority -1 policy accept devices eth0\n"),
+            "tc:ingress@eth0: netdev n first, netdev n younger, netdev n older\n");
+}
+
 }  // namespace
 }  // namespace weir::driver

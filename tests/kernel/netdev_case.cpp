@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "kernel/netdev_case.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "differential/judge.h"
+#include "differential/random.h"
+#include "kernel/counters.h"
+#include "kernel/programs.h"
+#include "kernel/traffic.h"
+#include "packet/headers.h"
+#include "packet/parse.h"
+
+namespace weir::test {
+namespace {
+
+using Verdict = imr::Outcome::Verdict;
+
+constexpr std::uint32_t long_mtu = 9000;
+constexpr std::uint32_t short_mtu = 1500;  // of native XDP without fragments of pages
+constexpr std::size_t too_long_for_a_page = 4300;
+
+isa::Direction direction_of(Hook::Kind kind) {
+  return kind == Hook::Kind::tc_egress ? isa::Direction::egress : isa::Direction::ingress;
+}
+
+std::uint32_t mtu_of(Hook::Kind kind) {
+  return kind == Hook::Kind::xdp ? short_mtu : long_mtu;
+}
+
+std::string word(bool accepted) {
+  return accepted ? "accept" : "drop";
+}
+
+// skb->pkt_type by the destination address (eth_skb_pkt_type() in linux/etherdevice.h).
+packet::PacketType type_of(ByteView frame) {
+  const ByteView destination = frame.first(6);
+  if (std::ranges::all_of(destination, [](std::uint8_t byte) { return byte == 0xff; })) {
+    return packet::PacketType::broadcast;
+  }
+  if ((destination[0] & 1) != 0) return packet::PacketType::multicast;
+  return std::ranges::equal(destination, NetdevWorld::hardware_address())
+             ? packet::PacketType::host
+             : packet::PacketType::otherhost;
+}
+
+// Longer than a page, by IP payload where there is an IP packet, by what stands behind it now and
+// then.
+void make_nonlinear(Frame& frame, differential::Random& random) {
+  Bytes& bytes = frame.packet.bytes;
+  const std::size_t offset = std::min<std::size_t>(frame.packet.network_offset, bytes.size());
+  const auto network = bytes.begin() + static_cast<std::ptrdiff_t>(offset);
+  Bytes inner(network, bytes.end());
+  if (random.one_in(4) || !lengthen(inner, too_long_for_a_page)) {
+    inner.resize(too_long_for_a_page, 0x5a);
+  }
+  bytes.erase(network, bytes.end());
+  bytes.insert(bytes.end(), inner.begin(), inner.end());
+  // ipv6_find_hdr() reads the IPv6 header where the linear part would have it, whether it lies
+  // there or not; and finds old bytes.
+  const std::size_t least = frame.packet.ethertype == packet::ethertype_ipv6 ? offset + 40 : 14;
+  frame.linear = static_cast<std::uint16_t>(least + random.below(60));
+}
+
+}  // namespace
+
+std::string describe(const Frame& frame) {
+  constexpr std::size_t shown = 200;  // bytes
+  const Bytes& bytes = frame.packet.bytes;
+  return packet::summary(frame.packet) + ", mark " + std::to_string(frame.packet.mark) + ", " +
+         std::to_string(bytes.size()) + " bytes" +
+         (frame.linear != 0 ? ", " + std::to_string(frame.linear) + " of them linear" : "") +
+         "\n  " + to_hex(ByteView(bytes).first(std::min(shown, bytes.size()))) +
+         (bytes.size() > shown ? "..." : "");
+}
+
+NetdevCase::NetdevCase(Hook::Kind kind, driver::Options options)
+    : hook_{.kind = kind, .nf_hook = {}, .device = "eth0"},
+      options_(std::move(options)),
+      nft_(direction_of(kind), mtu_of(kind)),
+      weir_(direction_of(kind), mtu_of(kind)) {}
+
+std::vector<Frame> NetdevCase::frames(const differential::RulesetAtHook& subject, std::size_t count,
+                                      std::mt19937_64& engine) const {
+  differential::Random random(engine);
+  std::vector<Frame> frames;
+  for (packet::Packet& packet : differential::packets_for(subject, count, true, engine)) {
+    Frame frame{.packet = std::move(packet), .linear = 0};
+    if (hook_.kind != Hook::Kind::xdp && random.one_in(10)) make_nonlinear(frame, random);
+    packet::Packet& seen = frame.packet;
+    const packet::Device device{.index = weir_.ifindex(), .name = "eth0"};
+    seen.type = type_of(seen.bytes);
+    seen.in = hook_.kind == Hook::Kind::tc_egress ? packet::Device{} : device;
+    seen.out = hook_.kind == Hook::Kind::tc_egress ? device : packet::Device{};
+    seen.has_connection = false;
+    seen.ct_info = packet::CtInfo::established;
+    frames.push_back(std::move(frame));
+  }
+  return frames;
+}
+
+// At TC the chains as they are planned for the device; at XDP, where the user orders them, in the
+// order of the kernel.
+Result<differential::RulesetAtHook> NetdevCase::read(frontend::nft::ScratchNamespace& scratch,
+                                                     const std::string& script) const {
+  WEIR_TRY(ruleset, scratch.read(script, "generated.nft"));
+  differential::RulesetAtHook subject{
+      .ruleset = std::move(ruleset), .hook = hook_, .attachments = {}};
+  if (hook_.kind != Hook::Kind::xdp) {
+    WEIR_TRY(attachments, driver::plan(subject.ruleset, std::nullopt, {}));
+    subject.attachments = std::move(attachments);
+    return subject;
+  }
+  std::vector<const imr::Chain*> bases;
+  for (const imr::Chain& chain : subject.ruleset.chains) {
+    if (chain.base) bases.insert(bases.begin(), &chain);
+  }
+  std::ranges::stable_sort(bases, {}, [](const auto* chain) { return chain->base->priority; });
+  std::vector<driver::ChainName> names;
+  for (const imr::Chain* chain : bases) {
+    const imr::Table& table = subject.ruleset[chain->table];
+    names.push_back({.family = table.family, .table = table.name, .chain = chain->name});
+  }
+  WEIR_TRY(attachments, driver::plan(subject.ruleset, hook_, names));
+  subject.attachments = std::move(attachments);
+  return subject;
+}
+
+std::vector<kernel::Fd> NetdevCase::attach(const std::vector<kernel::Fd>& programs, bool generic) {
+  std::vector<kernel::Fd> links;
+  for (const kernel::Fd& program : programs) {
+    links.push_back(expect(hook_.kind != Hook::Kind::xdp
+                               ? weir_.attach_tcx(program)
+                               : weir_.attach_xdp(program, generic ? kernel::XdpMode::generic
+                                                                   : kernel::XdpMode::native)));
+  }
+  return links;
+}
+
+NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const std::string& script,
+                             std::span<const Frame> frames, bool generic) {
+  NetdevReport report;
+  if (const Status loaded = nft_.load_ruleset(script); !loaded) {
+    report.refused = true;
+    report.text = loaded.error().text();
+    return report;
+  }
+  const auto programs = make_programs(subject.ruleset, subject.attachments, options_);
+  if (!programs) {
+    report.refused = programs.error().kind == ErrorKind::partial;
+    report.text = programs.error().text() + "\n";
+    return report;
+  }
+  auto evaluator = expect(driver::Runner::create(driver::EngineKind::evaluator, subject.ruleset,
+                                                 programs->compilation));
+  bool evaluator_saw_all = true;
+  std::vector<bool> delivered;
+  for (const Frame& frame : frames) {
+    delivered.push_back(weir_.send(frame.packet.bytes, frame.linear, frame.packet.mark));
+  }
+  const auto links = attach(programs->loaded.programs, generic);
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const packet::Packet& packet = frames[i].packet;
+    if (!delivered[i]) {
+      ++report.not_delivered;
+      continue;
+    }
+    const bool by_nft = nft_.send(packet.bytes, frames[i].linear, packet.mark);
+    const bool by_weir = weir_.send(packet.bytes, frames[i].linear, packet.mark);
+    ++report.verdicts;
+    report.dropped += by_nft ? 0 : 1;
+    // nft_payload_fast_eval() reads later fragments, but only in the linear part, of which the
+    // evaluator knows nothing.
+    const std::size_t network = std::min<std::size_t>(packet.network_offset, packet.bytes.size());
+    const bool third =
+        frames[i].linear == 0 || !is_fragment(ByteView(packet.bytes).subspan(network));
+    evaluator_saw_all = evaluator_saw_all && third;
+    const bool by_evaluator =
+        third ? expect(evaluator.run(packet)).verdict == Verdict::accept : by_nft;
+    if (by_nft == by_weir && by_nft == by_evaluator) continue;
+    report.text = "verdicts of frame " + std::to_string(i) + " differ: nft " + word(by_nft) +
+                  ", weir " + word(by_weir) + ", evaluator " +
+                  (third ? word(by_evaluator) : "not asked") + "\n  " + describe(frames[i]) + "\n";
+    return report;
+  }
+  const auto listed = nft_.counters();
+  if (!listed) {
+    report.refused = true;
+    report.text = listed.error().text();
+    return report;
+  }
+  std::vector<driver::CounterTotal> by_evaluator;
+  if (evaluator_saw_all) by_evaluator = expect(evaluator.counters());
+  const CounterComparison found =
+      compare_counters(subject.ruleset, *listed, programs->counters(subject.ruleset), by_evaluator);
+  report.counted = found.counted;
+  report.text = found.differences;
+  return report;
+}
+
+}  // namespace weir::test

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// veth, packet sockets, and nf_tables to hand frames on.
+#include "kernel/support/netdev_world.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace weir::test {
+namespace {
+
+constexpr std::array<std::uint8_t, 6> address = {0x02, 0, 0, 0, 0, 0x02};
+constexpr const char* address_text = "02:00:00:00:00:02";
+
+// struct virtio_net_hdr of linux/virtio_net.h, which is no C++.
+struct VirtioHeader {
+  std::uint8_t flags = 0;
+  std::uint8_t gso_type = 0;
+  std::uint16_t header_length = 0;
+  std::uint16_t gso_size = 0;
+  std::uint16_t checksum_start = 0;
+  std::uint16_t checksum_offset = 0;
+};
+static_assert(sizeof(VirtioHeader) == 10);
+
+// On `ifindex`; protocol 0 receives nothing.
+kernel::Fd packet_socket(std::uint32_t ifindex, std::uint16_t protocol) {
+  kernel::Fd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) give_up("packet socket", errno);
+  sockaddr_ll place{};
+  place.sll_family = AF_PACKET;
+  place.sll_protocol = htons(protocol);
+  place.sll_ifindex = static_cast<int>(ifindex);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&place), sizeof(place)) != 0) {
+    give_up("binding a packet socket", errno);
+  }
+  return fd;
+}
+
+void make_pair(const std::string& from, const std::string& to, std::uint32_t mtu) {
+  expect(run_command({"ip", "link", "add", from, "type", "veth", "peer", "name", to}));
+  for (const std::string& end : {from, to}) {
+    expect(run_command({"ip", "link", "set", end, "arp", "off", "mtu", std::to_string(mtu), "up"}));
+  }
+  expect(run_command({"ip", "link", "set", to, "address", address_text}));
+}
+
+}  // namespace
+
+NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu)
+    : netns_(Netns::create()), nft_(netns_), direction_(direction) {
+  {
+    const Inside inside(netns_);
+    set_sysctl("ipv6/conf/all/disable_ipv6", "1");
+    set_sysctl("ipv6/conf/default/disable_ipv6", "1");
+    const bool ingress = direction == isa::Direction::ingress;
+    make_pair("in0", ingress ? "eth0" : "mid0", mtu);
+    make_pair(ingress ? "out0" : "eth0", "out1", mtu);
+    ifindex_ = interface_index("eth0");
+    sender_ = packet_socket(interface_index("in0"), 0);
+    receiver_ = packet_socket(interface_index("out1"), ETH_P_ALL);
+    // For `linear`, which is the header length of a virtio_net_hdr in front of each frame
+    // (packet_snd() and packet_alloc_skb() in net/packet/af_packet.c).
+    const int on = 1;
+    if (::setsockopt(sender_.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) != 0) {
+      give_up("PACKET_VNET_HDR", errno);
+    }
+  }
+  expect(load_ruleset(""));
+}
+
+ByteView NetdevWorld::hardware_address() {
+  return address;
+}
+
+Status NetdevWorld::load_ruleset(std::string_view text) {
+  const bool ingress = direction_ == isa::Direction::ingress;
+  const std::string from = ingress ? "eth0" : "mid0";
+  const std::string to = ingress ? "out0" : "eth0";
+  const auto loaded =
+      nft_.run("flush ruleset\n" + std::string(text) +
+               "\ntable netdev way {\n  chain onwards {\n    type filter hook ingress device " +
+               from + " priority 2000; policy accept;\n    fwd to \"" + to + "\"\n  }\n}\n");
+  if (!loaded) return std::unexpected(loaded.error());
+  return {};
+}
+
+Result<kernel::Fd> NetdevWorld::attach_tcx(const kernel::Fd& program) {
+  const Inside inside(netns_);
+  return kernel::attach_tcx(program, ifindex_, direction_);
+}
+
+Result<kernel::Fd> NetdevWorld::attach_xdp(const kernel::Fd& program, kernel::XdpMode mode) {
+  const Inside inside(netns_);
+  return kernel::attach_xdp(program, ifindex_, mode);
+}
+
+bool NetdevWorld::receive() {
+  std::uint8_t byte = 0;
+  if (::recv(receiver_.get(), &byte, 1, 0) >= 0) return true;
+  if (errno != EAGAIN) give_up("receiving frames", errno);
+  return false;
+}
+
+bool NetdevWorld::send(ByteView frame, std::uint16_t linear, std::uint32_t mark) {
+  while (receive()) ++late_arrivals_;
+  if (mark != mark_) {
+    if (::setsockopt(sender_.get(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) {
+      give_up("SO_MARK", errno);
+    }
+    mark_ = mark;
+  }
+  const VirtioHeader header{.header_length = linear};
+  buffer_.resize(sizeof(header) + frame.size());
+  std::memcpy(buffer_.data(), &header, sizeof(header));
+  if (!frame.empty()) std::memcpy(buffer_.data() + sizeof(header), frame.data(), frame.size());
+  if (::send(sender_.get(), buffer_.data(), buffer_.size(), 0) < 0) {
+    if (errno != EINVAL && errno != EMSGSIZE) give_up("sending a frame", errno);
+    return false;
+  }
+  bool passed = false;
+  while (receive()) passed = true;
+  return passed;
+}
+
+}  // namespace weir::test

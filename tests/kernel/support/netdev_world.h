@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Three devices in a row, in a namespace of their own, so that rules at the ingress or the egress
+// of the device "eth0" decide which frames come out at the end:
+//
+//   ingress:  in0 -> eth0, out0 -> out1      what eth0 lets in is handed on to out0
+//   egress:   in0 -> mid0, eth0 -> out1      what mid0 gets is handed on to eth0
+//
+// Where "->" is a pair of veth devices, and "," a chain of nf_tables behind all other rules of that
+// ingress, whose `fwd` knows no protocols. It stands behind XDP and TC as well. Frames that are
+// handed on have their outermost tag in the metadata, as received ones have, and not in the bytes,
+// where a packet socket that sends would leave it.
+//
+// A packet socket at out1 sees what arrives, in the softirq that ends the send; late_arrivals()
+// counts the times when that was not so. All devices are silent.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "isa/program.h"
+#include "kernel/kernel.h"
+#include "kernel/support/netns.h"
+#include "kernel/support/nft.h"
+
+namespace weir::test {
+
+class NetdevWorld {
+ public:
+  // Longer frames are not delivered; native XDP wants less than a page.
+  NetdevWorld(isa::Direction direction, std::uint32_t mtu);
+
+  // Whether the frame came out. One that no device takes (shorter than an Ethernet header, too
+  // long) does not. Not 0: of a frame that fits no page only `linear` bytes lie in the linear part
+  // of its skb, and at least 14; with 0, 14.
+  [[nodiscard]] bool send(ByteView frame, std::uint16_t linear = 0, std::uint32_t mark = 0);
+  [[nodiscard]] std::uint64_t late_arrivals() const { return late_arrivals_; }
+
+  // Replaces all rules by those of `text`.
+  [[nodiscard]] Status load_ruleset(std::string_view text);
+  [[nodiscard]] Result<std::vector<RuleCounter>> counters() { return nft_.counters(); }
+
+  // To eth0, for as long as the link lives.
+  [[nodiscard]] Result<kernel::Fd> attach_tcx(const kernel::Fd& program);
+  [[nodiscard]] Result<kernel::Fd> attach_xdp(const kernel::Fd& program, kernel::XdpMode mode);
+
+  // Of eth0, the same in every world of one direction.
+  [[nodiscard]] std::uint32_t ifindex() const { return ifindex_; }
+  // To which frames must be addressed that are not for other hosts.
+  [[nodiscard]] static ByteView hardware_address();
+
+ private:
+  bool receive();
+
+  Netns netns_;
+  Nft nft_;
+  isa::Direction direction_;
+  std::uint32_t ifindex_ = 0;
+  kernel::Fd sender_;
+  kernel::Fd receiver_;
+  Bytes buffer_;
+  std::uint32_t mark_ = 0;  // of the sending socket
+  std::uint64_t late_arrivals_ = 0;
+};
+
+}  // namespace weir::test
