@@ -52,7 +52,7 @@ TEST(Bdd, ComputesWhatTheTablesSay) {
     EXPECT_EQ(bdd.both(a.set, b.set) == bdd.without(a.set, c.set),
               (a.table & b.table) == (a.table & ~c.table))
         << "one set is two numbers, or two sets are one";
-    const unsigned gone = random() % facts;
+    const auto gone = static_cast<unsigned>(random() % facts);
     std::vector<bool> forgotten(facts);
     forgotten[gone] = true;
     pairs.push_back({bdd.forget(a.set, forgotten), forget(a.table, gone)});
