@@ -357,13 +357,13 @@ Reg Values::make_meta(imr::MetaKey key, unsigned half) {
       return length();
     case imr::MetaKey::iif:
     case imr::MetaKey::iifname:
-    case imr::MetaKey::iiftype:
       if (!imr::has_input_device(unit_)) return out_.constant(0);
       break;
     case imr::MetaKey::oif:
     case imr::MetaKey::oifname:
       if (!imr::has_output_device(unit_)) return out_.constant(0);
       break;
+    case imr::MetaKey::iiftype:
     case imr::MetaKey::l4proto:
     case imr::MetaKey::mark:
       break;

@@ -343,8 +343,8 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
     case MetaKey::length:
       return native_bytes(view_.counted_bytes, 4);
     case MetaKey::iiftype:
-      // Where packets are frames, they are those of an Ethernet device.
-      if (!has_input_device(unit_)) return std::nullopt;
+      // Where packets are frames, they are those of an Ethernet device: skb->dev, at egress the one
+      // that they leave by.
       return native_bytes(arphrd_ether, 2);
     case MetaKey::pkttype: {
       not_at_xdp();

@@ -100,13 +100,13 @@ class Resolver {
     throw InvariantError("meta key out of range");
   }
 
-  // Where packets are frames, they are those of an Ethernet device (ARPHRD_ETHER). Behind it no
-  // rule can tell, and without a device none holds.
+  // Where packets are frames, they are those of an Ethernet device (ARPHRD_ETHER); no rule can tell.
+  // It is the type of skb->dev, at egress that of the device that they leave by.
   ExprId device_type(ExprId id) {
-    if (!imr::has_input_device(unit_)) return absent(id);
     const bool received = unit_.hook.kind == Hook::Kind::xdp ||
                           unit_.hook.kind == Hook::Kind::tc_ingress ||
-                          imr::reading_of(unit_) == imr::Reading::netdev;
+                          imr::reading_of(unit_) == imr::Reading::netdev ||
+                          imr::reading_of(unit_) == imr::Reading::arp;
     if (imr::reading_of(unit_) == imr::Reading::stack || !received) return id;
     return ruleset_.add(imr::Immediate{native_bytes(1, 2)});
   }

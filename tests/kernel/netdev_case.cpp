@@ -2,6 +2,7 @@
 #include "kernel/netdev_case.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "differential/judge.h"
@@ -104,7 +105,11 @@ std::vector<Frame> NetdevCase::frames(const differential::RulesetAtHook& subject
 // order of the kernel.
 Result<differential::RulesetAtHook> NetdevCase::read(frontend::nft::ScratchNamespace& scratch,
                                                      const std::string& script) const {
-  WEIR_TRY(ruleset, scratch.read(script, "generated.nft"));
+  const auto index_of = [&](const std::string& device) -> std::optional<std::uint32_t> {
+    if (device == hook_.device) return weir_.ifindex();
+    return std::nullopt;
+  };
+  WEIR_TRY(ruleset, scratch.read(script, "generated.nft", {.interface_index = index_of}));
   differential::RulesetAtHook subject{
       .ruleset = std::move(ruleset), .hook = hook_, .attachments = {}};
   if (hook_.kind != Hook::Kind::xdp) {
