@@ -100,8 +100,8 @@ class Resolver {
     throw InvariantError("meta key out of range");
   }
 
-  // Where packets are frames, they are those of an Ethernet device (ARPHRD_ETHER); no rule can tell.
-  // It is the type of skb->dev, at egress that of the device that they leave by.
+  // Where packets are frames, they are those of an Ethernet device (ARPHRD_ETHER); no rule can
+  // tell. It is the type of skb->dev, at egress that of the device that they leave by.
   ExprId device_type(ExprId id) {
     const bool received = unit_.hook.kind == Hook::Kind::xdp ||
                           unit_.hook.kind == Hook::Kind::tc_ingress ||
