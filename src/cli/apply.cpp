@@ -138,6 +138,7 @@ int run(const Options& options) {
     WEIR_TRY(rules, load_rules(options.rules));
     driver::Options how;
     how.untrusted_memory = kernel::has_untrusted_memory();
+    how.updatable_sets = !options.lock;  // whose maps are frozen
     WEIR_TRY(compilation, driver::compile(rules.ruleset, rules.attachments, how));
     warn_of_cut(rules, compilation, options.confirm != 0);
     // Blocked before anything is attached, so that an early signal waits for the end of apply.

@@ -41,7 +41,7 @@ int run_list(const Options& options) {
     std::string json;
     for (const service::PolicyState& policy : all) {
       if (options.source) {
-        fmt::print("{}", policy.source);
+        fmt::print("{}", service::source_text(policy));
       } else if (options.json) {
         WEIR_TRY(text, service::list_json(policy, paths));
         json += (json.empty() ? "" : ",") + text;

@@ -134,6 +134,12 @@ Result<PolicyState> describe_policy(const Request& request) {
         describe(request.ruleset, attachments.back(), request.compilation.object.programs.at(i)));
   }
   state.chains = describe_chains(request.ruleset, attachments);
+  if (request.compilation.sets) {
+    for (backend::UpdatableSet& set : request.compilation.sets->updatable()) {
+      const imr::Table& table = request.ruleset[set.table];
+      state.sets.push_back({.family = table.family, .table = table.name, .set = std::move(set)});
+    }
+  }
   state.has_counters = request.compilation.counters.valid();
   // At XDP the rules cannot read connections; the compiler has refused those that do.
   state.keeps_connections = driver::scan_reads(request.ruleset, attachments).connection;
@@ -149,7 +155,8 @@ Status load_all(const Request& request, Installed& installed) {
   Ids ids;
   for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
     WEIR_TRY(id, kernel::map_id(installed.loaded.maps[i]));
-    installed.state.maps.push_back({.name = object.maps[i].name, .id = id});
+    installed.state.maps.push_back(
+        {.name = object.maps[i].name, .id = id, .value_size = object.maps[i].value_size});
     ids.maps.push_back(id);
   }
   for (const kernel::Fd& program : installed.loaded.programs) {

@@ -146,7 +146,17 @@ Result<PolicyState> policy_from(const ordered_json& json) {
     policy.attachments.push_back(std::move(attachment));
   }
   for (const ordered_json& from : json.at("maps")) {
-    policy.maps.push_back({.name = from.at("name"), .id = from.at("id")});
+    policy.maps.push_back(
+        {.name = from.at("name"), .id = from.at("id"), .value_size = from.at("value_size")});
+  }
+  for (const ordered_json& from : json.at("sets")) policy.sets.push_back(set_from_json(from));
+  for (const ordered_json& from : json.at("elements")) {
+    WEIR_TRY(family, parse_family(from.at("family").get<std::string>()));
+    policy.elements.push_back({.family = family,
+                               .table = from.at("table"),
+                               .set = from.at("set"),
+                               .deleted = from.at("deleted").get<std::vector<std::string>>(),
+                               .added = from.at("added").get<std::vector<std::string>>()});
   }
   WEIR_CHECK(check_policy_name(policy.name));
   return policy;
@@ -217,6 +227,31 @@ std::vector<ChainState> describe_chains(const imr::Ruleset& ruleset,
   return out;
 }
 
+std::vector<std::string> element_commands(const PolicyState& policy) {
+  std::vector<std::string> out;
+  const auto add = [&](const char* verb, const ElementsState& changed,
+                       const std::vector<std::string>& elements) {
+    if (elements.empty()) return;
+    std::string list;
+    for (const std::string& each : elements) list += (list.empty() ? "" : ", ") + each;
+    out.push_back(std::string(verb) + " element " + std::string(to_string(changed.family)) + " " +
+                  changed.table + " " + changed.set + " { " + list + " }");
+  };
+  for (const ElementsState& changed : policy.elements) {
+    add("delete", changed, changed.deleted);
+    add("add", changed, changed.added);
+  }
+  return out;
+}
+
+std::string source_text(const PolicyState& policy) {
+  std::string out = policy.source;
+  for (const std::string& command : element_commands(policy)) {
+    out += (out.ends_with('\n') ? "" : "\n") + command + "\n";
+  }
+  return out;
+}
+
 std::string to_json(const PolicyState& policy) {
   ordered_json chains = ordered_json::array();
   for (const ChainState& chain : policy.chains) chains.push_back(chain_json(chain));
@@ -225,7 +260,19 @@ std::string to_json(const PolicyState& policy) {
     attachments.push_back(attachment_json(attachment));
   }
   ordered_json maps = ordered_json::array();
-  for (const MapState& map : policy.maps) maps.push_back({{"name", map.name}, {"id", map.id}});
+  for (const MapState& map : policy.maps) {
+    maps.push_back({{"name", map.name}, {"id", map.id}, {"value_size", map.value_size}});
+  }
+  ordered_json sets = ordered_json::array();
+  for (const SetState& set : policy.sets) sets.push_back(to_json(set));
+  ordered_json elements = ordered_json::array();
+  for (const ElementsState& changed : policy.elements) {
+    elements.push_back({{"family", to_string(changed.family)},
+                        {"table", changed.table},
+                        {"set", changed.set},
+                        {"deleted", changed.deleted},
+                        {"added", changed.added}});
+  }
   const ordered_json out = {{"version", format_version},
                             {"name", policy.name},
                             {"since", policy.since},
@@ -238,6 +285,8 @@ std::string to_json(const PolicyState& policy) {
                             {"chains", std::move(chains)},
                             {"attachments", std::move(attachments)},
                             {"maps", std::move(maps)},
+                            {"sets", std::move(sets)},
+                            {"elements", std::move(elements)},
                             {"source", policy.source}};
   return out.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

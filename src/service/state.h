@@ -16,6 +16,7 @@
 #include "driver/compile.h"
 #include "imr/imr.h"
 #include "kernel/kernel.h"
+#include "service/set_state.h"
 
 namespace weir::service {
 
@@ -80,7 +81,18 @@ struct AttachmentState {
 struct MapState {
   std::string name;
   std::uint32_t id = 0;
+  std::uint32_t value_size = 0;  // bytes
   friend bool operator==(const MapState&, const MapState&) = default;
+};
+
+// How the elements of a set differ from those in the ruleset's text; as nft writes them.
+struct ElementsState {
+  Family family = Family::inet;
+  std::string table;
+  std::string set;
+  std::vector<std::string> deleted;
+  std::vector<std::string> added;  // after those are deleted
+  friend bool operator==(const ElementsState&, const ElementsState&) = default;
 };
 
 struct PolicyState {
@@ -91,11 +103,13 @@ struct PolicyState {
   // False from before the pins come into being until after: such a file without pins is of a policy
   // that waits for confirmation, or is a leftover of an apply that was killed.
   bool settled = true;
-  std::int64_t confirm_by = 0;  // milliseconds of CLOCK_BOOTTIME; 0: needs no confirmation
-  std::string source;           // the ruleset's text, as given
+  std::int64_t confirm_by = 0;          // milliseconds of CLOCK_BOOTTIME; 0: needs no confirmation
+  std::string source;                   // the ruleset's text, as given
+  std::vector<ElementsState> elements;  // what has changed in its sets since
   std::vector<ChainState> chains;
   std::vector<AttachmentState> attachments;
-  std::vector<MapState> maps;
+  std::vector<MapState> maps;      // in the order of the object
+  std::vector<SetState> sets;      // those whose elements may change
   bool has_counters = false;       // the map `counters` is pinned
   bool keeps_connections = false;  // a helper table switches connection tracking on
   friend bool operator==(const PolicyState&, const PolicyState&) = default;
@@ -107,6 +121,11 @@ struct PolicyState {
 // The chains that the attachments take or reach, table by table, with rules and counters.
 [[nodiscard]] std::vector<ChainState> describe_chains(
     const imr::Ruleset& ruleset, const std::vector<driver::Attachment>& attachments);
+
+// What makes the sets of the ruleset's text what they are now, in this order.
+[[nodiscard]] std::vector<std::string> element_commands(const PolicyState& policy);
+// The ruleset's text with these commands behind it.
+[[nodiscard]] std::string source_text(const PolicyState& policy);
 
 [[nodiscard]] std::string to_json(const PolicyState& policy);
 // `file` names the text in messages.

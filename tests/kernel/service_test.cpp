@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -21,9 +22,11 @@
 #include <thread>
 
 #include "frontend/nft/nft.h"
+#include "kernel/scratch_cgroup.h"
 #include "kernel/support/netns.h"
 #include "kernel/support/nft.h"
 #include "kernel/support/root_only.h"
+#include "service/element.h"
 #include "service/guard.h"
 #include "service/listing.h"
 
@@ -63,6 +66,19 @@ table netdev t {
   chain in {
     type filter hook ingress device "lo" priority 0; policy accept;
     udp dport 1002 drop
+  }
+}
+)";
+
+constexpr const char* cgroup_rules = R"(
+table inet t {
+  chain out {
+    type filter hook output priority 0; policy accept;
+    udp dport 1001 counter drop
+  }
+  chain in {
+    type filter hook input priority 0; policy accept;
+    udp dport 1002 counter drop
   }
 }
 )";
@@ -129,12 +145,11 @@ struct Compiled {
   driver::Compilation compilation;
 };
 
-Compiled compile(const char* text) {
+Compiled compile(const char* text, const driver::Options& how = {
+                                       .untrusted_memory = kernel::has_untrusted_memory()}) {
   Compiled out;
   out.ruleset = expect(frontend::nft::read_script(text, "rules.nft"));
   const auto attachments = expect(driver::plan(out.ruleset, std::nullopt, {}));
-  driver::Options how;
-  how.untrusted_memory = kernel::has_untrusted_memory();
   out.compilation = expect(driver::compile(out.ruleset, attachments, how));
   return out;
 }
@@ -435,6 +450,31 @@ TEST_F(Service, ServesTcByFilters) {
   EXPECT_EQ(observed(), Policy::nothing);
 }
 
+TEST_F(Service, ServesCgroups) {
+  const auto group = expect(kernel::ScratchCgroup::create("weir-service-test"));
+  // Each chain at its side: out for what leaves the cgroup, in for what comes to it.
+  std::vector<driver::Attachment> attachments;
+  for (const auto& [kind, chain] :
+       {std::pair{Hook::Kind::cgroup_egress, "out"}, std::pair{Hook::Kind::cgroup_ingress, "in"}}) {
+    compiled_.ruleset = expect(frontend::nft::read_script(cgroup_rules, "rules.nft"));
+    const Hook hook = {.kind = kind, .nf_hook = {}, .device = group.path()};
+    auto planned = expect(driver::plan(compiled_.ruleset, hook, {{Family::inet, "t", chain}}));
+    attachments.push_back(std::move(planned.front()));
+  }
+  compiled_.compilation = expect(driver::compile(compiled_.ruleset, attachments));
+  ASSERT_EQ(apply(60), 0);
+  EXPECT_EQ(observed(), Policy::nothing) << "this process is not in the cgroup";
+  expect(group.enter());
+  EXPECT_EQ(observed(), Policy::whole);
+  ASSERT_EQ(confirm(), 0);
+  const auto policy = expect(service::load_policy("p", paths_));
+  const auto json = nlohmann::json::parse(service::status_json(policy, paths_));
+  for (const auto& attachment : json["attachments"]) EXPECT_EQ(attachment["attached"], true);
+  EXPECT_EQ(observed(), Policy::whole);
+  expect_releasable();
+  expect(group.leave());
+}
+
 TEST_F(Service, RefusesSocketsByName) {
   compiled_.compilation.programs.front().attachment.hook = {.kind = Hook::Kind::socket,
                                                             .device = {}};
@@ -467,6 +507,102 @@ TEST_F(Service, ALockedPolicyStaysAsItIs) {
       << "programs go on counting";
   ASSERT_TRUE(service::release("p", paths_, true));
   EXPECT_EQ(observed(), Policy::nothing);
+}
+
+// ---- Elements ----------------------------------------------------------------------------------
+
+constexpr const char* set_rules = R"(
+table inet t {
+  set ports {
+    type inet_service
+    flags interval
+    elements = { 1001, 1100-1200 }
+  }
+  set many {
+    type inet_service
+    elements = { 2000 }
+  }
+  chain in {
+    type filter hook input priority 0; policy accept;
+    udp dport @ports counter drop
+    udp dport @many drop
+  }
+}
+)";
+
+class Elements : public Service {
+ protected:
+  Elements() {
+    compiled_ = compile(
+        set_rules, {.untrusted_memory = kernel::has_untrusted_memory(), .updatable_sets = true});
+    service::Request wanted = request();
+    wanted.source = set_rules;
+    expect(service::apply(wanted, paths_));
+  }
+  Status change(service::ElementChange::Kind kind, const std::string& set,
+                const std::string& elements) {
+    return service::change_elements(
+        "p", {.kind = kind, .family = Family::inet, .table = "t", .set = set, .elements = elements},
+        paths_);
+  }
+  static constexpr auto add = service::ElementChange::Kind::add;
+  static constexpr auto remove = service::ElementChange::Kind::remove;
+};
+
+TEST_F(Elements, ComeAndGoUnderTheSameProgram) {
+  const auto before = expect(service::load_policy("p", paths_));
+  EXPECT_FALSE(arrives(1001));
+  EXPECT_FALSE(arrives(1150));
+  EXPECT_TRUE(arrives(1300));
+  EXPECT_TRUE(arrives(2001));
+  for (int round = 0; round < 2; ++round) {
+    expect(change(add, "ports", "{ 1300, 1400-1410 }"));
+    EXPECT_FALSE(arrives(1300));
+    EXPECT_FALSE(arrives(1405));
+    EXPECT_FALSE(arrives(1001)) << "what was there stays";
+    expect(change(add, "many", "{ 2001, 2002 }"));
+    EXPECT_FALSE(arrives(2001));
+    EXPECT_FALSE(arrives(2000));
+    expect(change(remove, "ports", "{ 1300, 1100-1200 }"));
+    EXPECT_TRUE(arrives(1300));
+    EXPECT_TRUE(arrives(1150));
+    EXPECT_FALSE(arrives(1405));
+    expect(change(remove, "many", "{ 2000, 2001 }"));
+    EXPECT_TRUE(arrives(2000));
+    EXPECT_TRUE(arrives(2001));
+    EXPECT_FALSE(arrives(2002));
+    expect(change(add, "many", "{ 2000 }"));
+    expect(change(add, "ports", "{ 1100-1200 }"));
+    EXPECT_FALSE(arrives(2000));
+    EXPECT_FALSE(arrives(1150));
+    expect(change(remove, "ports", "{ 1400-1410 }"));
+    expect(change(remove, "many", "{ 2002 }"));
+  }
+  const auto after = expect(service::load_policy("p", paths_));
+  EXPECT_EQ(after.attachments, before.attachments);
+  // What the policy is listed as means the sets as they are.
+  const auto ruleset = expect(frontend::nft::read_script(
+      after.source, "listed",
+      {.interface_index = {}, .commands = service::element_commands(after)}));
+  EXPECT_EQ(ruleset.sets.at(0).elements.size(), 2U);
+}
+
+TEST_F(Elements, AreRefusedAndThenNothingHasChanged) {
+  const auto before = expect(service::load_policy("p", paths_));
+  const std::vector<std::array<std::string, 3>> cases = {
+      {"nosuch", "{ 1 }", "there are: inet t many, inet t ports"},
+      {"ports", "{ 70000 }", "out of range"},
+      {"ports", "{ 1150 }", "overlaps"},
+      {"ports", "{ 1 }; flush ruleset", "is no list of elements"},
+      {"ports", "1300", "is no list of elements"}};
+  for (const auto& [set, elements, words] : cases) {
+    const auto changed = change(add, set, elements);
+    ASSERT_FALSE(changed) << elements;
+    EXPECT_NE(changed.error().text().find(words), std::string::npos) << changed.error().text();
+  }
+  EXPECT_EQ(expect(service::load_policy("p", paths_)), before);
+  EXPECT_FALSE(arrives(1001));
+  EXPECT_TRUE(arrives(1300));
 }
 
 // ---- Who carries a rule ------------------------------------------------------------------------

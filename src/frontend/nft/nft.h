@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "imr/imr.h"
 
@@ -18,6 +19,9 @@ struct Options {
   // Index of an interface that the script names by iif or oif; no value: one is made up (from
   // 1000000 on). By default if_nametoindex(3).
   std::function<std::optional<std::uint32_t>(const std::string&)> interface_index;
+  // Run behind the script, each as a transaction of its own: nft 1.0.6 loses elements of interval
+  // sets that come and go in one.
+  std::vector<std::string> commands = {};
 };
 
 // Reads a ruleset from `script`; `file` names it in messages. Errors of nft come back with

@@ -171,7 +171,7 @@ Result<imr::Ruleset> ScratchNamespace::read(const std::string& script, const std
     WEIR_TRY(fresh, create());
     *this = std::move(fresh);
   }
-  Request request{script, is_json(script), {}};
+  Request request{script, is_json(script), {}, options.commands};
   for (;;) {
     Bytes frame;
     if (!send_frame(socket_, encode(request)) || !receive_frame(socket_, frame)) {

@@ -53,6 +53,8 @@ Bytes encode(const Request& request) {
     put(out, link.name);
     put_u64(out, link.index);
   }
+  put_u64(out, request.commands.size());
+  for (const std::string& command : request.commands) put(out, command);
   return out;
 }
 
@@ -67,6 +69,10 @@ Request decode_request(ByteView frame) {
     link.name = reader.container<std::string>();
     link.index = static_cast<std::uint32_t>(reader.u64());
     request.links.push_back(std::move(link));
+  }
+  const std::uint64_t commands = reader.u64();
+  for (std::uint64_t i = 0; i < commands; ++i) {
+    request.commands.push_back(reader.container<std::string>());
   }
   return request;
 }

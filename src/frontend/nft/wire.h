@@ -17,7 +17,8 @@ namespace weir::frontend::nft {
 struct Request {
   std::string script;
   bool json = false;
-  std::vector<imr::Interface> links;  // to be made before the script is loaded
+  std::vector<imr::Interface> links;       // to be made before the script is loaded
+  std::vector<std::string> commands = {};  // behind the script, each on its own
 };
 
 struct Answer {

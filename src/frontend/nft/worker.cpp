@@ -88,6 +88,10 @@ class Worker {
       return {Answer::Outcome::refused, nft_ctx_get_error_buffer(context.get()), "", {}};
     }
     loaded_ = true;
+    for (const std::string& command : request.commands) {
+      if (nft_run_cmd_from_buffer(context.get(), command.c_str()) == 0) continue;
+      return {Answer::Outcome::refused, nft_ctx_get_error_buffer(context.get()), "", {}};
+    }
     return read_back(context.get());
   }
 

@@ -52,7 +52,31 @@ PolicyState example() {
                                   .priority = 49152,
                                   .handle = 0x80000001},
        .defragments = true}};
-  policy.maps = {{.name = "counters", .id = 9}};
+  policy.maps = {{.name = "counters", .id = 9, .value_size = 16}};
+  policy.elements = {{.family = Family::ip6,
+                      .table = "t",
+                      .set = "s",
+                      .deleted = {"1"},
+                      .added = {"2-3", "4 : drop"}}};
+  policy.sets = {
+      {.family = Family::ip6,
+       .table = "t",
+       .set = {
+           .table = {},
+           .name = "s",
+           .place =
+               {.form = backend::SetForm::classes,
+                .map = isa::MapIndex(2),
+                .numbered = true,
+                .number = 6,
+                .key_size = 12,
+                .sorted = {},
+                .fields = {{.map = isa::MapIndex(1), .offset = 64, .rows = 8, .row_size = 16}},
+                .tuples = {.map = isa::MapIndex(1), .offset = 1ULL << 33, .rows = 4, .row_size = 8},
+                .data = {},
+                .version = {.map = isa::MapIndex(3), .offset = 4, .rows = 1, .row_size = 4}},
+           .room = {.elements = 10, .field_rows = 11, .tuples = 12, .entries = 13},
+           .verdicts = {{.kind = imr::Verdict::Kind::jump, .chain = imr::ChainId(3)}}}}};
   return policy;
 }
 

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "service/element.h"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <thread>
+
+#include "backend/set_update.h"
+#include "frontend/nft/nft.h"
+#include "kernel/kernel.h"
+#include "service/store.h"
+
+namespace weir::service {
+namespace {
+
+using backend::MapWrite;
+
+std::string command_of(const ElementChange& change) {
+  return std::string(change.kind == ElementChange::Kind::add ? "add" : "delete") + " element " +
+         std::string(to_string(change.family)) + " " + change.table + " " + change.set + " " +
+         change.elements;
+}
+
+// The ruleset as it is now, with one more command. Nft's words about that are without a place: the
+// user has not seen the text.
+Result<imr::Ruleset> read(const PolicyState& policy, const std::string& command = {}) {
+  frontend::nft::Options options{.interface_index = {}, .commands = element_commands(policy)};
+  if (!command.empty()) options.commands.push_back(command);
+  auto ruleset = frontend::nft::read_script(policy.source, "elements", options);
+  if (ruleset) return ruleset;
+  Diagnostic error = ruleset.error();
+  error.location = {};
+  return std::unexpected(error);
+}
+
+Result<const imr::Set*> find_set(const imr::Ruleset& ruleset, const ElementChange& change) {
+  for (const imr::Set& set : ruleset.sets) {
+    const imr::Table& table = ruleset[set.table];
+    if (set.name == change.set && table.name == change.table && table.family == change.family) {
+      return &set;
+    }
+  }
+  return input_error("the ruleset has no set " + std::string(to_string(change.family)) + " " +
+                     change.table + " " + change.set);
+}
+
+Result<const SetState*> find_state(const PolicyState& policy, const ElementChange& change) {
+  std::string known;
+  for (const SetState& set : policy.sets) {
+    if (set.set.name == change.set && set.table == change.table && set.family == change.family) {
+      return &set;
+    }
+    known += (known.empty() ? "" : ", ") + std::string(to_string(set.family)) + " " + set.table +
+             " " + set.set.name;
+  }
+  return input_error("policy '" + policy.name + "' has no set " +
+                     std::string(to_string(change.family)) + " " + change.table + " " + change.set +
+                     " that can change, " +
+                     (known.empty() ? "and no other" : "there are: " + known));
+}
+
+// The maps of a policy, opened when they are first needed. Values of arrays of one element are
+// patched here and written as a whole; readers see the bytes that stay as they were.
+class Maps {
+ public:
+  Maps(const PolicyState& policy, const Paths& paths) : policy_(policy), paths_(paths) {}
+
+  Result<std::uint32_t> version(const backend::SetTable& table) {
+    WEIR_TRY(map, open(table.map));
+    WEIR_TRY(value, value_of(*map, table.map));
+    return static_cast<std::uint32_t>(load_native(ByteView(*value).subspan(table.offset, 4)));
+  }
+
+  Status apply(const std::vector<MapWrite>& writes) {
+    std::map<std::uint32_t, Bytes> patched;
+    for (const MapWrite& write : writes) {
+      WEIR_TRY(map, open(write.map));
+      switch (write.kind) {
+        case MapWrite::Kind::put:
+          WEIR_CHECK(kernel::write_element(*map, write.key, write.value));
+          break;
+        case MapWrite::Kind::remove:
+          // One that is gone already is as good.
+          if (kernel::read_element(*map, write.key, value_size(write.map), false)) {
+            WEIR_CHECK(kernel::delete_element(*map, write.key));
+          }
+          break;
+        case MapWrite::Kind::patch: {
+          if (!patched.contains(write.map.value)) {
+            WEIR_TRY(value, value_of(*map, write.map));
+            patched[write.map.value] = std::move(*value);
+          }
+          Bytes& value = patched[write.map.value];
+          invariant(write.offset + write.value.size() <= value.size(), "a patch beyond its map");
+          std::ranges::copy(write.value, value.begin() + static_cast<std::ptrdiff_t>(write.offset));
+          break;
+        }
+      }
+    }
+    for (const auto& [index, value] : patched) {
+      WEIR_TRY(map, open(isa::MapIndex(index)));
+      WEIR_CHECK(kernel::write_element(*map, native_bytes(0, 4), value));
+    }
+    return {};
+  }
+
+  // Entries of the version that does not count, left by a change that was broken off.
+  Status remove_stale(const backend::SetPlace& place, std::uint32_t version) {
+    if (!place.numbered || place.form == backend::SetForm::sorted_array) return {};
+    const std::size_t at = place.form == backend::SetForm::lpm_trie ? 4 : 0;
+    WEIR_TRY(map, open(place.map));
+    WEIR_TRY(keys, kernel::keys(*map, at + place.key_size));
+    for (const Bytes& key : keys) {
+      if (load_native(ByteView(key).subspan(at, 4)) != place.number + (version ^ 1)) continue;
+      WEIR_CHECK(kernel::delete_element(*map, key));
+    }
+    return {};
+  }
+
+ private:
+  [[nodiscard]] std::size_t value_size(isa::MapIndex index) const {
+    return policy_.maps.at(index.index()).value_size;
+  }
+  Result<Bytes*> value_of(const kernel::Fd& map, isa::MapIndex index) {
+    WEIR_TRY(value, kernel::read_element(map, native_bytes(0, 4), value_size(index), false));
+    value_ = std::move(value);
+    return &value_;
+  }
+  Result<const kernel::Fd*> open(isa::MapIndex index) {
+    if (!open_.contains(index.value)) {
+      WEIR_TRY(map, kernel::open_pinned(paths_.pins(policy_.name) + "/map_" +
+                                        policy_.maps.at(index.index()).name));
+      open_.emplace(index.value, std::move(map));
+    }
+    return &open_.at(index.value);
+  }
+
+  const PolicyState& policy_;
+  const Paths& paths_;
+  std::map<std::uint32_t, kernel::Fd> open_;
+  Bytes value_;
+};
+
+// Until every program that runs now has ended: MEMBARRIER_CMD_GLOBAL is synchronize_rcu()
+// (kernel/sched/membarrier.c), but on kernels with processors that are free of the tick.
+void wait_for_programs() {
+  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+}
+
+// Takes each element out of `from` that is there; the others.
+std::vector<std::string> cancel(const std::vector<std::string>& elements,
+                                std::vector<std::string>& from) {
+  std::vector<std::string> rest;
+  for (const std::string& each : elements) {
+    if (std::erase(from, each) == 0) rest.push_back(each);
+  }
+  return rest;
+}
+
+// The changes of the set with one more. What takes back an earlier change cancels it, so that there
+// are never more of them than differences.
+void note_change(const ElementChange& change, PolicyState& policy) {
+  const auto same = [&](const ElementsState& each) {
+    return each.family == change.family && each.table == change.table && each.set == change.set;
+  };
+  auto noted = std::ranges::find_if(policy.elements, same);
+  if (noted == policy.elements.end()) {
+    policy.elements.push_back({.family = change.family, .table = change.table, .set = change.set});
+    noted = std::prev(policy.elements.end());
+  }
+  const bool adds = change.kind == ElementChange::Kind::add;
+  const std::vector<std::string> rest =
+      cancel(split_elements(change.elements), adds ? noted->deleted : noted->added);
+  std::vector<std::string>& list = adds ? noted->added : noted->deleted;
+  for (const std::string& each : rest) {
+    if (std::ranges::find(list, each) == list.end()) list.push_back(each);
+  }
+  if (noted->added.empty() && noted->deleted.empty()) policy.elements.erase(noted);
+}
+
+bool same_elements(const imr::Set& a, const imr::Set& b) {
+  return a.elements == b.elements && a.catch_all == b.catch_all;
+}
+
+Status check_changeable(const PolicyState& policy, const Paths& paths) {
+  if (policy.locked) {
+    return input_error("policy '" + policy.name +
+                       "' is locked: its maps are frozen, and no force changes them; release it "
+                       "and apply it anew");
+  }
+  switch (standing(policy, paths)) {
+    case Standing::settled:
+      return {};
+    case Standing::waiting:
+      return input_error("policy '" + policy.name + "' waits for confirmation: confirm it first");
+    case Standing::leftover:
+      return input_error("policy '" + policy.name + "' is no more");
+  }
+  throw InvariantError("standing out of range");
+}
+
+}  // namespace
+
+Status check_elements(std::string_view text) {
+  const auto refused = [&] {
+    return input_error("'" + std::string(text) + "' is no list of elements, expected { ... }");
+  };
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') quoted = !quoted;
+    if (c == '\n' || c == '\0') return refused();
+    if (quoted) continue;
+    if (c == ';' || c == '#' || c == '\\') return refused();
+    if (c == '{') ++depth;
+    if (c == '}' && --depth == 0 && i + 1 != text.size()) return refused();
+    if (depth == 0 && c != '}') return refused();
+  }
+  if (text.empty() || depth != 0 || quoted) return refused();
+  return {};
+}
+
+std::vector<std::string> split_elements(std::string_view text) {
+  std::vector<std::string> out;
+  std::string one;
+  bool quoted = false;
+  const auto end_one = [&] {
+    const auto first = one.find_first_not_of(" \t");
+    if (first != std::string::npos) {
+      out.push_back(one.substr(first, one.find_last_not_of(" \t") - first + 1));
+    }
+    one.clear();
+  };
+  for (const char c : text.substr(1, text.size() - 2)) {
+    if (c == '"') quoted = !quoted;
+    if (c == ',' && !quoted) {
+      end_one();
+    } else {
+      one += c;
+    }
+  }
+  end_one();
+  return out;
+}
+
+Status change_elements(const std::string& name, const ElementChange& change, const Paths& paths) {
+  WEIR_CHECK(check_elements(change.elements));
+  const auto held = lock(paths);
+  if (!held) return std::unexpected(held.error());
+  WEIR_TRY(policy, load_policy(name, paths));
+  WEIR_CHECK(check_changeable(policy, paths));
+  WEIR_TRY(state, find_state(policy, change));
+  WEIR_TRY(old_rules, read(policy));
+  WEIR_TRY(new_rules, read(policy, command_of(change)));
+  WEIR_TRY(before, find_set(old_rules, change));
+  WEIR_TRY(after, find_set(new_rules, change));
+  if (same_elements(*before, *after)) return {};
+  PolicyState changed = policy;
+  note_change(change, changed);
+  WEIR_TRY(noted_rules, read(changed));
+  WEIR_TRY(noted, find_set(noted_rules, change));
+  if (!same_elements(*noted, *after)) {
+    return input_error(
+        "one of these elements was written in another way when it was added or deleted before");
+  }
+
+  Maps maps(policy, paths);
+  const backend::UpdatableSet& set = state->set;
+  WEIR_TRY(version, maps.version(set.place.version));
+  WEIR_TRY(update, backend::set_update(set, *before, *after, version));
+  WEIR_CHECK(maps.remove_stale(set.place, version));
+  WEIR_CHECK(maps.apply(update.prepare));
+  WEIR_CHECK(maps.apply({update.change}));
+  WEIR_CHECK(save(changed, paths));
+  wait_for_programs();
+  return maps.apply(update.clean_up);
+}
+
+}  // namespace weir::service
