@@ -91,8 +91,7 @@ class Verifier {
       require(i.size == 1 || i.size == 2 || i.size == 4 || i.size == 8, "no such load size", text);
     }
     if (has.contains('k')) {
-      require(i.imm <= static_cast<std::uint64_t>(ContextKey::zero), "no such context key",
-              text);
+      require(i.imm <= static_cast<std::uint64_t>(ContextKey::zero), "no such context key", text);
     }
     if ((i.op == Op::shl || i.op == Op::shr) && !i.b.valid()) {
       require(i.imm < 64, "a shift by 64 or more", text);
@@ -109,7 +108,8 @@ class Verifier {
       require(map.type == isa::MapType::array && map.max_entries == 1,
               "not an array of one element", text);
     } else if (i.op == Op::count) {
-      require(map.type == isa::MapType::percpu_array, "not a per-CPU array", text);
+      require(map.type == isa::MapType::percpu_array || map.type == isa::MapType::array,
+              "not an array", text);
       require(i.imm < map.max_entries, "no such counter", text);
     }
   }

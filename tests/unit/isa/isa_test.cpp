@@ -26,7 +26,9 @@ std::vector<Insn> example(const OpcodeInfo& row) {
     }
   }
   if (is_wide(row.opcode)) {
-    cleaned.push_back({.imm = row.opcode == Opcode::ld_map_fd ? 0 : 0x77});
+    const bool has_upper_half =
+        row.opcode == Opcode::ld_imm64 || row.opcode == Opcode::ld_map_value;
+    cleaned.push_back({.imm = has_upper_half ? 0x77 : 0});
   }
   return cleaned;
 }
