@@ -12,44 +12,7 @@
 
 namespace weir::backend {
 
-using flow::ContextKey;
-
 namespace {
-
-std::optional<ContextKey> at_both(imr::MetaKey key) {
-  switch (key) {
-    case imr::MetaKey::protocol:
-      return ContextKey::protocol;
-    case imr::MetaKey::mark:
-      return ContextKey::mark;
-    case imr::MetaKey::length:
-      return ContextKey::length;
-    case imr::MetaKey::pkttype:
-      return ContextKey::pkttype;
-    case imr::MetaKey::iif:
-    case imr::MetaKey::oif:
-    case imr::MetaKey::iifname:
-    case imr::MetaKey::oifname:
-    case imr::MetaKey::iiftype:
-    case imr::MetaKey::l4proto:
-    case imr::MetaKey::nfproto:
-      return std::nullopt;
-  }
-  throw InvariantError("meta key out of range");
-}
-
-std::optional<ContextKey> at_ingress(imr::MetaKey key) {
-  if (key == imr::MetaKey::iif) return ContextKey::iif;
-  if (key == imr::MetaKey::iifname) return ContextKey::iifname0;
-  if (key == imr::MetaKey::iiftype) return ContextKey::iiftype;
-  return at_both(key);
-}
-
-std::optional<ContextKey> at_egress(imr::MetaKey key) {
-  if (key == imr::MetaKey::oif) return ContextKey::oif;
-  if (key == imr::MetaKey::oifname) return ContextKey::oifname0;
-  return at_both(key);
-}
 
 constexpr Profile make(isa::Direction direction) {
   const bool ingress = direction == isa::Direction::ingress;
@@ -60,7 +23,7 @@ constexpr Profile make(isa::Direction direction) {
   profile.accept = 1;
   profile.drop = 0;
   profile.start = Profile::Start::network;
-  profile.context_key = ingress ? at_ingress : at_egress;
+  profile.context_key = ingress ? facts::skb_key_at_ingress : facts::skb_key_at_egress;
   profile.has_conntrack = !ingress;
   profile.writes_mark = true;
   profile.window_buffer = true;

@@ -90,6 +90,28 @@ void vlan_tag(Emitter& out) {
   out.bind(none);
 }
 
+std::optional<ContextKey> skb_key_at_both(imr::MetaKey key) {
+  switch (key) {
+    case imr::MetaKey::protocol:
+      return ContextKey::protocol;
+    case imr::MetaKey::mark:
+      return ContextKey::mark;
+    case imr::MetaKey::length:
+      return ContextKey::length;
+    case imr::MetaKey::pkttype:
+      return ContextKey::pkttype;
+    case imr::MetaKey::iif:
+    case imr::MetaKey::oif:
+    case imr::MetaKey::iifname:
+    case imr::MetaKey::oifname:
+    case imr::MetaKey::iiftype:
+    case imr::MetaKey::l4proto:
+    case imr::MetaKey::nfproto:
+      return std::nullopt;
+  }
+  throw InvariantError("meta key out of range");
+}
+
 }  // namespace
 
 void device_name(Emitter& out, bool second) {
@@ -214,6 +236,19 @@ void direct_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
     helper_window(late, width, absent);
     late.jump(resume);
   });
+}
+
+std::optional<ContextKey> skb_key_at_ingress(imr::MetaKey key) {
+  if (key == imr::MetaKey::iif) return ContextKey::iif;
+  if (key == imr::MetaKey::iifname) return ContextKey::iifname0;
+  if (key == imr::MetaKey::iiftype) return ContextKey::iiftype;
+  return skb_key_at_both(key);
+}
+
+std::optional<ContextKey> skb_key_at_egress(imr::MetaKey key) {
+  if (key == imr::MetaKey::oif) return ContextKey::oif;
+  if (key == imr::MetaKey::oifname) return ContextKey::oifname0;
+  return skb_key_at_both(key);
 }
 
 }  // namespace weir::backend::facts

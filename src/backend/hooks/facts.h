@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "backend/emitter.h"
 #include "backend/profile.h"
@@ -20,6 +21,10 @@ void device_type(Emitter& out);
 void connection(Emitter& out);
 
 // ---- Programs whose context is struct __sk_buff (linux/bpf.h), a fixed interface ----
+// Profile::context_key where packets have one device, skb->dev. Where a packet came in is another
+// matter at egress (skb_iif is the lowest device, not the one that rules name).
+std::optional<flow::ContextKey> skb_key_at_ingress(imr::MetaKey key);
+std::optional<flow::ContextKey> skb_key_at_egress(imr::MetaKey key);
 // Loads the fact into r0. The device is skb->dev: that where the packet came in, or goes out.
 void emit_skb_context(Emitter& out, flow::ContextKey key);
 // In place where the linear part of the packet has the bytes, else through bpf_skb_load_bytes().

@@ -13,51 +13,12 @@
 
 namespace weir::backend {
 
-using flow::ContextKey;
-
 namespace {
 
 // TC_ACT_UNSPEC, the same number as TCX_NEXT: the next program decides, the rest of the classifiers
 // with legacy tc. TC_ACT_OK would end them. TC_ACT_SHOT drops in both.
 constexpr std::int32_t tc_act_unspec = -1;
 constexpr std::int32_t tc_act_shot = 2;
-
-// skb->dev is the one device that a packet has here; where it came in is another matter at egress
-// (skb_iif is the lowest device, not the one that rules name).
-std::optional<ContextKey> at_both(imr::MetaKey key) {
-  switch (key) {
-    case imr::MetaKey::protocol:
-      return ContextKey::protocol;
-    case imr::MetaKey::mark:
-      return ContextKey::mark;
-    case imr::MetaKey::length:
-      return ContextKey::length;
-    case imr::MetaKey::pkttype:
-      return ContextKey::pkttype;
-    case imr::MetaKey::iif:
-    case imr::MetaKey::oif:
-    case imr::MetaKey::iifname:
-    case imr::MetaKey::oifname:
-    case imr::MetaKey::iiftype:
-    case imr::MetaKey::l4proto:
-    case imr::MetaKey::nfproto:
-      return std::nullopt;
-  }
-  throw InvariantError("meta key out of range");
-}
-
-std::optional<ContextKey> at_ingress(imr::MetaKey key) {
-  if (key == imr::MetaKey::iif) return ContextKey::iif;
-  if (key == imr::MetaKey::iifname) return ContextKey::iifname0;
-  if (key == imr::MetaKey::iiftype) return ContextKey::iiftype;
-  return at_both(key);
-}
-
-std::optional<ContextKey> at_egress(imr::MetaKey key) {
-  if (key == imr::MetaKey::oif) return ContextKey::oif;
-  if (key == imr::MetaKey::oifname) return ContextKey::oifname0;
-  return at_both(key);
-}
 
 constexpr Profile make(isa::Direction direction) {
   const bool ingress = direction == isa::Direction::ingress;
@@ -68,7 +29,7 @@ constexpr Profile make(isa::Direction direction) {
   profile.accept = tc_act_unspec;
   profile.drop = tc_act_shot;
   profile.start = Profile::Start::skb;
-  profile.context_key = ingress ? at_ingress : at_egress;
+  profile.context_key = ingress ? facts::skb_key_at_ingress : facts::skb_key_at_egress;
   // At ingress no connection has been looked up yet.
   profile.has_conntrack = !ingress;
   profile.writes_mark = true;
