@@ -577,13 +577,11 @@ void Emitter::window(const Terminator& end) {
   invariant(end.imm <= 0x7fffffff && end.imm2 > 0 && end.imm2 <= 64, "emission: window too large");
   buffer_ =
       static_cast<std::int16_t>(buffers_ + allocation_.buffers[end.dst.index()] * buffer_size_);
-  if (end.a.valid()) {
-    const std::uint8_t base = in_register(end.a, r1);
-    if (base != r1) op(Opcode::mov64_reg, r1, base);
-    if (end.imm != 0) op(Opcode::add64_imm, r1, 0, 0, static_cast<std::int32_t>(end.imm));
-  } else {
-    op(Opcode::mov64_imm, r1, 0, 0, static_cast<std::int32_t>(end.imm));
-  }
+  op(Opcode::mov64_imm, r1, 0, 0, static_cast<std::int32_t>(end.imm));
+  // A number added to a constant, not the other way round: the verifier ties the sum of a register
+  // and a constant to the register (BPF_ADD_CONST in kernel/bpf/verifier.c), and what the window
+  // tells of the sum would split the paths behind it by the range of the base.
+  if (end.a.valid()) op(Opcode::add64_reg, r1, in_register(end.a, r0));
   profile_.emit_window(*this, static_cast<std::uint32_t>(end.imm2), end.no);
   store(end.dst, r0);
 }

@@ -229,11 +229,14 @@ BlockId PartMaker::lead_to(BlockId target) {
 void PartMaker::keep_written(Block& block, const std::vector<BlockId>& targets) {
   std::set<Reg> kept;
   for (const BlockId target : targets) {
+    // A dispatch may name a way back that no jump takes any longer.
+    if (plan_.place[target.index()] == no_place) continue;
     for (const Reg reg : plan_.live[target.index()]) {
       if (written_.contains(reg)) kept.insert(reg);
     }
   }
   for (const Reg reg : kept) {
+    invariant(crosses(reg), "splitting: a value that leaves a part has no slot");
     const Slot& slot = plan_.slots[plan_.crossing[reg.index()]];
     block.instructions.push_back({.op = Op::keep, .a = reg, .imm = slot.offset, .size = slot.size});
   }

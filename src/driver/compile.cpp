@@ -1,30 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The stages in order: units of the ruleset, IMR passes, lowering, flow passes, splitting of what
-// is large, emission.
+// The stages in order: units of the ruleset, IMR passes, and of each attachment its program.
 #include "driver/compile.h"
 
 #include <algorithm>
 #include <variant>
 
-#include "backend/emitter.h"
-#include "backend/lower.h"
-#include "backend/profile.h"
 #include "backend/servable.h"
 #include "backend/set_maps.h"
-#include "backend/split.h"
+#include "driver/program.h"
 #include "driver/stages.h"
 #include "imr/verify.h"
-#include "passes/flow_self_contained.h"
 #include "passes/imr_break.h"
 #include "passes/pipeline.h"
 
 namespace weir::driver {
 namespace {
-
-bool enabled(const Options& options, std::string_view pass) {
-  return std::ranges::find(options.disabled_passes, pass) == options.disabled_passes.end();
-}
 
 Status check_pass_names(const Options& options) {
   for (const std::string& name : options.disabled_passes) {
@@ -91,19 +82,6 @@ void run_imr_passes(imr::Unit& unit, std::size_t program, const Options& options
   imr::verify(unit);
 }
 
-void run_flow_passes(flow::Function& function, std::size_t program, const Options& options) {
-  for (const passes::FlowPass& pass : passes::flow_passes()) {
-    if (!enabled(options, pass.name)) continue;
-    Stage stage(options, pass.name, program, function);
-    pass.run(function);
-    stage.done(function);
-#ifndef NDEBUG
-    flow::verify(function);
-#endif
-  }
-  flow::verify(function);
-}
-
 bool uses_counters(const std::vector<imr::Unit>& units) {
   const auto counts = [](const imr::Statement& statement) {
     return std::holds_alternative<imr::Counter>(statement);
@@ -140,103 +118,6 @@ void make_shared_maps(const imr::Ruleset& ruleset, bool counted, const Options& 
                     .flags = 0,
                     .entries = {}});
     result.trace = shared.trace = isa::MapIndex(maps.size() - 1);
-  }
-}
-
-std::string_view name_prefix(const Attachment& attachment) {
-  switch (attachment.hook.kind) {
-    case Hook::Kind::xdp:
-      return "x_";
-    case Hook::Kind::tc_ingress:
-      return "ti_";
-    case Hook::Kind::tc_egress:
-      return "te_";
-    case Hook::Kind::netfilter:
-      return attachment.nfproto == Nfproto::ipv4 ? "n4_" : "n6_";
-    case Hook::Kind::cgroup_ingress:
-      return "ci_";
-    case Hook::Kind::cgroup_egress:
-      return "ce_";
-    case Hook::Kind::socket:
-      return "s_";
-  }
-  throw InvariantError("hook kind out of range");
-}
-
-// At most 15 characters: the hook, the protocol at netfilter hooks, and the first root's name.
-std::string program_name(const imr::Ruleset& ruleset, const Attachment& attachment) {
-  std::string name(name_prefix(attachment));
-  for (const char c : ruleset[attachment.roots.front()].name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    name += plain ? c : '_';
-  }
-  return name.substr(0, 15);
-}
-
-backend::Profile profile_of(const Attachment& attachment, const Options& options) {
-  return backend::profile_for(
-      attachment.hook, {.untrusted_memory = options.untrusted_memory, .limits = options.limits});
-}
-
-std::unexpected<Diagnostic> too_large(const imr::Ruleset& ruleset, const Attachment& attachment,
-                                      const Options& options) {
-  std::string names;
-  for (const backend::Limit limit : backend::all_limits) {
-    if (!options.limits.contains(limit)) continue;
-    names += (names.empty() ? "" : ", ") + std::string(to_string(limit));
-  }
-  auto error =
-      input_error("the rules for " + to_string(attachment.hook) +
-                  " are too many for one function, and --limit " + names + " allows no others");
-  for (const imr::ChainId root : attachment.roots) {
-    error.error().notes.push_back("chain " + imr::qualified_name(ruleset, root));
-  }
-  return error;
-}
-
-// Lowered with so few shared words that it fits the stack, which nearly always the first try does.
-Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& program,
-                                  const Options& options, const backend::Profile& profile,
-                                  const Compilation& result, backend::SharedMaps& shared) {
-  backend::SplitOptions parts;
-  if (options.small_parts) parts.part_size = 40;
-  // Where functions are forbidden, a program stays in one piece.
-  const bool may_split = profile.local_calls;
-  bool split = may_split && options.small_parts;
-  const std::size_t index = result.object.programs.size();
-  for (unsigned words = backend::most_shared_words;;) {
-    backend::SharedMaps maps = shared;
-    flow::Function& function = program.function = {};
-    function.name = program_name(ruleset, program.attachment);
-    function.maps = result.object.maps;
-    function.rule_names = result.object.rule_names;
-    Stage lowering(options, "lower", index, program.optimized);
-    WEIR_CHECK(backend::lower(program.optimized, profile,
-                              {.drop_unparsable = options.drop_unparsable,
-                               .shared_words = words,
-                               .direct_returns = !may_split ? backend::any_direct_returns
-                                                 : split    ? 0
-                                                            : backend::most_direct_returns},
-                              maps, function));
-    lowering.done(function);
-    flow::verify(function);
-    if (options.self_contained) passes::flow_self_contained(function);
-    run_flow_passes(function, index, options);
-    if (!split && backend::needs_splitting(function)) {
-      if (!profile.local_calls) return too_large(ruleset, program.attachment, options);
-      split = true;  // once more, with returns that can be split
-      continue;
-    }
-    Stage emission(options, "emit", index, function);
-    auto emitted = split ? backend::emit(backend::split(function, parts), profile)
-                         : backend::emit(function, profile);
-    if (emitted) {
-      emission.done(*emitted);
-      shared = maps;
-      return std::move(*emitted);
-    }
-    invariant(words > 0, "a program that does not fit the stack");
-    words /= 2;
   }
 }
 
@@ -299,8 +180,7 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   result.sets = shared.sets = std::move(sets);
 
   for (CompiledProgram& program : result.programs) {
-    const backend::Profile profile = profile_of(program.attachment, options);
-    WEIR_TRY(emitted, make_program(ruleset, program, options, profile, result, shared));
+    WEIR_TRY(emitted, make_program(ruleset, program, options, result, shared));
     emitted.name = program.function.name;
     result.object.maps = program.function.maps;
     result.object.programs.push_back(std::move(emitted));

@@ -20,19 +20,20 @@ namespace {
 
 class Exploration {
  public:
-  explicit Exploration(Code& code)
+  Exploration(Code& code, std::uint64_t most, std::uint64_t& processed)
       : code_(code),
+        most_(most),
+        processed_(processed),
         transfer_(code),
         live_(compute_liveness(code)),
         points_(code.operations.size()) {}
 
-  Result<CheckStatistics> run() {
+  Status run() {
     find_meeting_points();
     for (std::size_t i = 0; i < code_.functions.size(); ++i) {
       if (i == 0 || code_.functions[i].global != nullptr) WEIR_CHECK(explore(i));
     }
-    WEIR_CHECK(transfer_.stacks());
-    return statistics_;
+    return transfer_.stacks();
   }
 
  private:
@@ -111,11 +112,10 @@ class Exploration {
       WEIR_TRY(known, compare(operation));
       if (known) return true;
     }
-    if (++statistics_.processed > processed_limit) {
+    if (++processed_ > most_) {
       return refuse(code_, operation,
-                    "is the " + std::to_string(statistics_.processed) +
-                        "th processed over all paths, expected at most " +
-                        std::to_string(processed_limit));
+                    "is the " + std::to_string(processed_) +
+                        "th processed over all paths, expected at most " + std::to_string(most_));
     }
     switch (form(operation)) {
       case isa::Form::exit:
@@ -250,7 +250,6 @@ class Exploration {
                             .origin = path_.origin,
                             .steps = std::exchange(path_.steps, {})});
     path_.origin = index;
-    ++statistics_.states;
     return false;
   }
 
@@ -343,26 +342,38 @@ class Exploration {
   }
 
   Code& code_;
+  std::uint64_t most_;
+  std::uint64_t& processed_;
   Transfer transfer_;
   std::vector<Parts> live_;
   std::vector<Point> points_;  // by operation
   std::deque<Checkpoint> checkpoints_;
   std::vector<Path> pending_;
   Path path_;
-  CheckStatistics statistics_;
 };
 
 }  // namespace
 
-Result<CheckStatistics> check_paths(Code& code) {
-  return Exploration(code).run();
+Status check_paths(Code& code, std::uint64_t most, std::uint64_t& processed) {
+  processed = 0;
+  return Exploration(code, most, processed).run();
 }
 
 Status check(const isa::Object& object, std::size_t index) {
   for (const isa::MapSpec& map : object.maps) WEIR_CHECK(check_spec(map));
   WEIR_TRY(code, decode(object, index));
-  WEIR_CHECK(check_paths(code));
-  return {};
+  std::uint64_t processed = 0;
+  return check_paths(code, processed_limit, processed);
+}
+
+Result<Walk> walk(const isa::Object& object, std::size_t index, std::uint64_t most) {
+  for (const isa::MapSpec& map : object.maps) WEIR_CHECK(check_spec(map));
+  WEIR_TRY(code, decode(object, index));
+  std::uint64_t processed = 0;
+  const Status checked = check_paths(code, most, processed);
+  if (processed > most) return Walk{.instructions = most, .complete = false};
+  WEIR_CHECK(checked);
+  return Walk{.instructions = processed, .complete = true};
 }
 
 }  // namespace weir::engine

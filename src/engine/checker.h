@@ -14,12 +14,8 @@ namespace weir::engine {
 // The kernel's limit on instructions processed over all paths.
 constexpr std::uint64_t processed_limit = 1'000'000;
 
-struct CheckStatistics {
-  std::uint64_t processed = 0;  // instructions, each as often as a path came by
-  std::uint64_t states = 0;     // kept for comparison
-};
-
-// Fills in Operation::access.
-[[nodiscard]] Result<CheckStatistics> check_paths(Code& code);
+// Fills in Operation::access. More than `most` instructions processed, each as often as a path came
+// by, are refused; `processed` says how many there were, whatever the answer.
+[[nodiscard]] Status check_paths(Code& code, std::uint64_t most, std::uint64_t& processed);
 
 }  // namespace weir::engine

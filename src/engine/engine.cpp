@@ -46,7 +46,8 @@ Result<Engine> Engine::load(const isa::Object& object, Backend backend) {
   }
   for (std::size_t index = 0; index < object.programs.size(); ++index) {
     WEIR_TRY(code, decode(object, index));
-    WEIR_CHECK(check_paths(code));
+    std::uint64_t processed = 0;
+    WEIR_CHECK(check_paths(code, processed_limit, processed));
     auto machine = std::make_unique<Machine>(object.programs[index].type, maps);
     auto executable = make_executable(backend, code, *machine);
     impl->programs.push_back({std::move(machine), std::move(executable)});

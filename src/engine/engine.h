@@ -85,4 +85,12 @@ class Engine {
 // The checker alone: what load() asks of each program.
 [[nodiscard]] Status check(const isa::Object& object, std::size_t index);
 
+// What check() needs to see every path. The kernel's verifier, whose limit is the same, needs about
+// as much.
+struct Walk {
+  std::uint64_t instructions = 0;  // each as often as a path came by, over all functions
+  bool complete = false;           // whether `most` of them were enough
+};
+[[nodiscard]] Result<Walk> walk(const isa::Object& object, std::size_t index, std::uint64_t most);
+
 }  // namespace weir::engine

@@ -68,7 +68,7 @@ class Run {
   void summary(std::size_t failed) const;
   [[nodiscard]] bool too_many_refusals() const {
     // One script in fifty makes libnftables end its process; one in twenty, and a few, is too many.
-    return (refused_ + native_ + overrun_) * 20 > settings_.rulesets + 200;
+    return (refused_ + native_) * 20 > settings_.rulesets + 200;
   }
 
  private:
@@ -93,7 +93,6 @@ class Run {
   Tally variants_;
   std::size_t refused_ = 0;
   std::size_t native_ = 0;
-  std::size_t overrun_ = 0;  // unoptimized programs that were too much for the verifier
   std::size_t rules_ = 0;
 };
 
@@ -185,13 +184,6 @@ JudgeOptions Run::variant(const JudgeOptions& plain, std::mt19937_64& random) co
   return options;
 }
 
-// Without the passes that spare the verifier work, a program may be more than it walks: its limit
-// of a million instructions is no promise of such a program. Their number is bounded.
-bool overran_unoptimized(const Mismatch& found, const JudgeOptions& options) {
-  return found.kind == Mismatch::Kind::verifier && !options.compiler.disabled_passes.empty() &&
-         found.what.contains("BPF program is too large");
-}
-
 std::optional<Mismatch> Run::judge_one(const Generated& generated,
                                        std::span<const packet::Packet> packets,
                                        const JudgeOptions& options, std::size_t index) {
@@ -200,11 +192,6 @@ std::optional<Mismatch> Run::judge_one(const Generated& generated,
                      ? variants_
                      : plain_;
   auto found = judge(generated.subject, packets, options, tally);
-  if (found && overran_unoptimized(*found, options)) {
-    ++overrun_;
-    std::cout << "too much for the verifier with passes off: " << rerun(index) << "\n";
-    return std::nullopt;
-  }
   if (found) explain(generated, packets, options, index, *found);
   return found;
 }
@@ -359,9 +346,8 @@ void Run::summary(std::size_t failed) const {
             << plain_.kernel_runs << " by the kernel; " << variants_.pairs
             << " more traced, with passes off, in small parts or by slices ("
             << variants_.kernel_runs << " by the kernel too); nft refused " << refused_
-            << " scripts, " << native_ << " were not translated whole, " << overrun_
-            << " with passes off were too much for the verifier; " << failed << " mismatches, seed "
-            << settings_.seed << "\n";
+            << " scripts, " << native_ << " were not translated whole; " << failed
+            << " mismatches, seed " << settings_.seed << "\n";
   if (!settings_.with_kernel) std::cout << "not root: the kernel's test run was left out\n";
 }
 

@@ -151,13 +151,7 @@ NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const s
     report.text = loaded.error().text();
     return report;
   }
-  auto programs = make_programs(subject.ruleset, subject.attachments, options_);
-  if (!programs && programs.error().text().contains("BPF program is too large")) {
-    report.too_large = true;
-    driver::Options in_parts = options_;
-    in_parts.small_parts = true;
-    programs = make_programs(subject.ruleset, subject.attachments, in_parts);
-  }
+  const auto programs = make_programs(subject.ruleset, subject.attachments, options_);
   if (!programs) {
     report.refused = programs.error().kind == ErrorKind::partial;
     report.text = programs.error().text() + "\n";

@@ -28,7 +28,6 @@ struct Frame {
 
 struct NetdevReport {
   bool refused = false;           // by nft, or left to the kernel: in `text`
-  bool too_large = false;         // for the verifier as one program: judged in small parts
   std::string text;               // of a mismatch: all about it
   std::size_t verdicts = 0;       // frames that were compared
   std::size_t dropped = 0;        // of them

@@ -131,6 +131,37 @@ TEST(Split, ADispatchGoesOnWhereItsSiteIs) {
   }
 }
 
+// No jump takes site 5 any longer, so nothing that its block reads leaves the part.
+TEST(Split, ADispatchMayNameASiteThatIsGone) {
+  const flow::Function function = parsed(R"(function "gone"
+map 0 "counters" percpu_array key 4 value 16 entries 4
+b0:
+  v0 = context length
+  v1 = context mark
+  branch v1 eq 1 ? b1 : b2
+b1:
+  v3 = site 7
+  jump b3
+b2:
+  ret accept
+b3:
+  v2 = const 60
+  count map0[0], v0
+  branch v1 eq 3 ? b2 : b4
+b4:
+  dispatch v3: 5 b5, 7 b2
+b5:
+  count map0[1], v2
+  ret drop
+)");
+  for (const std::uint32_t size : {1U, 100U}) {
+    const Parts parts(function, size);
+    World world;
+    world.context.fill(1);
+    EXPECT_EQ(to_string(parts.run(world)), to_string(run(function, world))) << parts.text();
+  }
+}
+
 TEST(Split, ASmallFunctionNeedsNone) {
   EXPECT_FALSE(backend::needs_splitting(parsed("function \"f\"\nb0:\n  ret accept\n")));
   flow::Function function = parsed("function \"f\"\nb0:\n  v0 = const 1\n  ret accept\n");

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "driver/program.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "backend/emitter.h"
+#include "backend/split.h"
+#include "driver/stages.h"
+#include "engine/engine.h"
+#include "passes/flow_self_contained.h"
+#include "passes/pipeline.h"
+
+namespace weir::driver {
+namespace {
+
+void run_flow_passes(flow::Function& function, std::size_t program, const Options& options) {
+  for (const passes::FlowPass& pass : passes::flow_passes()) {
+    if (!enabled(options, pass.name)) continue;
+    Stage stage(options, pass.name, program, function);
+    pass.run(function);
+    stage.done(function);
+#ifndef NDEBUG
+    flow::verify(function);
+#endif
+  }
+  flow::verify(function);
+}
+
+std::string_view name_prefix(const Attachment& attachment) {
+  switch (attachment.hook.kind) {
+    case Hook::Kind::xdp:
+      return "x_";
+    case Hook::Kind::tc_ingress:
+      return "ti_";
+    case Hook::Kind::tc_egress:
+      return "te_";
+    case Hook::Kind::netfilter:
+      return attachment.nfproto == Nfproto::ipv4 ? "n4_" : "n6_";
+    case Hook::Kind::cgroup_ingress:
+      return "ci_";
+    case Hook::Kind::cgroup_egress:
+      return "ce_";
+    case Hook::Kind::socket:
+      return "s_";
+  }
+  throw InvariantError("hook kind out of range");
+}
+
+// At most 15 characters: the hook, the protocol at netfilter hooks, and the first root's name.
+std::string program_name(const imr::Ruleset& ruleset, const Attachment& attachment) {
+  std::string name(name_prefix(attachment));
+  for (const char c : ruleset[attachment.roots.front()].name) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    name += plain ? c : '_';
+  }
+  return name.substr(0, 15);
+}
+
+std::unexpected<Diagnostic> with_roots(std::unexpected<Diagnostic> error,
+                                       const imr::Ruleset& ruleset, const Attachment& attachment) {
+  for (const imr::ChainId root : attachment.roots) {
+    error.error().notes.push_back("chain " + imr::qualified_name(ruleset, root));
+  }
+  return error;
+}
+
+std::unexpected<Diagnostic> too_large(const imr::Ruleset& ruleset, const Attachment& attachment,
+                                      const Options& options) {
+  std::string names;
+  for (const backend::Limit limit : backend::all_limits) {
+    if (!options.limits.contains(limit)) continue;
+    names += (names.empty() ? "" : ", ") + std::string(to_string(limit));
+  }
+  return with_roots(
+      input_error("the rules for " + to_string(attachment.hook) +
+                  " are too many for one function, and --limit " + names + " allows no others"),
+      ruleset, attachment);
+}
+
+std::unexpected<Diagnostic> no_room(const imr::Ruleset& ruleset, const Attachment& attachment,
+                                    const Options& options) {
+  std::string names;
+  for (const std::string& pass : options.disabled_passes) {
+    names += (names.empty() ? "" : ", ") + pass;
+  }
+  invariant(!names.empty(), "a program that does not fit the stack");
+  return with_roots(input_error("without the passes " + names + " the rules for " +
+                                to_string(attachment.hook) + " do not fit a program's stack"),
+                    ruleset, attachment);
+}
+
+// How a function is cut up, from what runs fastest to what the verifier walks least: in one piece,
+// then in parts of so many instructions.
+constexpr std::array<std::uint32_t, 4> part_sizes = {0, 6000, 600, 40};
+
+// Programs of fewer instructions were never seen to need very long walks.
+constexpr std::size_t least_measured = 500;
+
+// Of the engine's checker. The verifier walks 1,000,000 instructions at most
+// (BPF_COMPLEXITY_LIMIT_INSNS), counted over all functions; where paths hardly meet it was seen to
+// walk six times as far as the checker, where rules just follow one another, as far.
+constexpr std::uint64_t longest_walk(std::size_t instructions) {
+  return std::clamp<std::uint64_t>(instructions * 8, 150'000, 700'000);
+}
+
+// Lowers `program.optimized` and optimizes what comes of it.
+Status make_function(const imr::Ruleset& ruleset, CompiledProgram& program, const Options& options,
+                     const backend::Profile& profile, const Compilation& result,
+                     const backend::LowerOptions& lowering, backend::SharedMaps& shared) {
+  const std::size_t index = result.object.programs.size();
+  flow::Function& function = program.function = {};
+  function.name = program_name(ruleset, program.attachment);
+  function.maps = result.object.maps;
+  function.rule_names = result.object.rule_names;
+  Stage stage(options, "lower", index, program.optimized);
+  WEIR_CHECK(backend::lower(program.optimized, profile, lowering, shared, function));
+  stage.done(function);
+  flow::verify(function);
+  if (options.self_contained) passes::flow_self_contained(function);
+  run_flow_passes(function, index, options);
+  return {};
+}
+
+// Whether the verifier will come to an end with it.
+bool within_reach(flow::Function& function, isa::Program& program) {
+  if (program.insns.size() < least_measured) return true;
+  const std::uint64_t most = longest_walk(program.insns.size());
+  // The maps may hold very much: they are lent, not copied.
+  isa::Object object;
+  object.maps = std::move(function.maps);
+  object.programs.push_back(std::move(program));
+  const auto walked = engine::walk(object, 0, most);
+  function.maps = std::move(object.maps);
+  program = std::move(object.programs.front());
+  invariant(walked.has_value(),
+            "the checker refuses what was compiled: " + (walked ? "" : walked.error().text()));
+  return walked->complete;
+}
+
+}  // namespace
+
+bool enabled(const Options& options, std::string_view pass) {
+  return std::ranges::find(options.disabled_passes, pass) == options.disabled_passes.end();
+}
+
+backend::Profile profile_of(const Attachment& attachment, const Options& options) {
+  return backend::profile_for(
+      attachment.hook, {.untrusted_memory = options.untrusted_memory, .limits = options.limits});
+}
+
+Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& program,
+                                  const Options& options, const Compilation& result,
+                                  backend::SharedMaps& shared) {
+  const backend::Profile profile = profile_of(program.attachment, options);
+  // Where functions are forbidden, a program stays in one piece.
+  const bool may_split = profile.local_calls;
+  std::size_t cut = may_split && options.small_parts ? part_sizes.size() - 1 : 0;
+  const std::size_t last_cut = may_split ? part_sizes.size() - 1 : 0;
+  // With fewer shared words a program needs less stack; nearly always the first try fits.
+  for (unsigned words = backend::most_shared_words;;) {
+    backend::SharedMaps maps = shared;
+    const unsigned returns = !may_split ? backend::any_direct_returns
+                             : cut > 0  ? 0
+                                        : backend::most_direct_returns;
+    WEIR_CHECK(make_function(ruleset, program, options, profile, result,
+                             {.drop_unparsable = options.drop_unparsable,
+                              .shared_words = words,
+                              .direct_returns = returns},
+                             maps));
+    flow::Function& function = program.function;
+    if (cut == 0 && backend::needs_splitting(function)) {
+      if (!may_split) return too_large(ruleset, program.attachment, options);
+      ++cut;  // once more, with returns that can be split
+      continue;
+    }
+    Stage stage(options, "emit", result.object.programs.size(), function);
+    auto emitted =
+        cut > 0
+            ? backend::emit(backend::split(function, {.part_size = part_sizes.at(cut)}), profile)
+            : backend::emit(function, profile);
+    if (emitted) {
+      stage.done(*emitted);
+      if (cut < last_cut && !within_reach(function, *emitted)) {
+        ++cut;
+        continue;
+      }
+      shared = maps;
+      return std::move(*emitted);
+    }
+    if (words > 0) {
+      words /= 2;
+    } else if (cut < last_cut) {
+      ++cut;
+    } else {
+      return no_room(ruleset, program.attachment, options);
+    }
+  }
+}
+
+}  // namespace weir::driver
