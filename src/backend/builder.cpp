@@ -54,6 +54,19 @@ void Builder::assign_opaque(Reg dst, Reg zero, std::uint64_t imm) {
   if (imm != 0) assign(dst, Op::add, dst, imm);
 }
 
+void Builder::assign_absent(Reg dst, Reg zero, std::uint8_t size) {
+  switch (size) {
+    case 1:
+      return assign(dst, Op::and_, zero, 0xff);
+    case 2:
+      return append({.op = Op::swap16, .dst = dst, .a = zero});
+    case 4:
+      return append({.op = Op::swap32, .dst = dst, .a = zero});
+    default:
+      return assign_opaque(dst, zero);
+  }
+}
+
 void Builder::accumulate(Reg dst, Op op, Reg b) {
   append({.op = op, .dst = dst, .a = dst, .b = b});
 }

@@ -41,6 +41,9 @@ class Builder {
   // dst = zero + imm, where `zero` is an opaque zero. The byte swap of zero is zero, and what the
   // verifier learns about dst later it does not carry over to `zero`, as it would from a copy.
   void assign_opaque(flow::Reg dst, flow::Reg zero, std::uint64_t imm = 0);
+  // dst = 0, of which the verifier knows what it knows of a load of `size` bytes: where ways meet
+  // on which something was loaded and was not there, they are one to it.
+  void assign_absent(flow::Reg dst, flow::Reg zero, std::uint8_t size);
   void append(flow::Instruction instruction);
 
   // Ends of the current block; the cursor then stands nowhere until at() is called.

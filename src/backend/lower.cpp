@@ -205,11 +205,16 @@ void Lowering::find_network_of_skb(Headers& headers, BlockId unseen) {
 // (eth_type_trans()): ETH_P_802_2, or ETH_P_802_3 in front of Novell's 0xffff.
 void Lowering::name_lengths(const Headers& headers) {
   const BlockId done = out_.block();
+  // Like a load to the verifier, which otherwise would walk all that follows once for each.
+  const auto blurred_protocol = [&](std::uint64_t ethertype) {
+    const Reg number = out_.binary(Op::add, opaque_, ethertype);
+    out_.append({.op = Op::swap16, .dst = headers.protocol, .a = number});
+  };
   out_.leave_if(Condition::ge, out_.unary(Op::swap16, headers.protocol), lowest_ethertype, done);
-  out_.assign_constant(headers.protocol, wire16(4));
+  blurred_protocol(4);
   const Reg start = out_.load(out_.window(headers.network, 0, 2, done), 0, 2);
   out_.leave_if(Condition::ne, start, 0xffff, done);
-  out_.assign_constant(headers.protocol, wire16(1));
+  blurred_protocol(1);
   out_.jump(done);
   out_.at(done);
 }

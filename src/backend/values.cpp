@@ -106,7 +106,7 @@ void Values::load_or_zero(Reg dst, Reg base, const Leaf& leaf) {
   load_word(dst, base, leaf, absent);
   out_.jump(join);
   out_.at(absent);
-  out_.assign_opaque(dst, opaque_);
+  out_.assign_absent(dst, opaque_, leaf.size);
   out_.jump(join);
   out_.at(join);
 }
