@@ -63,19 +63,20 @@ void print_planned(const service::PolicyState& state) {
 }
 
 // A guess from outside of the rules: SSH_CONNECTION of another machine's session, or a broken one,
-// is no reason not to apply.
-void warn_of_cut(const Rules& rules, const driver::Compilation& compilation, bool guarded) {
+// is no reason not to apply. `cuts` says what the rules do to a session.
+template <typename Cuts>
+void warn_of_cut(const Cuts& cuts, bool guarded) {
   const char* const text = std::getenv("SSH_CONNECTION");
   if (text == nullptr) return;
   const auto session = service::parse_ssh_connection(text);
   if (!session) return;
   const auto device = service::session_device(*session);
   if (!device) return;
-  const auto cuts = service::cuts(rules.ruleset, compilation, *session, *device);
-  if (cuts.empty()) return;
+  const std::vector<std::string> found = cuts(*session, *device);
+  if (found.empty()) return;
   fmt::print(stderr, "{} these rules drop packets of the SSH session that this runs in ({})\n",
              painted("weir: warning:", Colour::yellow, stderr), text);
-  for (const std::string& cut : cuts) fmt::print(stderr, "  {}\n", cut);
+  for (const std::string& cut : found) fmt::print(stderr, "  {}\n", cut);
   if (!guarded) {
     fmt::print(stderr, "  with --confirm 60 they go by themselves, unless weir confirm comes\n");
   }
@@ -92,10 +93,38 @@ Result<int> wait_in_foreground(service::Installed& installed, const sigset_t& si
   return exit_done;
 }
 
+Result<int> tell(const Options& options, service::Installed& installed, const sigset_t& signals) {
+  print_installed(installed.state);
+  if (options.foreground) return wait_in_foreground(installed, signals);
+  if (options.confirm != 0) {
+    fmt::print("in force for {} s, and from then on if this comes before: weir confirm {}\n",
+               options.confirm, options.name);
+  }
+  return exit_done;
+}
+
+service::Terms terms_of(const Options& options) {
+  return {.name = options.name,
+          .foreground = options.foreground,
+          .lock = options.lock,
+          .confirm = options.confirm};
+}
+
+// What the kernel runs stays as it is: compiled and put beside it, each rule would decide twice.
+Status check_files(const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
+    if (!file.starts_with("live:")) continue;
+    return input_error(file +
+                       " is what the kernel runs, and is read only: weir apply expects a file, "
+                       "or - for standard input");
+  }
+  return {};
+}
+
 // The file, if the ruleset is an ELF object that weir compile made.
 Result<std::optional<std::string>> read_object(const RulesOptions& rules) {
   for (const std::string& file : rules.files) {
-    if (file == "-" || file.starts_with("live:")) continue;
+    if (file == "-") continue;
     WEIR_TRY(text, read_file(file));
     if (!object::is_elf(bytes_of(text))) continue;
     if (rules.files.size() > 1 || !rules.chains.empty()) {
@@ -109,15 +138,16 @@ Result<std::optional<std::string>> read_object(const RulesOptions& rules) {
 }
 
 Result<int> run_object(const Options& options, const std::string& file) {
-  if (options.lock || options.confirm != 0) {
-    return input_error("--lock and --confirm are for rulesets, not yet for ELF objects");
-  }
-  service::ObjectRequest request = {
-      .file = bytes_of(file), .name = options.name, .foreground = options.foreground};
+  service::ObjectRequest request = {.file = bytes_of(file), .terms = terms_of(options)};
   if (!options.rules.hook.empty()) {
     WEIR_TRY(hook, parse_hook(options.rules.hook));
     request.hook = hook;
   }
+  warn_of_cut(
+      [&](const service::SshSession& session, const packet::Device& device) {
+        return service::object_cuts(request, session, device).value_or(std::vector<std::string>());
+      },
+      options.confirm != 0);
   const sigset_t signals = ending_signals();
   if (options.foreground) sigprocmask(SIG_BLOCK, &signals, nullptr);
   if (options.dry_run) {
@@ -126,13 +156,12 @@ Result<int> run_object(const Options& options, const std::string& file) {
     return exit_done;
   }
   WEIR_TRY(installed, service::apply_object(request, service::Paths{}));
-  print_installed(installed.state);
-  if (options.foreground) return wait_in_foreground(installed, signals);
-  return exit_done;
+  return tell(options, installed, signals);
 }
 
 int run(const Options& options) {
   return guarded([&]() -> Result<int> {
+    WEIR_CHECK(check_files(options.rules.files));
     WEIR_TRY(object, read_object(options.rules));
     if (object) return run_object(options, *object);
     WEIR_TRY(rules, load_rules(options.rules));
@@ -140,30 +169,25 @@ int run(const Options& options) {
     how.untrusted_memory = kernel::has_untrusted_memory();
     how.updatable_sets = !options.lock;  // whose maps are frozen
     WEIR_TRY(compilation, driver::compile(rules.ruleset, rules.attachments, how));
-    warn_of_cut(rules, compilation, options.confirm != 0);
+    warn_of_cut(
+        [&](const service::SshSession& session, const packet::Device& device) {
+          return service::cuts(rules.ruleset, compilation, session, device);
+        },
+        options.confirm != 0);
     // Blocked before anything is attached, so that an early signal waits for the end of apply.
     const sigset_t signals = ending_signals();
     if (options.foreground) sigprocmask(SIG_BLOCK, &signals, nullptr);
     const service::Request request = {.ruleset = rules.ruleset,
                                       .compilation = compilation,
-                                      .name = options.name,
                                       .source = rules.source,
-                                      .foreground = options.foreground,
-                                      .lock = options.lock,
-                                      .confirm = options.confirm};
+                                      .terms = terms_of(options)};
     if (options.dry_run) {
       WEIR_TRY(planned, service::dry_run(request, service::Paths{}));
       print_planned(planned);
       return exit_done;
     }
     WEIR_TRY(installed, service::apply(request, service::Paths{}));
-    print_installed(installed.state);
-    if (options.foreground) return wait_in_foreground(installed, signals);
-    if (options.confirm != 0) {
-      fmt::print("in force for {} s, and from then on if this comes before: weir confirm {}\n",
-                 options.confirm, options.name);
-    }
-    return exit_done;
+    return tell(options, installed, signals);
   });
 }
 

@@ -2,6 +2,7 @@
 //
 // weir compile: compiles a ruleset and prints any stage of the way, or writes an ELF object.
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -40,8 +41,31 @@ std::string place_of(const driver::Attachment& attachment) {
   return out;
 }
 
+// The maps that there will be: with an object, those that a loader makes of the file.
+Result<std::vector<object::FileMap>> maps_of(const driver::Compilation& compilation, bool elf) {
+  if (elf) return object::file_maps(compilation.object);
+  std::vector<object::FileMap> out;
+  for (const isa::MapSpec& map : compilation.object.maps) {
+    out.push_back({.name = map.name,
+                   .key_size = map.key_size,
+                   .value_size = map.value_size,
+                   .max_entries = map.max_entries,
+                   .holds = {isa::MapIndex(out.size())}});
+  }
+  return out;
+}
+
+// Of a data section, what stands in it.
+std::vector<std::string> contents(const object::FileMap& map, const isa::Object& object) {
+  std::vector<std::string> out;
+  for (const isa::MapIndex held : map.holds) out.push_back(object.maps.at(held.index()).name);
+  if (out == std::vector{map.name}) out.clear();
+  return out;
+}
+
 nlohmann::ordered_json summary_json(const imr::Ruleset& ruleset,
-                                    const driver::Compilation& compilation) {
+                                    const driver::Compilation& compilation,
+                                    const std::vector<object::FileMap>& file_maps) {
   nlohmann::ordered_json programs = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < compilation.programs.size(); ++i) {
     const driver::Attachment& attachment = compilation.programs[i].attachment;
@@ -63,16 +87,18 @@ nlohmann::ordered_json summary_json(const imr::Ruleset& ruleset,
     programs.push_back(std::move(entry));
   }
   nlohmann::ordered_json maps = nlohmann::ordered_json::array();
-  for (const isa::MapSpec& map : compilation.object.maps) {
+  for (const object::FileMap& map : file_maps) {
     maps.push_back({{"name", map.name},
                     {"key_size", map.key_size},
                     {"value_size", map.value_size},
-                    {"max_entries", map.max_entries}});
+                    {"max_entries", map.max_entries},
+                    {"contents", contents(map, compilation.object)}});
   }
   return {{"programs", std::move(programs)}, {"maps", std::move(maps)}};
 }
 
-void print_summary(const imr::Ruleset& ruleset, const driver::Compilation& compilation) {
+void print_summary(const imr::Ruleset& ruleset, const driver::Compilation& compilation,
+                   const std::vector<object::FileMap>& file_maps) {
   for (std::size_t i = 0; i < compilation.programs.size(); ++i) {
     const driver::Attachment& attachment = compilation.programs[i].attachment;
     const isa::Program& program = compilation.object.programs.at(i);
@@ -83,9 +109,10 @@ void print_summary(const imr::Ruleset& ruleset, const driver::Compilation& compi
     fmt::print("program {}: {}, {}, {} instructions\n", program.name, place_of(attachment), chains,
                program.insns.size());
   }
-  for (const isa::MapSpec& map : compilation.object.maps) {
-    fmt::print("map {}: {} entries of {} + {} bytes\n", map.name, map.max_entries, map.key_size,
-               map.value_size);
+  for (const object::FileMap& map : file_maps) {
+    const std::vector<std::string> inside = contents(map, compilation.object);
+    fmt::print("map {}: {} entries of {} + {} bytes{}{}\n", map.name, map.max_entries, map.key_size,
+               map.value_size, inside.empty() ? "" : ", with ", fmt::join(inside, ", "));
   }
 }
 
@@ -113,8 +140,7 @@ Status write_object(const Options& options, const Rules& rules,
   for (const driver::CompiledProgram& program : compilation.programs) {
     hooks.push_back(program.attachment.hook);
   }
-  const std::string note = service::object_note(
-      rules.ruleset, compilation, object::program_names(compilation.object), rules.source);
+  WEIR_TRY(note, service::object_note(rules.ruleset, compilation, rules.source));
   WEIR_TRY(file, object::to_elf(compilation.object, hooks, note));
   const char* bytes = reinterpret_cast<const char*>(file.data());
   if (options.output.empty()) {
@@ -173,10 +199,13 @@ int run(const Options& options) {
     }
     if (!options.emit.empty() && options.emit != "elf") {
       print_stage(options.emit, compilation);
-    } else if (options.json) {
-      fmt::print("{}\n", summary_json(rules.ruleset, compilation).dump());
+      return exit_done;
+    }
+    WEIR_TRY(maps, maps_of(compilation, wants_elf(options)));
+    if (options.json) {
+      fmt::print("{}\n", summary_json(rules.ruleset, compilation, maps).dump());
     } else {
-      print_summary(rules.ruleset, compilation);
+      print_summary(rules.ruleset, compilation, maps);
     }
     return exit_done;
   });

@@ -130,6 +130,7 @@ Result<LoadedElf> load_elf(ByteView file, const std::vector<ElfProgram>& program
     WEIR_TRY(fd, own_descriptor(bpf_map__fd(map)));
     out.loaded.maps.push_back(std::move(fd));
     out.map_names.push_back(map_name(map));
+    out.value_sizes.push_back(bpf_map__value_size(map));
   }
   return out;
 }

@@ -4,6 +4,7 @@
 // and members of the running kernel is the library that others load them with too.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,9 @@ struct ElfProgram {
 };
 
 struct LoadedElf {
-  LoadedObject loaded;                 // programs in the order that was asked for
-  std::vector<std::string> map_names;  // without dots; "rodata" and "bss" are data sections
+  LoadedObject loaded;                     // programs in the order that was asked for
+  std::vector<std::string> map_names;      // without dots; "rodata" and "bss" are data sections
+  std::vector<std::uint32_t> value_sizes;  // bytes, of the same maps
 };
 
 // What libbpf or the kernel refuses is a system error with what they said as notes.

@@ -198,7 +198,7 @@ enum class ObjectKind : std::uint8_t { program, map, link };
 // The keys of the map, in the kernel's order; of one that changes meanwhile, some, and some twice.
 [[nodiscard]] Result<std::vector<Bytes>> keys(const Fd& map, std::size_t key_size);
 // From now on no process can write the map's elements (BPF_MAP_FREEZE); programs can, unless it
-// was created with BPF_F_RDONLY_PROG.
+// was created with BPF_F_RDONLY_PROG. Success where it is so already.
 [[nodiscard]] Status freeze(const Fd& map);
 [[nodiscard]] Result<std::uint32_t> possible_cpus();
 

@@ -85,6 +85,14 @@ Status fill(const Fd& map, const isa::MapSpec& spec) {
   return fill_one_by_one(map, spec, 1);
 }
 
+bool is_frozen(const Fd& map) {
+  std::ifstream file("/proc/self/fdinfo/" + std::to_string(map.get()));
+  for (std::string line; std::getline(file, line);) {
+    if (line == "frozen:\t1") return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<Fd> create_map(const isa::MapSpec& spec) {
@@ -180,6 +188,8 @@ Result<std::vector<Bytes>> keys(const Fd& map, std::size_t key_size) {
 Status freeze(const Fd& map) {
   MapFreezeAttr attr{.map_fd = static_cast<std::uint32_t>(map.get())};
   const int result = bpf(Command::map_freeze, attr);
+  // The kernel says the same of maps that are mapped for writing somewhere.
+  if (result == -EBUSY && is_frozen(map)) return {};
   if (result < 0) return system_error("freezing a map", -result);
   return {};
 }

@@ -22,6 +22,9 @@ constexpr std::string_view license = "Dual BSD/GPL";
 constexpr std::string_view note_section = ".weir";
 constexpr std::string_view note_owner = "weir";
 constexpr std::uint32_t note_type = 1;
+// What libbpf calls the maps of the data sections, behind a dot.
+constexpr std::string_view read_only_name = "rodata";
+constexpr std::string_view zeros_name = "bss";
 constexpr std::uint64_t code_flags = SHF_ALLOC | SHF_EXECINSTR;
 constexpr std::uint64_t data_flags = SHF_ALLOC | SHF_WRITE;
 constexpr std::size_t slot_size = sizeof(bpf_insn);
@@ -36,6 +39,11 @@ enum class MapPlace : std::uint8_t { definition, read_only, zeros, nowhere };
 struct MapUse {
   bool as_map = false;
   bool as_value = false;
+};
+
+struct Placement {
+  MapPlace place = MapPlace::nowhere;
+  std::string name;  // of its symbol
 };
 
 // The writer's notes: what stands where, by the numbers of ElfFile.
@@ -54,8 +62,7 @@ class Writer {
   };
 
   [[nodiscard]] Status place_maps();
-  [[nodiscard]] Result<MapPlace> place_of(const isa::MapSpec& map, const MapUse& use) const;
-  void place_map(std::size_t index, MapPlace place);
+  void place_map(std::size_t index, const Placement& placement);
   void define_maps();
   void define_data(std::size_t section, std::span<const Types::Place> variables);
   [[nodiscard]] std::uint32_t definition_type(const isa::MapSpec& map);
@@ -75,8 +82,7 @@ class Writer {
   ElfFile file_;
   Types types_;
   KernelMembers members_;
-  std::map<std::string, std::size_t> externs_;  // symbols of kernel functions
-  std::set<std::string> map_names_;
+  std::map<std::string, std::size_t> externs_;                       // symbols of kernel functions
   std::vector<std::size_t> map_symbols_;                             // as Object::maps
   std::map<std::size_t, std::vector<Types::Place>> variables_;       // by section
   std::map<std::string, std::size_t, std::less<>> section_numbers_;  // by name
@@ -98,7 +104,7 @@ std::vector<MapUse> uses(const isa::Object& object) {
   return out;
 }
 
-Result<MapPlace> Writer::place_of(const isa::MapSpec& map, const MapUse& use) const {
+Result<MapPlace> place_of(const isa::MapSpec& map, const MapUse& use) {
   if (!use.as_map && !use.as_value) return MapPlace::nowhere;
   if (use.as_map && use.as_value) {
     return input_error("map " + map.name +
@@ -118,15 +124,27 @@ Result<MapPlace> Writer::place_of(const isa::MapSpec& map, const MapUse& use) co
                      "this kind and do not fill them");
 }
 
-void Writer::place_map(std::size_t index, MapPlace place) {
-  const isa::MapSpec& map = object_.maps[index];
-  std::string name = map.name;
-  for (char& c : name) c = c == '.' ? '_' : c;
-  // Names are for people; different maps may have the same one.
-  if (!map_names_.insert(name).second) {
-    name += "_" + std::to_string(index);
-    map_names_.insert(name);
+// One for each map of the object.
+Result<std::vector<Placement>> placements(const isa::Object& object) {
+  const std::vector<MapUse> used = uses(object);
+  std::vector<Placement> out(object.maps.size());
+  std::set<std::string> names = {std::string(read_only_name), std::string(zeros_name)};
+  for (std::size_t i = 0; i < object.maps.size(); ++i) {
+    const isa::MapSpec& map = object.maps[i];
+    WEIR_TRY(place, place_of(map, used[i]));
+    out[i].place = place;
+    if (place == MapPlace::nowhere) continue;
+    std::string& name = out[i].name = map.name;
+    for (char& c : name) c = c == '.' ? '_' : c;
+    // Names are for people; different maps may have the same one.
+    if (!names.insert(name).second) names.insert(name += "_" + std::to_string(i));
   }
+  return out;
+}
+
+void Writer::place_map(std::size_t index, const Placement& placement) {
+  const isa::MapSpec& map = object_.maps[index];
+  const auto& [place, name] = placement;
   const bool defined = place == MapPlace::definition;
   const std::size_t section = section_of(defined                        ? ".maps"
                                          : place == MapPlace::read_only ? ".rodata"
@@ -151,11 +169,10 @@ void Writer::place_map(std::size_t index, MapPlace place) {
 }
 
 Status Writer::place_maps() {
-  const std::vector<MapUse> used = uses(object_);
+  WEIR_TRY(places, placements(object_));
   map_symbols_.resize(object_.maps.size());
   for (std::size_t i = 0; i < object_.maps.size(); ++i) {
-    WEIR_TRY(place, place_of(object_.maps[i], used[i]));
-    if (place != MapPlace::nowhere) place_map(i, place);
+    if (places[i].place != MapPlace::nowhere) place_map(i, places[i]);
   }
   return {};
 }
@@ -446,6 +463,41 @@ std::vector<std::string> program_names(const isa::Object& object) {
   std::vector<std::string> out;
   for (const std::vector<Function>& functions : functions_of(object)) {
     out.push_back(functions.front().name);
+  }
+  return out;
+}
+
+Result<std::vector<FileMap>> file_maps(const isa::Object& object) {
+  WEIR_TRY(places, placements(object));
+  FileMap read_only = {.name = std::string(read_only_name), .key_size = 4, .max_entries = 1};
+  FileMap zeros = {.name = std::string(zeros_name), .key_size = 4, .max_entries = 1};
+  std::vector<FileMap> out;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const isa::MapSpec& map = object.maps[i];
+    const auto append = [&](FileMap& section) {
+      section.value_size += static_cast<std::uint32_t>(aligned(map.value_size));
+      section.holds.emplace_back(i);
+    };
+    switch (places[i].place) {
+      case MapPlace::definition:
+        out.push_back({.name = places[i].name,
+                       .key_size = map.key_size,
+                       .value_size = map.value_size,
+                       .max_entries = map.max_entries,
+                       .holds = {isa::MapIndex(i)}});
+        break;
+      case MapPlace::read_only:
+        append(read_only);
+        break;
+      case MapPlace::zeros:
+        append(zeros);
+        break;
+      case MapPlace::nowhere:
+        break;
+    }
+  }
+  for (FileMap* section : {&read_only, &zeros}) {
+    if (!section->holds.empty()) out.push_back(std::move(*section));
   }
   return out;
 }

@@ -5,9 +5,11 @@
 // .rodata, and an object whose maps would be empty where they must not be is refused.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -22,6 +24,18 @@ namespace weir::object {
 
 // What the symbol of each program is called, in the order of Object::programs.
 [[nodiscard]] std::vector<std::string> program_names(const isa::Object& object);
+
+// A map that a loader of the file makes.
+struct FileMap {
+  std::string name;  // "rodata" and "bss" are data sections, whose maps have one element
+  std::uint32_t key_size = 0;
+  std::uint32_t value_size = 0;
+  std::uint32_t max_entries = 0;
+  std::vector<isa::MapIndex> holds;  // maps of the object, one behind another in data sections
+};
+// Those of the file that to_elf() writes; maps that no program uses are in none. Refuses what
+// to_elf() refuses of maps.
+[[nodiscard]] Result<std::vector<FileMap>> file_maps(const isa::Object& object);
 
 // `hooks` has one for each program. `note` is kept in the section .weir for whom it concerns.
 // Input errors name the map that would be empty, and the kernel function or member that the file

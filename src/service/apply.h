@@ -3,47 +3,28 @@
 // Installing a compiled policy, all or nothing over all its hooks, and taking it away again.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "driver/compile.h"
-#include "kernel/kernel.h"
-#include "service/netns.h"
-#include "service/state.h"
-#include "service/steps.h"
-#include "service/store.h"
+#include "service/install.h"
 
 namespace weir::service {
 
 struct Request {
   const imr::Ruleset& ruleset;
   const driver::Compilation& compilation;
-  std::string name;
-  std::string source;         // the ruleset's text
-  bool foreground = false;    // nothing is pinned: the policy lives as long as Installed does
-  bool lock = false;          // maps are frozen, and it is released by force only
-  std::uint32_t confirm = 0;  // seconds until a guard ends it unless it is confirmed; 0: no guard
-  kernel::TcMode tc_mode = kernel::TcMode::automatic;
-  StepHook at_step = {};  // of tests
+  std::string source;  // the ruleset's text
+  Terms terms;
 };
 
-// A policy in force. Of a pinned or guarded one the descriptors may go; with those of a foreground
-// one, the policy goes, TC filters apart, for which release() has to be called.
-struct Installed {
-  PolicyState state;
-  kernel::LoadedObject loaded;
-  std::vector<kernel::Fd> links;  // one an attachment; not valid where that is a TC filter
-  std::optional<OwnedTable> tracking;
-};
+// What is known of a policy before it is loaded: chains, attachments, sets that may change.
+[[nodiscard]] PolicyState describe_policy(const imr::Ruleset& ruleset,
+                                          const driver::Compilation& compilation,
+                                          const std::string& source);
 
-// Loads every program before it attaches the first; a failure leaves nothing behind, and so does
-// the end of the process at any step: until the pins are published, which is one step, links hang
-// on its descriptors alone. TC filters do not, and stay. Needs the capabilities to load programs.
+// See install(). Rules that know an interface that is not there are an input error.
 [[nodiscard]] Result<Installed> apply(const Request& request, const Paths& paths);
-
-// What apply() would do, up to loading all programs and creating all maps; attaches nothing. The
-// state has no link ids, and its programs are gone.
+// See try_out().
 [[nodiscard]] Result<PolicyState> dry_run(const Request& request, const Paths& paths);
 
 // Ends a foreground policy.
@@ -51,15 +32,5 @@ struct Installed {
 // Removes an installed policy; also one that waits for confirmation, and what is left of one that
 // lost its state file or its pins. A locked one is an input error unless `force`.
 [[nodiscard]] Status release(const std::string& name, const Paths& paths, bool force = false);
-
-// ---- Parts that the guard shares ---------------------------------------------------------------
-
-// Makes a policy permanent that is attached, staged and saved as not settled.
-[[nodiscard]] Status settle(Installed& installed, Staging& staging, const Paths& paths,
-                            const StepHook& at_step);
-// Takes everything off its hooks.
-void abandon(Installed& installed);
-// Removes the files of a policy that is off its hooks.
-void remove_traces(const PolicyState& policy, const Paths& paths);
 
 }  // namespace weir::service

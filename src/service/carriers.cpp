@@ -62,7 +62,7 @@ void name_carriers(const isa::Object& object, const Ids& ids, std::vector<ChainS
       const auto found = by_name.find(name);
       if (found == by_name.end()) continue;
       for (const std::size_t i : found->second->programs) rule.programs.push_back(ids.programs[i]);
-      for (const std::size_t i : found->second->maps) rule.maps.push_back(ids.maps[i]);
+      for (const std::size_t i : found->second->maps) add(rule.maps, ids.maps[i]);
       if (!rule.counters.empty() && !rule.programs.empty() && counters != object.maps.end()) {
         add(rule.maps, ids.maps[static_cast<std::size_t>(counters - object.maps.begin())]);
       }

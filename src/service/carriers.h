@@ -22,7 +22,8 @@ struct Carriers {
 // One for each of Object::rule_names. Maps that only the code around the rules uses are not there.
 [[nodiscard]] std::vector<Carriers> find_carriers(const isa::Object& object);
 
-// What the kernel calls the programs and maps of an object, in its order.
+// What the kernel calls the programs and maps of an object, in its order. Several maps may have
+// become one.
 struct Ids {
   std::vector<std::uint32_t> programs;
   std::vector<std::uint32_t> maps;

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "service/apply.h"
+#include "service/install.h"
 #include "service/steps.h"
 #include "service/store.h"
 

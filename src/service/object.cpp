@@ -4,27 +4,14 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <array>
-#include <ctime>
+#include <utility>
 
+#include "frontend/nft/nft.h"
 #include "kernel/elf.h"
-#include "object/elf.h"
-#include "service/attach.h"
-#include "service/netns.h"
 #include "service/object_note.h"
-#include "service/store.h"
 
 namespace weir::service {
 namespace {
-
-std::string now() {
-  const std::time_t seconds = ::time(nullptr);
-  std::tm parts = {};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 32> text = {};
-  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return {text.data(), size};
-}
 
 isa::ProgramType program_type(Hook::Kind kind) {
   switch (kind) {
@@ -70,30 +57,28 @@ Status choose_hook(const std::optional<Hook>& wanted, PolicyState& policy) {
   return {};
 }
 
-Result<PolicyState> prepare(const ObjectRequest& request, const Paths& paths) {
-  WEIR_CHECK(check_policy_name(request.name));
-  WEIR_TRY(text, object::read_note(request.file));
-  WEIR_TRY(note, parse_object_note(text));
-  PolicyState policy = std::move(note.policy);
-  policy.name = request.name;
-  policy.since = now();
-  WEIR_TRY(here, current_namespace());
-  policy.namespace_id = here;
-  WEIR_CHECK(choose_hook(request.hook, policy));
-  for (const AttachmentState& attachment : policy.attachments) {
-    WEIR_CHECK(check_hook(attachment.hook));
-    WEIR_CHECK(check_target(attachment.hook));
+// What rules have of a loaded file in place of their indices in the note.
+Status name_carriers(const std::vector<MapState>& noted, const std::vector<std::uint32_t>& programs,
+                     PolicyState& policy) {
+  std::vector<std::uint32_t> maps;
+  for (const MapState& map : noted) {
+    const auto loaded = std::ranges::find(policy.maps, map.name, &MapState::name);
+    if (loaded == policy.maps.end()) {
+      return input_error("the ELF object's note speaks of a map " + map.name +
+                         ", which the file does not define");
+    }
+    maps.push_back(loaded->id);
   }
-  WEIR_CHECK(check_interfaces(note.interfaces));
-  const std::vector<std::string> names = standing_names(paths);
-  if (!request.foreground && std::ranges::find(names, request.name) != names.end()) {
-    return input_error("a policy '" + request.name +
-                       "' is applied already: release it first, or choose another --name");
+  for (ChainState& chain : policy.chains) {
+    for (RuleState& rule : chain.rules) {
+      for (std::uint32_t& program : rule.programs) program = programs.at(program);
+      for (std::uint32_t& map : rule.maps) map = maps.at(map);
+    }
   }
-  return policy;
+  return {};
 }
 
-Status load_all(const ObjectRequest& request, Installed& installed) {
+Status load(ByteView file, Installed& installed) {
   std::vector<kernel::ElfProgram> programs;
   for (const AttachmentState& attachment : installed.state.attachments) {
     const Hook::Kind kind = attachment.hook.kind;
@@ -102,72 +87,77 @@ Status load_all(const ObjectRequest& request, Installed& installed) {
                         .direction = kind == Hook::Kind::cgroup_egress ? isa::Direction::egress
                                                                        : isa::Direction::ingress});
   }
-  WEIR_TRY(elf, kernel::load_elf(request.file, programs));
+  WEIR_TRY(elf, kernel::load_elf(file, programs));
   installed.loaded = std::move(elf.loaded);
+  const std::vector<MapState> noted = std::exchange(installed.state.maps, {});
   for (std::size_t i = 0; i < elf.map_names.size(); ++i) {
     WEIR_TRY(id, kernel::map_id(installed.loaded.maps[i]));
-    installed.state.maps.push_back({.name = elf.map_names[i], .id = id});
+    installed.state.maps.push_back(
+        {.name = elf.map_names[i], .id = id, .value_size = elf.value_sizes[i]});
   }
-  return {};
+  std::vector<std::uint32_t> ids;
+  for (const kernel::Fd& program : installed.loaded.programs) {
+    WEIR_TRY(id, kernel::program_id(program));
+    ids.push_back(id);
+  }
+  return name_carriers(noted, ids, installed.state);
 }
 
-Status pin_all(const Installed& installed, const std::string& directory) {
-  for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
-    WEIR_CHECK(
-        kernel::pin(installed.loaded.maps[i], directory + "/map_" + installed.state.maps[i].name));
-  }
-  for (std::size_t i = 0; i < installed.loaded.programs.size(); ++i) {
-    const std::string number = std::to_string(i);
-    WEIR_CHECK(kernel::pin(installed.loaded.programs[i], directory + "/program_" + number));
-    if (!installed.links[i].valid()) continue;
-    WEIR_CHECK(kernel::pin(installed.links[i], directory + "/link_" + number));
-  }
-  return {};
+Result<Plan> plan(const ObjectRequest& request) {
+  WEIR_TRY(note, read_object_note(request.file));
+  WEIR_CHECK(choose_hook(request.hook, note.policy));
+  WEIR_CHECK(check_interfaces(note.interfaces));
+  return Plan{.state = std::move(note.policy), .load = [file = request.file](Installed& installed) {
+                return load(file, installed);
+              }};
 }
 
-Status put_in_force(Installed& installed, const ObjectRequest& request, const Paths& paths) {
-  for (std::size_t i = 0; i < installed.state.attachments.size(); ++i) {
-    WEIR_TRY(link, attach(installed.loaded.programs[i], installed.state.attachments[i],
-                          request.tc_mode, paths));
-    installed.links.push_back(std::move(link));
+// The attachments of a note, by the chains that they name.
+std::vector<driver::Attachment> attachments_of(const PolicyState& policy,
+                                               const imr::Ruleset& ruleset) {
+  std::vector<driver::Attachment> out;
+  for (const AttachmentState& state : policy.attachments) {
+    driver::Attachment attachment = {.hook = state.hook,
+                                     .nfproto = state.nfproto,
+                                     .priority = state.priority,
+                                     .defragments = state.defragments,
+                                     .roots = {}};
+    for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
+      const imr::ChainId id(i);
+      if (std::ranges::count(state.chains, imr::qualified_name(ruleset, id)) != 0) {
+        attachment.roots.push_back(id);
+      }
+    }
+    out.push_back(std::move(attachment));
   }
-  if (request.foreground) return {};
-  WEIR_TRY(staging, Staging::create(request.name, paths));
-  WEIR_CHECK(pin_all(installed, staging.directory()));
-  installed.state.settled = false;
-  WEIR_CHECK(save(installed.state, paths));
-  return settle(installed, staging, paths, {});
+  return out;
 }
 
 }  // namespace
 
 Result<Installed> apply_object(const ObjectRequest& request, const Paths& paths) {
-  const auto held = lock(paths);
-  if (!held) return std::unexpected(held.error());
-  tidy(paths);
-  WEIR_TRY(policy, prepare(request, paths));
-  if (!request.foreground) WEIR_CHECK(ensure_pins(paths));
-  Installed installed;
-  installed.state = std::move(policy);
-  WEIR_CHECK(load_all(request, installed));
-  if (installed.state.keeps_connections) {
-    WEIR_TRY(table, OwnedTable::create(request.name));
-    installed.tracking = std::move(table);
-  }
-  if (const Status status = put_in_force(installed, request, paths); !status) {
-    abandon(installed);
-    if (!request.foreground) remove_traces(installed.state, paths);
-    return std::unexpected(status.error());
-  }
-  return installed;
+  WEIR_TRY(planned, plan(request));
+  return install(std::move(planned), request.terms, paths);
 }
 
 Result<PolicyState> dry_run_object(const ObjectRequest& request, const Paths& paths) {
-  WEIR_TRY(policy, prepare(request, paths));
-  Installed installed;
-  installed.state = std::move(policy);
-  WEIR_CHECK(load_all(request, installed));
-  return std::move(installed.state);
+  WEIR_TRY(planned, plan(request));
+  return try_out(std::move(planned), request.terms, paths);
+}
+
+Result<std::vector<std::string>> object_cuts(const ObjectRequest& request,
+                                             const SshSession& session,
+                                             const packet::Device& device) {
+  WEIR_TRY(note, read_object_note(request.file));
+  WEIR_CHECK(choose_hook(request.hook, note.policy));
+  WEIR_TRY(ruleset, frontend::nft::read_script(note.policy.source, "rules of the object"));
+  driver::Compilation compilation;
+  for (driver::Attachment& attachment : attachments_of(note.policy, ruleset)) {
+    driver::CompiledProgram& program = compilation.programs.emplace_back();
+    program.units = driver::units_of(ruleset, attachment);
+    program.attachment = std::move(attachment);
+  }
+  return cuts(ruleset, compilation, session, device);
 }
 
 }  // namespace weir::service

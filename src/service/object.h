@@ -5,25 +5,30 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
-#include "service/apply.h"
+#include "service/install.h"
+#include "service/ssh.h"
 
 namespace weir::service {
 
 struct ObjectRequest {
   ByteView file;
-  std::string name;
-  bool foreground = false;
+  Terms terms;
   // Where the note leaves the device or cgroup open; its kind must be that of the note.
   std::optional<Hook> hook = {};
-  kernel::TcMode tc_mode = kernel::TcMode::automatic;
 };
 
-// As apply() of a ruleset. A file that weir did not make is an input error, and so is one whose
-// rules know an interface by an index that it does not have here.
+// See install(). A file that weir did not make is an input error, and so is one whose rules know an
+// interface by an index that it does not have here.
 [[nodiscard]] Result<Installed> apply_object(const ObjectRequest& request, const Paths& paths);
-// Loads everything, attaches nothing.
+// See try_out().
 [[nodiscard]] Result<PolicyState> dry_run_object(const ObjectRequest& request, const Paths& paths);
+
+// See cuts() of rulesets: what the rules do to the session that are in the file's note.
+[[nodiscard]] Result<std::vector<std::string>> object_cuts(const ObjectRequest& request,
+                                                           const SshSession& session,
+                                                           const packet::Device& device);
 
 }  // namespace weir::service

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Policies that are whole or not there: every process of an apply or confirm is killed at each of
-// its steps, and real packets tell what is left. One chain of the policy drops datagrams on their
-// way out, one on their way in, so that a part of it would show.
+// its steps, and real packets tell what is left.
 #include "service/apply.h"
 
-#include <arpa/inet.h>
-#include <gtest/gtest.h>
-#include <netinet/in.h>
+#include <bpf/bpf.h>
 #include <pty.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,12 +18,13 @@
 
 #include "frontend/nft/nft.h"
 #include "kernel/scratch_cgroup.h"
-#include "kernel/support/netns.h"
-#include "kernel/support/nft.h"
+#include "kernel/service_world.h"
 #include "kernel/support/root_only.h"
-#include "service/element.h"
+#include "object/elf.h"
 #include "service/guard.h"
 #include "service/listing.h"
+#include "service/object.h"
+#include "service/object_note.h"
 
 namespace weir::test {
 namespace {
@@ -38,23 +34,6 @@ WEIR_ROOT_ONLY();
 using namespace std::chrono_literals;
 using service::Standing;
 namespace fs = std::filesystem;
-
-constexpr std::uint16_t plain_port = 1000;  // no rule is about it
-constexpr std::uint16_t out_port = 1001;    // dropped on the way out
-constexpr std::uint16_t in_port = 1002;     // dropped on the way in
-
-constexpr const char* rules = R"(
-table inet t {
-  chain out {
-    type filter hook output priority 0; policy accept;
-    udp dport 1001 ct state new,established counter drop
-  }
-  chain in {
-    type filter hook input priority 0; policy accept;
-    udp dport 1002 counter drop
-  }
-}
-)";
 
 // Two hooks of other kinds, and a device.
 constexpr const char* tc_rules = R"(
@@ -82,156 +61,6 @@ table inet t {
   }
 }
 )";
-
-enum class Policy : std::uint8_t { nothing, whole, part };
-std::ostream& operator<<(std::ostream& out, Policy policy) {
-  return out << (policy == Policy::nothing ? "nothing"
-                 : policy == Policy::whole ? "the whole policy"
-                                           : "a part of the policy");
-}
-
-// Whether a datagram to this port of the loopback device arrives.
-bool arrives(std::uint16_t port) {
-  const kernel::Fd receiver(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const kernel::Fd sender(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(port);
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const auto* const any = reinterpret_cast<const sockaddr*>(&to);
-  if (::bind(receiver.get(), any, sizeof to) != 0) give_up("binding a socket", errno);
-  ::sendto(sender.get(), "weir", 4, 0, any, sizeof to);
-  char text[8];
-  return ::recv(receiver.get(), text, sizeof text, MSG_DONTWAIT) == 4;
-}
-
-Policy observed() {
-  if (!arrives(plain_port)) give_up("the loopback device loses what no rule drops");
-  const bool out = arrives(out_port);
-  const bool in = arrives(in_port);
-  if (out && in) return Policy::nothing;
-  return out || in ? Policy::part : Policy::whole;
-}
-
-// The kernel takes the links of a dead process off a moment later, one after another.
-Policy observed_at_last(Policy expected) {
-  Policy now = observed();
-  for (int i = 0; i < 100 && now != expected; ++i) {
-    std::this_thread::sleep_for(20ms);
-    now = observed();
-  }
-  return now;
-}
-
-// A process of its own; how it ended.
-template <typename Work>
-int in_child(const Work& work) {
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    work();
-    ::_exit(0);
-  }
-  int status = 0;
-  if (pid < 0 || ::waitpid(pid, &status, 0) != pid) give_up("a child process", errno);
-  return status;
-}
-
-bool was_killed(int status) {
-  return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-}
-
-struct Compiled {
-  imr::Ruleset ruleset;
-  driver::Compilation compilation;
-};
-
-Compiled compile(const char* text, const driver::Options& how = {
-                                       .untrusted_memory = kernel::has_untrusted_memory()}) {
-  Compiled out;
-  out.ruleset = expect(frontend::nft::read_script(text, "rules.nft"));
-  const auto attachments = expect(driver::plan(out.ruleset, std::nullopt, {}));
-  out.compilation = expect(driver::compile(out.ruleset, attachments, how));
-  return out;
-}
-
-class Service : public testing::Test {
- protected:
-  Service() : netns_(Netns::create()), inside_(netns_), nft_(netns_), compiled_(compile(rules)) {
-    expect(run_command({"ip", "link", "set", "lo", "up"}));
-    root_ = fs::temp_directory_path() / ("weir-service-" + std::to_string(::getpid()));
-    paths_ = {.bpffs = (root_ / "bpf").string(), .state = (root_ / "run").string()};
-    fs::create_directories(paths_.bpffs);
-    if (::mount("bpf", paths_.bpffs.c_str(), "bpf", 0, nullptr) != 0) give_up("bpffs", errno);
-  }
-  ~Service() override {
-    for (const std::string& name : service::policy_names(paths_)) {
-      EXPECT_TRUE(service::release(name, paths_, true)) << name;
-    }
-    ::umount2(paths_.bpffs.c_str(), MNT_DETACH);
-    fs::remove_all(root_);
-  }
-
-  [[nodiscard]] service::Request request(std::uint32_t confirm = 0) const {
-    return {.ruleset = compiled_.ruleset,
-            .compilation = compiled_.compilation,
-            .name = "p",
-            .source = rules,
-            .confirm = confirm};
-  }
-  // In a process of its own, that ends at the step, or at none.
-  int apply(std::uint32_t confirm, const std::string& last_step = {}) {
-    return in_child([&] {
-      service::Request wanted = request(confirm);
-      wanted.at_step = kill_at(last_step);
-      if (const auto done = service::apply(wanted, paths_); !done) {
-        std::fprintf(stderr, "%s\n", done.error().text().c_str());
-        ::_exit(1);
-      }
-    });
-  }
-  int confirm(const std::string& last_step = {}) {
-    return in_child([&] { ::_exit(service::confirm("p", paths_, kill_at(last_step)) ? 0 : 1); });
-  }
-  static service::StepHook kill_at(const std::string& last_step) {
-    return [last_step](std::string_view step) {
-      if (step == last_step) ::raise(SIGKILL);
-    };
-  }
-  [[nodiscard]] Standing standing() const {
-    const auto policy = service::load_policy("p", paths_);
-    return policy ? service::standing(*policy, paths_) : Standing::leftover;
-  }
-  [[nodiscard]] std::string tables() { return expect(nft_.run("list tables")); }
-
-  // Nothing is in force, and nothing is in the way of the same policy, nor stays behind it.
-  void expect_gone() {
-    EXPECT_EQ(observed_at_last(Policy::nothing), Policy::nothing);
-    for (int i = 0; i < 100 && standing() == Standing::waiting; ++i) {
-      std::this_thread::sleep_for(20ms);
-    }
-    EXPECT_EQ(standing(), Standing::leftover);
-    EXPECT_EQ(apply(0), 0) << "the places are free";
-    EXPECT_EQ(observed(), Policy::whole);
-    expect_releasable();
-  }
-  void expect_releasable() {
-    EXPECT_EQ(standing(), Standing::settled);
-    const auto released = service::release("p", paths_);
-    EXPECT_TRUE(released) << released.error().text();
-    EXPECT_EQ(observed(), Policy::nothing);
-    EXPECT_EQ(tables(), "");
-    EXPECT_EQ(service::policy_names(paths_), std::vector<std::string>());
-    EXPECT_FALSE(fs::exists(paths_.pins("p")));
-    EXPECT_FALSE(fs::exists(paths_.guard_socket("p")));
-  }
-
-  Netns netns_;
-  Inside inside_;
-  Nft nft_;
-  Compiled compiled_;
-  fs::path root_;
-  service::Paths paths_;
-};
 
 // ---- kill -9 -----------------------------------------------------------------------------------
 
@@ -434,7 +263,7 @@ TEST_F(Service, ServesTcByLinks) {
 TEST_F(Service, ServesTcByFilters) {
   compiled_ = compile(tc_rules);
   service::Request wanted = request();
-  wanted.tc_mode = kernel::TcMode::filter;
+  wanted.terms.tc_mode = kernel::TcMode::filter;
   ASSERT_TRUE(service::apply(wanted, paths_));
   EXPECT_EQ(observed(), Policy::whole);
   const auto policy = expect(service::load_policy("p", paths_));
@@ -443,7 +272,7 @@ TEST_F(Service, ServesTcByFilters) {
   for (const auto& attachment : json["attachments"]) EXPECT_EQ(attachment["attached"], true);
   expect_releasable();
 
-  wanted.confirm = 60;
+  wanted.terms.confirm = 60;
   const auto refused = service::apply(wanted, paths_);
   ASSERT_FALSE(refused) << "nobody takes a filter off when the guard is killed";
   EXPECT_NE(refused.error().message.find("--confirm cannot be kept"), std::string::npos);
@@ -488,7 +317,7 @@ TEST_F(Service, RefusesSocketsByName) {
 
 TEST_F(Service, ALockedPolicyStaysAsItIs) {
   service::Request wanted = request();
-  wanted.lock = true;
+  wanted.terms.lock = true;
   ASSERT_TRUE(service::apply(wanted, paths_));
   EXPECT_FALSE(service::apply(request(), paths_));
   const auto refused = service::release("p", paths_);
@@ -509,100 +338,134 @@ TEST_F(Service, ALockedPolicyStaysAsItIs) {
   EXPECT_EQ(observed(), Policy::nothing);
 }
 
-// ---- Elements ----------------------------------------------------------------------------------
+// ---- ELF objects -------------------------------------------------------------------------------
 
-constexpr const char* set_rules = R"(
-table inet t {
-  set ports {
-    type inet_service
-    flags interval
-    elements = { 1001, 1100-1200 }
-  }
-  set many {
-    type inet_service
-    elements = { 2000 }
-  }
-  chain in {
-    type filter hook input priority 0; policy accept;
-    udp dport @ports counter drop
-    udp dport @many drop
-  }
-}
-)";
-
-class Elements : public Service {
+// The same policy, by way of an object in a file.
+class ObjectService : public Service {
  protected:
-  Elements() {
-    compiled_ = compile(
-        set_rules, {.untrusted_memory = kernel::has_untrusted_memory(), .updatable_sets = true});
-    service::Request wanted = request();
-    wanted.source = set_rules;
-    expect(service::apply(wanted, paths_));
+  ObjectService() { write(compile_for_file(rules), rules); }
+  void write(const Compiled& from, const char* text) {
+    std::vector<Hook> hooks;
+    for (const auto& program : from.compilation.programs) hooks.push_back(program.attachment.hook);
+    const std::string note = expect(service::object_note(from.ruleset, from.compilation, text));
+    file_ = expect(object::to_elf(from.compilation.object, hooks, note));
   }
-  Status change(service::ElementChange::Kind kind, const std::string& set,
-                const std::string& elements) {
-    return service::change_elements(
-        "p", {.kind = kind, .family = Family::inet, .table = "t", .set = set, .elements = elements},
-        paths_);
+  Result<service::Installed> install(const service::Terms& terms) override {
+    return service::apply_object({.file = file_, .terms = terms}, paths_);
   }
-  static constexpr auto add = service::ElementChange::Kind::add;
-  static constexpr auto remove = service::ElementChange::Kind::remove;
+  static Compiled compile_for_file(const char* text) {
+    return compile(text, {.untrusted_memory = false, .self_contained = true});
+  }
+
+  Bytes file_;
 };
 
-TEST_F(Elements, ComeAndGoUnderTheSameProgram) {
-  const auto before = expect(service::load_policy("p", paths_));
-  EXPECT_FALSE(arrives(1001));
-  EXPECT_FALSE(arrives(1150));
-  EXPECT_TRUE(arrives(1300));
-  EXPECT_TRUE(arrives(2001));
-  for (int round = 0; round < 2; ++round) {
-    expect(change(add, "ports", "{ 1300, 1400-1410 }"));
-    EXPECT_FALSE(arrives(1300));
-    EXPECT_FALSE(arrives(1405));
-    EXPECT_FALSE(arrives(1001)) << "what was there stays";
-    expect(change(add, "many", "{ 2001, 2002 }"));
-    EXPECT_FALSE(arrives(2001));
-    EXPECT_FALSE(arrives(2000));
-    expect(change(remove, "ports", "{ 1300, 1100-1200 }"));
-    EXPECT_TRUE(arrives(1300));
-    EXPECT_TRUE(arrives(1150));
-    EXPECT_FALSE(arrives(1405));
-    expect(change(remove, "many", "{ 2000, 2001 }"));
-    EXPECT_TRUE(arrives(2000));
-    EXPECT_TRUE(arrives(2001));
-    EXPECT_FALSE(arrives(2002));
-    expect(change(add, "many", "{ 2000 }"));
-    expect(change(add, "ports", "{ 1100-1200 }"));
-    EXPECT_FALSE(arrives(2000));
-    EXPECT_FALSE(arrives(1150));
-    expect(change(remove, "ports", "{ 1400-1410 }"));
-    expect(change(remove, "many", "{ 2002 }"));
+TEST_F(ObjectService, AnApplyThatIsKilledLeavesAllOrNothing) {
+  for (const char* step : {"apply: attached 1", "apply: staged", "apply: saved"}) {
+    SCOPED_TRACE(step);
+    EXPECT_TRUE(was_killed(apply(0, step)));
+    expect_gone();
   }
-  const auto after = expect(service::load_policy("p", paths_));
-  EXPECT_EQ(after.attachments, before.attachments);
-  // What the policy is listed as means the sets as they are.
-  const auto ruleset = expect(frontend::nft::read_script(
-      after.source, "listed",
-      {.interface_index = {}, .commands = service::element_commands(after)}));
-  EXPECT_EQ(ruleset.sets.at(0).elements.size(), 2U);
+  EXPECT_TRUE(was_killed(apply(0, "settle: published")));
+  EXPECT_EQ(observed(), Policy::whole);
+  expect_releasable();
 }
 
-TEST_F(Elements, AreRefusedAndThenNothingHasChanged) {
-  const auto before = expect(service::load_policy("p", paths_));
-  const std::vector<std::array<std::string, 3>> cases = {
-      {"nosuch", "{ 1 }", "there are: inet t many, inet t ports"},
-      {"ports", "{ 70000 }", "out of range"},
-      {"ports", "{ 1150 }", "overlaps"},
-      {"ports", "{ 1 }; flush ruleset", "is no list of elements"},
-      {"ports", "1300", "is no list of elements"}};
-  for (const auto& [set, elements, words] : cases) {
-    const auto changed = change(add, set, elements);
-    ASSERT_FALSE(changed) << elements;
-    EXPECT_NE(changed.error().text().find(words), std::string::npos) << changed.error().text();
+TEST_F(ObjectService, WaitsForItsConfirmation) {
+  EXPECT_TRUE(was_killed(apply(60, "apply: before the guard")));
+  expect_gone();
+  ASSERT_EQ(apply(60), 0);
+  EXPECT_EQ(observed(), Policy::whole);
+  EXPECT_EQ(standing(), Standing::waiting);
+  const auto guard = service::guard_of("p", paths_);
+  ASSERT_TRUE(guard);
+  ASSERT_EQ(::kill(*guard, SIGKILL), 0);
+  EXPECT_EQ(observed_at_last(Policy::nothing), Policy::nothing);
+  expect_gone();
+  ASSERT_EQ(apply(60), 0);
+  EXPECT_EQ(confirm(), 0);
+  EXPECT_EQ(observed(), Policy::whole);
+  expect_releasable();
+}
+
+TEST_F(ObjectService, IsLocked) {
+  ASSERT_TRUE(install({.name = "p", .lock = true}));
+  EXPECT_EQ(observed(), Policy::whole);
+  EXPECT_FALSE(service::release("p", paths_));
+  const auto policy = expect(service::load_policy("p", paths_));
+  EXPECT_TRUE(policy.locked);
+  for (const service::MapState& map : policy.maps) {
+    const auto pinned = expect(kernel::open_pinned(paths_.pins("p") + "/map_" + map.name));
+    const Bytes key = native_bytes(0, 4);
+    const bool counters = map.name == "counters";
+    const Bytes value = expect(kernel::read_element(pinned, key, map.value_size, counters));
+    EXPECT_FALSE(kernel::write_element(pinned, key, value)) << map.name << " is frozen";
   }
-  EXPECT_EQ(expect(service::load_policy("p", paths_)), before);
-  EXPECT_FALSE(arrives(1001));
-  EXPECT_TRUE(arrives(1300));
+  EXPECT_TRUE(service::release("p", paths_, true));
+}
+
+TEST_F(ObjectService, IsTriedOut) {
+  const auto state =
+      expect(service::dry_run_object({.file = file_, .terms = {.name = "p"}}, paths_));
+  EXPECT_EQ(state.attachments.size(), 4U);
+  EXPECT_EQ(observed(), Policy::nothing);
+  EXPECT_EQ(service::policy_names(paths_), std::vector<std::string>());
+}
+
+// Numbers of maps that the kernel says a program uses.
+std::vector<std::uint32_t> maps_of_program(std::uint32_t id) {
+  const auto program = expect(kernel::open_by_id(kernel::ObjectKind::program, id));
+  std::vector<std::uint32_t> ids(64);
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof info;
+  info.nr_map_ids = static_cast<std::uint32_t>(ids.size());
+  info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+  if (::bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0) give_up("asking", errno);
+  ids.resize(info.nr_map_ids);
+  return ids;
+}
+
+TEST_F(ObjectService, RulesTellTheirProgramsAndMaps) {
+  std::string elements;
+  for (int i = 2; i < 250; i += 2)
+    elements += (i == 2 ? "10.0.0." : ", 10.0.0.") + std::to_string(i);
+  const std::string text = "table inet t {\n set blocked { type ipv4_addr; elements = { " +
+                           elements +
+                           " }; }\n chain in {\n"
+                           "  type filter hook input priority 0; policy accept;\n"
+                           "  ip saddr @blocked counter drop\n"
+                           "  udp dport 1002 drop\n"
+                           "  udp dport 7 udp dport 8 drop\n }\n}\n";
+  write(compile_for_file(text.c_str()), text.c_str());
+  ASSERT_EQ(apply(0), 0);
+  const auto policy = expect(service::load_policy("p", paths_));
+  const auto id_of = [&](const char* name) {
+    return std::ranges::find(policy.maps, name, &service::MapState::name)->id;
+  };
+  const auto list = nlohmann::json::parse(expect(service::list_json(policy, paths_)));
+  const auto status = nlohmann::json::parse(service::status_json(policy, paths_));
+  using Ids = std::vector<std::uint32_t>;
+  const Ids programs = {policy.attachments.at(0).program_id, policy.attachments.at(1).program_id};
+  // IPv6 has nothing of the first rule, and nothing has the last one, which never matches.
+  EXPECT_EQ(list["rules"][0]["programs"], Ids{programs[0]});
+  EXPECT_EQ(list["rules"][1]["programs"], programs);
+  EXPECT_EQ(list["rules"][2]["programs"], Ids());
+  const auto uses = [&](std::size_t rule, const char* map) {
+    const Ids ids = list["rules"][rule]["maps"];
+    return std::ranges::count(ids, id_of(map)) == 1;
+  };
+  EXPECT_TRUE(uses(0, "rodata")) << "the set is there";
+  EXPECT_TRUE(uses(0, "counters"));
+  EXPECT_FALSE(uses(1, "rodata"));
+  EXPECT_FALSE(uses(1, "counters"));
+  EXPECT_EQ(list["rules"][2]["maps"], Ids());
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(status["rules"][i]["programs"], list["rules"][i]["programs"]);
+    EXPECT_EQ(status["rules"][i]["maps"], list["rules"][i]["maps"]);
+  }
+  const Ids used = maps_of_program(programs[0]);
+  for (const std::uint32_t map : Ids(list["rules"][0]["maps"]))
+    EXPECT_EQ(std::ranges::count(used, map), 1) << map;
 }
 
 // ---- Who carries a rule ------------------------------------------------------------------------

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "service/install.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "service/attach.h"
+#include "service/guard.h"
+
+namespace weir::service {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string now() {
+  const std::time_t seconds = ::time(nullptr);
+  std::tm parts = {};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> text = {};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return {text.data(), size};
+}
+
+Status pin_all(const Installed& installed, const std::string& directory) {
+  for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
+    const std::string& name = installed.state.maps.at(i).name;
+    WEIR_CHECK(kernel::pin(installed.loaded.maps[i], directory + "/map_" + name));
+  }
+  for (std::size_t i = 0; i < installed.loaded.programs.size(); ++i) {
+    WEIR_CHECK(
+        kernel::pin(installed.loaded.programs[i], directory + "/program_" + std::to_string(i)));
+  }
+  for (std::size_t i = 0; i < installed.links.size(); ++i) {
+    if (!installed.links[i].valid()) continue;
+    WEIR_CHECK(kernel::pin(installed.links[i], directory + "/link_" + std::to_string(i)));
+  }
+  return {};
+}
+
+Status attach_all(Installed& installed, const Terms& terms, const Paths& paths) {
+  for (std::size_t i = 0; i < installed.state.attachments.size(); ++i) {
+    AttachmentState& state = installed.state.attachments[i];
+    WEIR_TRY(link, attach(installed.loaded.programs.at(i), state, terms.tc_mode, paths));
+    installed.links.push_back(std::move(link));
+    if (state.filter && terms.confirm != 0) {
+      return input_error("hook " + to_string(state.hook) +
+                         ": this kernel has no TCX links, and a TC filter would outlive a guard "
+                         "that is killed: --confirm cannot be kept there");
+    }
+    reach(terms.at_step, "apply: attached " + std::to_string(i));
+  }
+  return {};
+}
+
+Status check_name_is_free(const std::string& name, const Paths& paths) {
+  const auto names = standing_names(paths);
+  if (std::ranges::find(names, name) == names.end()) return {};
+  const auto policy = load_policy(name, paths);
+  if (policy && policy->locked) {
+    return input_error("policy '" + name +
+                       "' is locked: weir release --force removes it, if that is meant");
+  }
+  if (policy && standing(*policy, paths) == Standing::waiting) {
+    return input_error("a policy '" + name +
+                       "' waits for confirmation: confirm or release it first");
+  }
+  return input_error("a policy '" + name +
+                     "' is applied already: release it first, or choose another --name");
+}
+
+Status check(const Plan& plan, const Terms& terms, const Paths& paths) {
+  WEIR_CHECK(check_policy_name(terms.name));
+  for (const AttachmentState& attachment : plan.state.attachments) {
+    WEIR_CHECK(check_hook(attachment.hook));
+    WEIR_CHECK(check_target(attachment.hook));
+  }
+  if (terms.foreground) return {};
+  if (terms.confirm != 0 && in_own_mount_namespace()) {
+    return system_error(
+        "--confirm needs the machine's own mount namespace: pins cannot come into being all at "
+        "once in another one");
+  }
+  return check_name_is_free(terms.name, paths);
+}
+
+// Loads everything; with a lock, freezes it.
+Result<Installed> load(Plan plan, const Terms& terms) {
+  Installed installed;
+  installed.state = std::move(plan.state);
+  installed.state.name = terms.name;
+  installed.state.since = now();
+  installed.state.locked = terms.lock;
+  WEIR_TRY(here, current_namespace());
+  installed.state.namespace_id = here;
+  WEIR_CHECK(plan.load(installed));
+  if (!terms.lock) return installed;
+  for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
+    if (const Status frozen = kernel::freeze(installed.loaded.maps[i]); !frozen) {
+      Diagnostic error = frozen.error();
+      error.message = "map " + installed.state.maps.at(i).name + ": " + error.message;
+      return std::unexpected(error);
+    }
+  }
+  return installed;
+}
+
+// All that is permanent, but with one step between it and being in force for good. With a guard,
+// that step is the guard's.
+Status make_permanent(Installed& installed, const Terms& terms, kernel::Fd& held,
+                      const Paths& paths) {
+  WEIR_TRY(staging, Staging::create(terms.name, paths));
+  WEIR_CHECK(pin_all(installed, staging.directory()));
+  reach(terms.at_step, "apply: staged");
+  installed.state.settled = false;
+  if (terms.confirm != 0) installed.state.confirm_by = boot_milliseconds() + 1000 * terms.confirm;
+  WEIR_CHECK(save(installed.state, paths));
+  reach(terms.at_step, "apply: saved");
+  if (terms.confirm == 0) return settle(installed, staging, paths, terms.at_step);
+  WEIR_CHECK(start_guard(installed, staging, held, paths, terms.at_step));
+  return {};
+}
+
+}  // namespace
+
+Result<Installed> install(Plan plan, const Terms& terms, const Paths& paths) {
+  auto held = lock(paths);
+  if (!held) return std::unexpected(held.error());
+  tidy(paths);
+  WEIR_CHECK(check(plan, terms, paths));
+  if (!terms.foreground) WEIR_CHECK(ensure_pins(paths));
+  auto installed = load(std::move(plan), terms);
+  if (!installed) return installed;
+  if (installed->state.keeps_connections) {
+    WEIR_TRY(table, OwnedTable::create(terms.name));
+    installed->tracking = std::move(table);
+  }
+  Status status = attach_all(*installed, terms, paths);
+  if (status && !terms.foreground) status = make_permanent(*installed, terms, *held, paths);
+  if (!status) {
+    abandon(*installed);
+    if (!terms.foreground) remove_traces(installed->state, paths);
+    return std::unexpected(status.error());
+  }
+  return installed;
+}
+
+Result<PolicyState> try_out(Plan plan, const Terms& terms, const Paths& paths) {
+  WEIR_CHECK(check(plan, terms, paths));
+  WEIR_TRY(installed, load(std::move(plan), terms));
+  return std::move(installed.state);
+}
+
+Status settle(Installed& installed, Staging& staging, const Paths& paths, const StepHook& at_step) {
+  PolicyState& state = installed.state;
+  if (state.keeps_connections) WEIR_CHECK(keep_connections(state.name));
+  reach(at_step, "settle: tracking");
+  WEIR_CHECK(staging.publish(paths));
+  reach(at_step, "settle: published");
+  installed.tracking.reset();
+  state.settled = true;
+  state.confirm_by = 0;
+  // Pins that are there say as much as this file does (standing()), so its fate decides nothing.
+  [[maybe_unused]] const Status saved = save(state, paths);
+  reach(at_step, "settle: saved");
+  return {};
+}
+
+void abandon(Installed& installed) {
+  for (const kernel::Fd& link : installed.links) {
+    if (!link.valid()) continue;
+    [[maybe_unused]] const Status detached = kernel::detach(link);
+  }
+  installed.links.clear();
+  detach_filters(installed.state);
+  installed.tracking.reset();
+}
+
+void remove_traces(const PolicyState& policy, const Paths& paths) {
+  [[maybe_unused]] const Status removed = remove_pins(paths.pins(policy.name));
+  if (policy.keeps_connections) {
+    [[maybe_unused]] const Status dropped = drop_connections(policy.name, policy.namespace_id);
+  }
+  std::error_code error;
+  fs::remove(paths.guard_socket(policy.name), error);
+  fs::remove(paths.state_file(policy.name), error);
+}
+
+}  // namespace weir::service

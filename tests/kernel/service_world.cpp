@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "kernel/service_world.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <thread>
+
+#include "frontend/nft/nft.h"
+#include "service/guard.h"
+
+namespace weir::test {
+namespace {
+
+using namespace std::chrono_literals;
+using service::Standing;
+namespace fs = std::filesystem;
+
+sockaddr_in address_of(const char* text, std::uint16_t port) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_port = htons(port);
+  if (::inet_pton(AF_INET, text, &out.sin_addr) != 1) give_up(std::string(text));
+  return out;
+}
+
+const sockaddr* any(const sockaddr_in& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
+
+}  // namespace
+
+bool arrives(std::uint16_t port, const char* from, const char* to) {
+  const kernel::Fd receiver(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const kernel::Fd sender(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in source = address_of(from, 0);
+  const sockaddr_in target = address_of(to, port);
+  if (::bind(receiver.get(), any(target), sizeof target) != 0 ||
+      ::bind(sender.get(), any(source), sizeof source) != 0) {
+    give_up("binding a socket", errno);
+  }
+  ::sendto(sender.get(), "weir", 4, 0, any(target), sizeof target);
+  char text[8];
+  return ::recv(receiver.get(), text, sizeof text, MSG_DONTWAIT) == 4;
+}
+
+Policy observed() {
+  if (!arrives(plain_port)) give_up("the loopback device loses what no rule drops");
+  const bool out = arrives(out_port);
+  const bool in = arrives(in_port);
+  if (out && in) return Policy::nothing;
+  return out || in ? Policy::part : Policy::whole;
+}
+
+Policy observed_at_last(Policy expected) {
+  Policy now = observed();
+  for (int i = 0; i < 100 && now != expected; ++i) {
+    std::this_thread::sleep_for(20ms);
+    now = observed();
+  }
+  return now;
+}
+
+service::StepHook kill_at(const std::string& last_step) {
+  return [last_step](std::string_view step) {
+    if (step == last_step) ::raise(SIGKILL);
+  };
+}
+
+Compiled compile(const char* text, const driver::Options& how) {
+  Compiled out;
+  out.ruleset = expect(frontend::nft::read_script(text, "rules.nft"));
+  const auto attachments = expect(driver::plan(out.ruleset, std::nullopt, {}));
+  out.compilation = expect(driver::compile(out.ruleset, attachments, how));
+  return out;
+}
+
+Service::Service()
+    : netns_(Netns::create()), inside_(netns_), nft_(netns_), compiled_(compile(rules)) {
+  expect(run_command({"ip", "link", "set", "lo", "up"}));
+  root_ = fs::temp_directory_path() / ("weir-service-" + std::to_string(::getpid()));
+  paths_ = {.bpffs = (root_ / "bpf").string(), .state = (root_ / "run").string()};
+  fs::create_directories(paths_.bpffs);
+  if (::mount("bpf", paths_.bpffs.c_str(), "bpf", 0, nullptr) != 0) give_up("bpffs", errno);
+}
+
+Service::~Service() {
+  for (const std::string& name : service::policy_names(paths_)) {
+    EXPECT_TRUE(service::release(name, paths_, true)) << name;
+  }
+  ::umount2(paths_.bpffs.c_str(), MNT_DETACH);
+  fs::remove_all(root_);
+}
+
+service::Request Service::request(std::uint32_t confirm) const {
+  return {.ruleset = compiled_.ruleset,
+          .compilation = compiled_.compilation,
+          .source = rules,
+          .terms = {.name = "p", .confirm = confirm}};
+}
+
+Result<service::Installed> Service::install(const service::Terms& terms) {
+  service::Request wanted = request();
+  wanted.terms = terms;
+  return service::apply(wanted, paths_);
+}
+
+int Service::apply(std::uint32_t confirm, const std::string& last_step) {
+  return in_child([&] {
+    const service::Terms terms = {.name = "p", .confirm = confirm, .at_step = kill_at(last_step)};
+    if (const auto done = install(terms); !done) {
+      std::fprintf(stderr, "%s\n", done.error().text().c_str());
+      ::_exit(1);
+    }
+  });
+}
+
+int Service::confirm(const std::string& last_step) {
+  return in_child([&] { ::_exit(service::confirm("p", paths_, kill_at(last_step)) ? 0 : 1); });
+}
+
+Standing Service::standing() const {
+  const auto policy = service::load_policy("p", paths_);
+  return policy ? service::standing(*policy, paths_) : Standing::leftover;
+}
+
+std::string Service::tables() {
+  return expect(nft_.run("list tables"));
+}
+
+void Service::expect_gone() {
+  EXPECT_EQ(observed_at_last(Policy::nothing), Policy::nothing);
+  for (int i = 0; i < 100 && standing() == Standing::waiting; ++i) {
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_EQ(standing(), Standing::leftover);
+  EXPECT_EQ(apply(0), 0) << "the places are free";
+  EXPECT_EQ(observed(), Policy::whole);
+  expect_releasable();
+}
+
+void Service::expect_releasable() {
+  EXPECT_EQ(standing(), Standing::settled);
+  const auto released = service::release("p", paths_);
+  EXPECT_TRUE(released) << released.error().text();
+  EXPECT_EQ(observed(), Policy::nothing);
+  EXPECT_EQ(tables(), "");
+  EXPECT_EQ(service::policy_names(paths_), std::vector<std::string>());
+  EXPECT_FALSE(fs::exists(paths_.pins("p")));
+  EXPECT_FALSE(fs::exists(paths_.guard_socket("p")));
+}
+
+}  // namespace weir::test
