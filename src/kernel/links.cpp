@@ -128,7 +128,14 @@ Result<Fd> attach_cgroup(const Fd& program, const std::string& path, isa::Direct
 Status attach_socket(const Fd& program, int socket) {
   const int fd = program.get();
   if (::setsockopt(socket, SOL_SOCKET, SO_ATTACH_BPF, &fd, sizeof fd) == 0) return {};
-  return system_error("attaching to a socket", errno);
+  const int number = errno;
+  auto error = system_error("attaching to a socket", number);
+  // sk_filter_charge() in net/core/filter.c
+  if (number == ENOMEM) {
+    error.error().notes.emplace_back(
+        "a socket's filter may take net.core.optmem_max bytes; raise it for large rulesets");
+  }
+  return error;
 }
 
 Status detach_socket(int socket) {

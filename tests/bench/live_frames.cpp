@@ -29,13 +29,13 @@ kernel::Fd passing_program() {
   return std::move(test::expect(kernel::load(object)).programs.front());
 }
 
+}  // namespace
+
 double thread_time() {
   timespec now{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
-
-}  // namespace
 
 LiveFrames::LiveFrames(ByteView network) : frame_(ETH_HLEN), pass_(passing_program()) {
   // Both addresses zero, as those of the loopback device: the frame is for this host.
@@ -44,9 +44,10 @@ LiveFrames::LiveFrames(ByteView network) : frame_(ETH_HLEN), pass_(passing_progr
   frame_.insert(frame_.end(), network.begin(), network.end());
 }
 
-double LiveFrames::send(const test::Netns& netns, std::uint32_t count) const {
+double LiveFrames::send(const test::Netns& netns, std::uint32_t count,
+                        const kernel::Fd& program) const {
   bpf_attr attr{};
-  attr.test.prog_fd = static_cast<std::uint32_t>(pass_.get());
+  attr.test.prog_fd = static_cast<std::uint32_t>(program.get());
   attr.test.data_in = reinterpret_cast<std::uint64_t>(frame_.data());
   attr.test.data_size_in = static_cast<std::uint32_t>(frame_.size());
   attr.test.repeat = count;

@@ -14,6 +14,9 @@
 
 namespace weir::bench {
 
+// CPU time of the calling thread, in ns.
+[[nodiscard]] double thread_time();
+
 class LiveFrames {
  public:
   // `network` is a packet from its IPv4 header on.
@@ -22,7 +25,13 @@ class LiveFrames {
   // Sends `count` copies into the loopback device of `netns`, and returns when the stack is done
   // with the last one. The CPU time of the calling thread that it took, in ns: the stack runs in
   // this thread, and time when others had the CPU is none of it.
-  [[nodiscard]] double send(const test::Netns& netns, std::uint32_t count) const;
+  [[nodiscard]] double send(const test::Netns& netns, std::uint32_t count) const {
+    return send(netns, count, pass_);
+  }
+  // The frames meet this XDP program instead of the passing one, as those of a driver do: in front
+  // of any skb.
+  [[nodiscard]] double send(const test::Netns& netns, std::uint32_t count,
+                            const kernel::Fd& program) const;
 
  private:
   Bytes frame_;

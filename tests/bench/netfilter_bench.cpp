@@ -2,26 +2,18 @@
 //
 // ns per packet of linear rules at the netfilter hook: the kernel's nf_tables and weir's program,
 // in one run. docs/benchmarks.md has the method.
-#include <fmt/format.h>
-#include <sched.h>
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
-#include <cerrno>
 #include <iterator>
-#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "bench/entry.h"
 #include "bench/live_frames.h"
 #include "bench/report.h"
 #include "bench/subjects.h"
 
 namespace weir::bench {
 namespace {
-
-constexpr int exit_system = 3;
-constexpr int exit_internal = 70;
 
 constexpr Shape shapes[] = {Shape::first_fails, Shape::last_fails, Shape::last_matches};
 constexpr std::uint32_t rule_counts[] = {1, 10, 100, 1000};
@@ -31,26 +23,11 @@ constexpr std::uint32_t rule_counts[] = {1, 10, 100, 1000};
 constexpr std::uint32_t packets = 8192;
 constexpr std::uint32_t test_runs = 2000;
 
-struct Options {
-  int rounds = 31;
-  int cpu = 0;
-  bool json = false;
-};
-
 struct Contest {
   Subject nft;
   Subject weir;
   Case result;
 };
-
-void pin_to(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  if (::sched_setaffinity(0, sizeof(set), &set) != 0) {
-    test::give_up(fmt::format("staying on CPU {}", cpu), errno);
-  }
-}
 
 double sample(const LiveFrames& frames, const Subject& subject) {
   return frames.send(subject.netns, packets) / packets;
@@ -132,38 +109,17 @@ class Bench {
   std::vector<Contest> contests_;
 };
 
-int main(int argc, char** argv) {
-  CLI::App app("ns per packet of linear rules at the netfilter hook, nft against weir");
-  Options options;
-  app.add_flag("-j,--json", options.json, "JSON lines instead of a table");
-  app.add_option("--rounds", options.rounds, "samples of each quantity")
-      ->check(CLI::Range(1, 10000))
-      ->capture_default_str();
-  app.add_option("--cpu", options.cpu, "CPU to stay on")
-      ->check(CLI::Range(0, CPU_SETSIZE - 1))
-      ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  if (::geteuid() != 0) {
-    fmt::print(stderr, "netfilter_bench: needs root: makes namespaces and loads BPF programs\n");
-    return exit_system;
-  }
-  try {
-    pin_to(options.cpu);
-    const auto results = Bench(options).run();
-    fmt::print("{}", options.json ? json_lines(results) : table(results));
-  } catch (const std::runtime_error& error) {
-    fmt::print(stderr, "netfilter_bench: {}\n", error.what());
-    return exit_system;
-  } catch (const InvariantError& error) {
-    fmt::print(stderr, "netfilter_bench: internal error: {}\n", error.what());
-    return exit_internal;
-  }
-  return 0;
+std::string measure(const Options& options) {
+  const Results results = Bench(options).run();
+  return options.json ? json_lines(results) : table(results);
 }
 
 }  // namespace
 }  // namespace weir::bench
 
 int main(int argc, char** argv) {
-  return weir::bench::main(argc, argv);
+  return weir::bench::run_bench("netfilter_bench",
+                                "ns per packet of linear rules at the netfilter hook, nft against "
+                                "weir",
+                                argc, argv, weir::bench::measure);
 }

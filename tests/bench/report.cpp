@@ -21,6 +21,23 @@ std::vector<Row> rows(const Case& measured) {
   return {{"nft", &measured.nft}, {"weir", &measured.weir}, {"weir, test run", &measured.test_run}};
 }
 
+struct HookRow {
+  std::string_view engine;
+  const Series* series;
+  const std::vector<double>* floor;
+};
+
+std::vector<HookRow> rows(const HookCase& measured) {
+  std::vector<HookRow> out;
+  if (!measured.nft.total.empty()) out.push_back({"nft", &measured.nft, &measured.chain});
+  out.push_back({"weir", &measured.weir, &measured.program});
+  return out;
+}
+
+std::string quartiles(const Spread& spread) {
+  return fmt::format("{:.1f} to {:.1f}", spread.lower_quartile, spread.upper_quartile);
+}
+
 std::string floor_line(std::string_view what, const std::vector<double>& samples) {
   const auto spread = spread_of(samples);
   return fmt::format("  {:<44}{:>9.1f}  {:.1f} to {:.1f}\n", what, spread.median,
@@ -57,9 +74,42 @@ std::string table(const Results& results) {
       const bool compiled = engine != "nft";
       text += fmt::format(
           "{:<24}{:>6}  {:<16}{:>10.1f}{:>10.1f}  {:<20}{:>9.2f}{:>8}\n", to_string(measured.shape),
-          measured.rules, engine, spread_of(series->total).median, net.median,
-          fmt::format("{:.1f} to {:.1f}", net.lower_quartile, net.upper_quartile),
+          measured.rules, engine, spread_of(series->total).median, net.median, quartiles(net),
           net.median / measured.rules, compiled ? std::to_string(measured.instructions) : "");
+    }
+  }
+  return text;
+}
+
+std::string table(const std::vector<HookCase>& cases) {
+  std::string text =
+      fmt::format("{:<22}{:>6}  {:<6}{:>10}{:>11}{:>10}  {:<22}{:>8}\n", "hook", "rules", "engine",
+                  "floor", "ns/packet", "net", "quartiles of net", "insns");
+  for (const auto& measured : cases) {
+    for (const auto& [engine, series, floor] : rows(measured)) {
+      const auto net = spread_of(series->net);
+      text += fmt::format("{:<22}{:>6}  {:<6}{:>10.1f}{:>11.1f}{:>10.1f}  {:<22}{:>8}\n",
+                          measured.hook, measured.rules, engine, spread_of(*floor).median,
+                          spread_of(series->total).median, net.median, quartiles(net),
+                          engine != "nft" ? std::to_string(measured.instructions) : "");
+    }
+  }
+  return text;
+}
+
+std::string json_lines(const std::vector<HookCase>& cases) {
+  std::string text;
+  for (const auto& measured : cases) {
+    for (const auto& [engine, series, floor] : rows(measured)) {
+      nlohmann::json line = {{"hook", measured.hook},
+                             {"rules", measured.rules},
+                             {"engine", engine},
+                             {"rounds", series->total.size()},
+                             {"ns_floor", json_of(spread_of(*floor))},
+                             {"ns_packet", json_of(spread_of(series->total))},
+                             {"ns_net", json_of(spread_of(series->net))}};
+      if (engine != "nft") line["instructions"] = measured.instructions;
+      text += line.dump() + "\n";
     }
   }
   return text;

@@ -45,8 +45,21 @@ struct Results {
   std::vector<Case> cases;
 };
 
+// One hook with one number of rules; the floors are those beside it.
+struct HookCase {
+  std::string hook;
+  std::uint32_t rules = 0;
+  Series nft;  // empty where nf_tables has no such hook
+  Series weir;
+  std::vector<double> chain;    // as in Floors
+  std::vector<double> program;  // one that drops at once
+  std::uint32_t instructions = 0;
+};
+
 [[nodiscard]] std::string table(const Results& results);
+[[nodiscard]] std::string table(const std::vector<HookCase>& cases);
 // One object a line.
 [[nodiscard]] std::string json_lines(const Results& results);
+[[nodiscard]] std::string json_lines(const std::vector<HookCase>& cases);
 
 }  // namespace weir::bench
