@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "backend/profile.h"
+#include "driver/attached.h"
 #include "driver/reads.h"
 #include "driver/seen.h"
 #include "engine/engine.h"
@@ -59,6 +60,17 @@ bool sees_frames(const Hook& hook) {
   throw InvariantError("hook kind out of range");
 }
 
+// What eth_type_trans() makes of a frame at the loopback device, whose address is all zero.
+packet::PacketType type_by_address(ByteView frame) {
+  const ByteView destination = frame.first(6);
+  const auto all = [&](std::uint8_t wanted) {
+    return std::ranges::all_of(destination, [=](std::uint8_t byte) { return byte == wanted; });
+  };
+  if (all(0xff)) return packet::PacketType::broadcast;
+  if ((destination[0] & 1) != 0) return packet::PacketType::multicast;
+  return all(0) ? packet::PacketType::host : packet::PacketType::otherhost;
+}
+
 // Frames at TC hold a network header if they are to be IP packets.
 std::size_t smallest_test_packet(const Hook& hook, const packet::Packet& packet) {
   if (hook.kind == Hook::Kind::xdp) return 14;
@@ -102,16 +114,13 @@ void read_trace(const imr::Ruleset& ruleset, ByteView trace, imr::Outcome& outco
   }
 }
 
-// What the rules read and BPF_PROG_TEST_RUN cannot supply to any packet; names, for people.
-std::string unknown_to_test_run(const Reads& reads) {
-  std::string names = reads.connection ? "ct state" : "";
-  for (const imr::MetaKey key :
-       {imr::MetaKey::iif, imr::MetaKey::oif, imr::MetaKey::iifname, imr::MetaKey::oifname}) {
-    if (!reads.meta.contains(key)) continue;
-    if (!names.empty()) names += ", ";
-    names += imr::to_string(key);
-  }
-  return names;
+// Whether the rules read what BPF_PROG_TEST_RUN supplies to no packet.
+bool test_run_lacks(const Reads& reads) {
+  using imr::MetaKey;
+  return reads.connection ||
+         std::ranges::any_of(
+             std::array{MetaKey::iif, MetaKey::oif, MetaKey::iifname, MetaKey::oifname},
+             [&](MetaKey key) { return reads.meta.contains(key); });
 }
 
 // ---- The engines
@@ -220,102 +229,118 @@ class InterpreterBackend final : public Backend {
   engine::Engine engine_;
 };
 
+// By BPF_PROG_TEST_RUN; attached, where that does not carry what is read.
 class KernelBackend final : public Backend {
  public:
-  KernelBackend(const imr::Ruleset& ruleset, const Compilation& compilation,
-                kernel::LoadedObject loaded, Reads reads)
-      : ruleset_(ruleset),
-        compilation_(compilation),
-        loaded_(std::move(loaded)),
-        reads_(std::move(reads)) {}
+  KernelBackend(const imr::Ruleset& ruleset, const Compilation& compilation, Reads reads)
+      : ruleset_(ruleset), compilation_(compilation), reads_(std::move(reads)) {}
+
+  // Programs are loaded at once, so that what the kernel refuses is no packet's fault.
+  Status load() {
+    always_attached_ = test_run_lacks(reads_) ||
+                       std::ranges::any_of(compilation_.programs, [](const CompiledProgram& made) {
+                         return made.attachment.hook.kind == Hook::Kind::socket;
+                       });
+    if (always_attached_) return attach();
+    WEIR_TRY(loaded, kernel::load(compilation_.object));
+    loaded_.emplace(std::move(loaded));
+    return {};
+  }
 
   Result<imr::Outcome> run(std::size_t program, const packet::Packet& packet) override {
-    const Attachment& attachment = compilation_.programs.at(program).attachment;
-    const bool frames = sees_frames(attachment.hook);
-    const ByteView bytes = frames ? ByteView(packet.bytes) : packet.network();
-    WEIR_CHECK(carries(attachment.hook, packet, bytes));
-    const Bytes key = native_bytes(0, 4);
-    const std::size_t trace_size = (trace_capacity + 1) * 4;
-    if (compilation_.trace.valid()) {
-      WEIR_CHECK(kernel::write_element(map(compilation_.trace), key, Bytes(trace_size)));
-    }
-    WEIR_TRY(result, kernel::test_run(loaded_.programs.at(program),
-                                      compilation_.object.programs.at(program).type,
-                                      kernel::TestInput{.packet = bytes,
-                                                        .hook = attachment.hook.nf_hook,
-                                                        .nfproto = attachment.nfproto,
-                                                        .ethertype = packet.ethertype,
-                                                        .mark = packet.mark}));
+    const Hook& hook = compilation_.programs.at(program).attachment.hook;
+    const bool attached = always_attached_ || !test_run_carries(hook, packet);
+    if (attached) WEIR_CHECK(attach());
+    WEIR_TRY(answer, attached ? attached_->run(program, packet) : test_run(program, packet));
     imr::Outcome outcome;
-    outcome.verdict = decode_verdict(attachment.hook, result.result);
-    if (compilation_.trace.valid()) {
-      WEIR_TRY(trace, kernel::read_element(map(compilation_.trace), key, trace_size, false));
-      read_trace(ruleset_, trace, outcome);
-    }
+    outcome.verdict = decode_verdict(hook, answer.returned);
+    if (!answer.trace.empty()) read_trace(ruleset_, answer.trace, outcome);
     return outcome;
   }
 
   Result<std::vector<CounterTotal>> counters() override {
     std::vector<CounterTotal> totals(ruleset_.counters.size());
     if (!compilation_.counters.valid()) return totals;
+    if (loaded_) WEIR_CHECK(add_counters(map(compilation_.counters), totals));
+    if (attached_) WEIR_CHECK(add_counters(attached_->map(compilation_.counters), totals));
+    return totals;
+  }
+
+ private:
+  Status attach() {
+    if (attached_) return {};
+    WEIR_TRY(attached, Attached::create(compilation_, reads_));
+    attached_.emplace(std::move(attached));
+    return {};
+  }
+
+  Result<Attached::Answer> test_run(std::size_t program, const packet::Packet& packet) {
+    const Attachment& attachment = compilation_.programs.at(program).attachment;
+    const bool frames = sees_frames(attachment.hook);
+    const Bytes key = native_bytes(0, 4);
+    Attached::Answer answer;
+    if (compilation_.trace.valid()) {
+      answer.trace.resize((trace_capacity + 1) * 4);
+      WEIR_CHECK(kernel::write_element(map(compilation_.trace), key, answer.trace));
+    }
+    WEIR_TRY(result,
+             kernel::test_run(
+                 loaded_->programs.at(program), compilation_.object.programs.at(program).type,
+                 kernel::TestInput{.packet = frames ? ByteView(packet.bytes) : packet.network(),
+                                   .hook = attachment.hook.nf_hook,
+                                   .nfproto = attachment.nfproto,
+                                   .ethertype = packet.ethertype,
+                                   .mark = packet.mark}));
+    answer.returned = result.result;
+    if (compilation_.trace.valid()) {
+      WEIR_TRY(trace,
+               kernel::read_element(map(compilation_.trace), key, answer.trace.size(), false));
+      answer.trace = std::move(trace);
+    }
+    return answer;
+  }
+
+  static Status add_counters(const kernel::Fd& map, std::vector<CounterTotal>& totals) {
     for (std::uint32_t i = 0; i < totals.size(); ++i) {
-      WEIR_TRY(value,
-               kernel::read_element(map(compilation_.counters), native_bytes(i, 4), 16, true));
+      WEIR_TRY(value, kernel::read_element(map, native_bytes(i, 4), 16, true));
       for (std::size_t cpu = 0; cpu + 16 <= value.size(); cpu += 16) {
         totals[i].packets += load_native(ByteView(value).subspan(cpu, 8));
         totals[i].bytes += load_native(ByteView(value).subspan(cpu + 8, 8));
       }
     }
-    return totals;
+    return {};
   }
 
- private:
   [[nodiscard]] const kernel::Fd& map(isa::MapIndex index) const {
-    return loaded_.maps.at(index.index());
+    return loaded_->maps.at(index.index());
   }
 
   // All test runs have a shortest and a longest packet, and none a tag in metadata. That of
   // netfilter takes the protocol from the version field, and has no mark to give. Programs of IP
   // packets see the packet type that the stack gave it, frames that of their address.
-  [[nodiscard]] Status carries(const Hook& hook, const packet::Packet& packet,
-                               ByteView bytes) const {
-    const std::string attached = "; running it needs the program attached, which is not built yet";
-    const std::size_t shortest = smallest_test_packet(hook, packet);
-    if (bytes.size() < shortest || bytes.size() > largest_test_packet) {
-      return system_error("the kernel's test run takes packets of " + std::to_string(shortest) +
-                          " to " + std::to_string(largest_test_packet) + " bytes, this one has " +
-                          std::to_string(bytes.size()) + attached);
+  [[nodiscard]] bool test_run_carries(const Hook& hook, const packet::Packet& packet) const {
+    const bool frames = sees_frames(hook);
+    const ByteView bytes = frames ? ByteView(packet.bytes) : packet.network();
+    if (bytes.size() < smallest_test_packet(hook, packet) || bytes.size() > largest_test_packet) {
+      return false;
     }
-    if (packet.vlan) {
-      return system_error("the kernel's test run carries no VLAN tag" + attached);
+    if (packet.vlan) return false;
+    if (frames) {
+      return hook.kind == Hook::Kind::xdp || !reads_.meta.contains(imr::MetaKey::pkttype) ||
+             packet.type == type_by_address(bytes);
     }
-    if (sees_frames(hook)) {
-      // eth_type_trans() compares with the address of the device, which is no packet's.
-      const bool tells = hook.kind == Hook::Kind::xdp || packet.type != packet::PacketType::host;
-      if (tells || !reads_.meta.contains(imr::MetaKey::pkttype)) return {};
-      return system_error("the kernel's test run carries no packet type, which the rules read" +
-                          attached);
-    }
-    const std::uint8_t version = packet.ethertype == 0x0800 ? 4 : 6;
-    if (bytes[0] >> 4 != version) {
-      return system_error("the kernel's test run goes by the version field, and this packet's is " +
-                          std::to_string(bytes[0] >> 4) + attached);
-    }
+    if (bytes[0] >> 4 != (packet.ethertype == 0x0800 ? 4 : 6)) return false;
     const bool carries_mark = hook.kind != Hook::Kind::netfilter;
-    if (!carries_mark && reads_.meta.contains(imr::MetaKey::mark) && packet.mark != 0) {
-      return system_error("the kernel's test run carries no mark, which the rules read" + attached);
-    }
-    if (reads_.meta.contains(imr::MetaKey::pkttype) && packet.type != packet::PacketType::host) {
-      return system_error("the kernel's test run carries no packet type, which the rules read" +
-                          attached);
-    }
-    return {};
+    if (!carries_mark && reads_.meta.contains(imr::MetaKey::mark) && packet.mark != 0) return false;
+    return !reads_.meta.contains(imr::MetaKey::pkttype) || packet.type == packet::PacketType::host;
   }
 
   const imr::Ruleset& ruleset_;
   const Compilation& compilation_;
-  kernel::LoadedObject loaded_;
   Reads reads_;
+  bool always_attached_ = false;
+  std::optional<kernel::LoadedObject> loaded_;
+  std::optional<Attached> attached_;
 };
 
 Result<std::unique_ptr<Backend>> create_kernel_backend(const imr::Ruleset& ruleset,
@@ -323,22 +348,11 @@ Result<std::unique_ptr<Backend>> create_kernel_backend(const imr::Ruleset& rules
   std::vector<Attachment> attachments;
   for (const CompiledProgram& program : compilation.programs) {
     attachments.push_back(program.attachment);
-    if (program.attachment.hook.kind == Hook::Kind::socket) {
-      return system_error(
-          "the kernel's test run gives socket programs no link header, which they begin with; "
-          "running them there needs the program attached, which is not built yet");
-    }
   }
-  Reads reads = scan_reads(ruleset, attachments);
-  if (const std::string names = unknown_to_test_run(reads); !names.empty()) {
-    auto error = system_error("the kernel's test run cannot supply what the rules read: " + names);
-    error.error().notes.emplace_back(
-        "running them there needs the program attached, which is not built yet; "
-        "--engine interpreter and --engine evaluator can");
-    return error;
-  }
-  WEIR_TRY(loaded, kernel::load(compilation.object));
-  return std::make_unique<KernelBackend>(ruleset, compilation, std::move(loaded), std::move(reads));
+  auto backend =
+      std::make_unique<KernelBackend>(ruleset, compilation, scan_reads(ruleset, attachments));
+  WEIR_CHECK(backend->load());
+  return backend;
 }
 
 Result<std::unique_ptr<Backend>> create_backend(EngineKind kind, const imr::Ruleset& ruleset,

@@ -35,8 +35,9 @@ class Runner {
  public:
   // `ruleset` as written; `compilation` of it, or of its with_stand_ins(). Both must outlive the
   // runner. Matched and deciding rules of the interpreter and the kernel need Options::trace.
-  // The kernel runs programs by BPF_PROG_TEST_RUN, which carries neither devices nor connections: a
-  // program that reads them is a system error here.
+  // The kernel runs programs by BPF_PROG_TEST_RUN where that carries what they read of a packet,
+  // else attached in scratch network namespaces (driver/attached.h). A packet that cannot be had
+  // there as it was asked for is a system error of run().
   [[nodiscard]] static Result<Runner> create(EngineKind kind, const imr::Ruleset& ruleset,
                                              const Compilation& compilation);
   Runner(Runner&&) noexcept;

@@ -62,6 +62,12 @@ void Message::attribute(std::uint16_t type, std::uint32_t number) {
   close(start);
 }
 
+void Message::attribute_of(std::uint16_t type, ByteView bytes) {
+  const auto start = open(type);
+  append(bytes.data(), bytes.size());
+  close(start, RTA_LENGTH(bytes.size()));
+}
+
 std::size_t Message::open(std::uint16_t type) {
   const auto start = bytes_.size();
   rtattr header{};

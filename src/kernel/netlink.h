@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Requests to rtnetlink: just what attaching and probing need.
+// Requests to netlink: just what attaching, probing and scratch namespaces need.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +22,7 @@ class Message {
   void append(const void* data, std::size_t size);
   void attribute(std::uint16_t type, std::string_view text);  // with a zero behind it
   void attribute(std::uint16_t type, std::uint32_t number);
+  void attribute_of(std::uint16_t type, ByteView bytes);
   [[nodiscard]] std::size_t open(std::uint16_t type);
   void close(std::size_t start);
   [[nodiscard]] Bytes finish() const;
@@ -39,7 +40,7 @@ struct Answer {
 
   [[nodiscard]] Status status() const;
 };
-// Sends the message and waits for its acknowledgement.
+// Sends the message to rtnetlink and waits for its acknowledgement.
 [[nodiscard]] Result<Answer> ask(const Message& message);
 
 // The payload of the first attribute of this type among `attributes`; empty when there is none.

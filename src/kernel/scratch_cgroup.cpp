@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <string_view>
 #include <utility>
 
 namespace weir::kernel {
@@ -21,6 +23,18 @@ Status move_into(const Fd& directory) {
   const Fd file(::openat(directory.get(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
   if (!file.valid() || ::write(file.get(), "0", 1) != 1) {
     return system_error("moving this process to another cgroup", errno);
+  }
+  return {};
+}
+
+// Of the calling process, below `root`. Not valid where it cannot be seen from there.
+Fd open_own(const Fd& root) {
+  std::ifstream file("/proc/self/cgroup");
+  constexpr std::string_view prefix = "0::/";  // of the hierarchy of version 2
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(prefix)) continue;
+    const std::string below = "./" + line.substr(prefix.size());
+    return Fd(::openat(root.get(), below.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   }
   return {};
 }
@@ -51,11 +65,13 @@ std::string ScratchCgroup::path() const {
   return path_of(directory_);
 }
 
-Status ScratchCgroup::enter() const {
+Status ScratchCgroup::enter() {
+  before_ = open_own(root_);
   return move_into(directory_);
 }
 
 Status ScratchCgroup::leave() const {
+  if (before_.valid() && move_into(before_)) return {};
   return move_into(root_);
 }
 

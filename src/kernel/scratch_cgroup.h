@@ -22,8 +22,8 @@ class ScratchCgroup {
 
   // Good as long as this object is.
   [[nodiscard]] std::string path() const;
-  // Moves the calling process into it, and back where it can be removed from: the root.
-  [[nodiscard]] Status enter() const;
+  // Moves the calling process into it, and back to where it was before enter(), or else the root.
+  [[nodiscard]] Status enter();
   [[nodiscard]] Status leave() const;
 
  private:
@@ -32,6 +32,7 @@ class ScratchCgroup {
 
   Fd root_;
   Fd directory_;
+  Fd before_;  // where enter() found the process
   std::string name_;
 };
 

@@ -280,7 +280,7 @@ TEST_F(Service, ServesTcByFilters) {
 }
 
 TEST_F(Service, ServesCgroups) {
-  const auto group = expect(kernel::ScratchCgroup::create("weir-service-test"));
+  auto group = expect(kernel::ScratchCgroup::create("weir-service-test"));
   // Each chain at its side: out for what leaves the cgroup, in for what comes to it.
   std::vector<driver::Attachment> attachments;
   for (const auto& [kind, chain] :
