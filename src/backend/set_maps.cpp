@@ -132,7 +132,9 @@ class SetMapsMaker {
 
   // With twice the room, and two versions of everything.
   Status place_updatable(SetMaps::Entry& entry, const Answers& answers) {
-    constexpr std::size_t least_room = 512;
+    // Room for elements that may come, divided among all sets.
+    constexpr std::size_t spare_room = 8192;
+    const std::size_t least_room = std::clamp<std::size_t>(spare_room / order_.size(), 32, 512);
     SetPlace& place = entry.place;
     const std::size_t elements = std::bit_ceil(2 * std::max(entry.set.elements.size(), least_room));
     entry.room = {.elements = static_cast<std::uint32_t>(elements),

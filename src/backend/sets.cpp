@@ -31,7 +31,8 @@ class Search {
   void run() {
     if (place_.updatable()) {
       // Read once: all that is looked up belongs to one version.
-      version_ = out_.load(row(place_.version, opaque_), 0, 4);
+      const Reg versions = out_.map_value(place_.version.map);
+      version_ = out_.load(out_.binary(Op::add, versions, place_.version.offset), 0, 4);
       version_ = out_.binary(Op::and_, version_, 1);
     }
     switch (place_.form) {

@@ -8,6 +8,7 @@
 
 #include "cli/common.h"
 #include "cli/verbs.h"
+#include "service/element.h"
 #include "service/listing.h"
 #include "service/store.h"
 
@@ -39,8 +40,9 @@ int run_list(const Options& options) {
     const service::Paths paths;
     WEIR_TRY(all, policies(options.name));
     std::string json;
-    for (const service::PolicyState& policy : all) {
+    for (service::PolicyState& policy : all) {
       if (options.source) {
+        WEIR_CHECK(service::settle_elements(policy, paths));
         fmt::print("{}", service::source_text(policy));
       } else if (options.json) {
         WEIR_TRY(text, service::list_json(policy, paths));

@@ -68,7 +68,8 @@ Result<const SetState*> find_state(const PolicyState& policy, const ElementChang
 // patched here and written as a whole; readers see the bytes that stay as they were.
 class Maps {
  public:
-  Maps(const PolicyState& policy, const Paths& paths) : policy_(policy), paths_(paths) {}
+  Maps(const PolicyState& policy, const Paths& paths, const StepHook& at_step)
+      : policy_(policy), paths_(paths), at_step_(at_step) {}
 
   Result<std::uint32_t> version(const backend::SetTable& table) {
     WEIR_TRY(map, open(table.map));
@@ -83,12 +84,14 @@ class Maps {
       switch (write.kind) {
         case MapWrite::Kind::put:
           WEIR_CHECK(kernel::write_element(*map, write.key, write.value));
+          reach(at_step_, "element: put");
           break;
         case MapWrite::Kind::remove:
           // One that is gone already is as good.
           if (kernel::read_element(*map, write.key, value_size(write.map), false)) {
             WEIR_CHECK(kernel::delete_element(*map, write.key));
           }
+          reach(at_step_, "element: removed");
           break;
         case MapWrite::Kind::patch: {
           if (!patched.contains(write.map.value)) {
@@ -105,6 +108,7 @@ class Maps {
     for (const auto& [index, value] : patched) {
       WEIR_TRY(map, open(isa::MapIndex(index)));
       WEIR_CHECK(kernel::write_element(*map, native_bytes(0, 4), value));
+      reach(at_step_, "element: patched");
     }
     return {};
   }
@@ -118,6 +122,7 @@ class Maps {
     for (const Bytes& key : keys) {
       if (load_native(ByteView(key).subspan(at, 4)) != place.number + (version ^ 1)) continue;
       WEIR_CHECK(kernel::delete_element(*map, key));
+      reach(at_step_, "element: tidied");
     }
     return {};
   }
@@ -142,6 +147,7 @@ class Maps {
 
   const PolicyState& policy_;
   const Paths& paths_;
+  const StepHook& at_step_;
   std::map<std::uint32_t, kernel::Fd> open_;
   Bytes value_;
 };
@@ -250,12 +256,25 @@ std::vector<std::string> split_elements(std::string_view text) {
   return out;
 }
 
-Status change_elements(const std::string& name, const ElementChange& change, const Paths& paths) {
+Status settle_elements(PolicyState& policy, const Paths& paths) {
+  if (!policy.pending) return {};
+  const StepHook nobody;
+  WEIR_TRY(version, Maps(policy, paths, nobody).version(policy.pending->set.set.place.version));
+  if (version == policy.pending->version) policy.elements = std::move(policy.pending->elements);
+  policy.pending.reset();
+  return {};
+}
+
+Status change_elements(const std::string& name, const ElementChange& change, const Paths& paths,
+                       const StepHook& at_step) {
   WEIR_CHECK(check_elements(change.elements));
   const auto held = lock(paths);
   if (!held) return std::unexpected(held.error());
   WEIR_TRY(policy, load_policy(name, paths));
   WEIR_CHECK(check_changeable(policy, paths));
+  // Programs may still be in the version that a change before left, which this one is to write.
+  if (policy.pending) wait_for_programs();
+  WEIR_CHECK(settle_elements(policy, paths));
   WEIR_TRY(state, find_state(policy, change));
   WEIR_TRY(old_rules, read(policy));
   WEIR_TRY(new_rules, read(policy, command_of(change)));
@@ -271,14 +290,19 @@ Status change_elements(const std::string& name, const ElementChange& change, con
         "one of these elements was written in another way when it was added or deleted before");
   }
 
-  Maps maps(policy, paths);
+  Maps maps(policy, paths, at_step);
   const backend::UpdatableSet& set = state->set;
   WEIR_TRY(version, maps.version(set.place.version));
   WEIR_TRY(update, backend::set_update(set, *before, *after, version));
   WEIR_CHECK(maps.remove_stale(set.place, version));
   WEIR_CHECK(maps.apply(update.prepare));
+  const auto next = static_cast<std::uint32_t>(load_native(update.change.value));
+  policy.pending = PendingState{.set = *state, .version = next, .elements = changed.elements};
+  WEIR_CHECK(save(policy, paths));
+  reach(at_step, "element: noted");
   WEIR_CHECK(maps.apply({update.change}));
   WEIR_CHECK(save(changed, paths));
+  reach(at_step, "element: saved");
   wait_for_programs();
   return maps.apply(update.clean_up);
 }

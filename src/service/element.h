@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/hook.h"
 #include "service/state.h"
+#include "service/steps.h"
 
 namespace weir::service {
 
@@ -33,6 +34,10 @@ struct ElementChange {
 // of nft, sets that the policy does not have or that have no room in its maps, and policies that
 // are locked or wait for confirmation are refused, and nothing has changed then.
 [[nodiscard]] Status change_elements(const std::string& policy, const ElementChange& change,
-                                     const Paths& paths);
+                                     const Paths& paths, const StepHook& at_step = {});
+
+// Finds out what became of a change that was broken off: PolicyState::elements is what the sets
+// hold then, and nothing is pending. Looks into the policy's maps.
+[[nodiscard]] Status settle_elements(PolicyState& policy, const Paths& paths);
 
 }  // namespace weir::service

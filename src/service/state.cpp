@@ -16,7 +16,7 @@ namespace {
 using nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr int format_version = 2;
+constexpr int format_version = 3;
 constexpr std::size_t longest_policy_name = 40;
 
 ordered_json counter_json(const CounterState& counter) {
@@ -123,6 +123,31 @@ Result<AttachmentState> attachment_from(const ordered_json& json) {
   return out;
 }
 
+Result<std::vector<ElementsState>> elements_from(const ordered_json& json) {
+  std::vector<ElementsState> out;
+  for (const ordered_json& from : json) {
+    WEIR_TRY(family, parse_family(from.at("family").get<std::string>()));
+    out.push_back({.family = family,
+                   .table = from.at("table"),
+                   .set = from.at("set"),
+                   .deleted = from.at("deleted").get<std::vector<std::string>>(),
+                   .added = from.at("added").get<std::vector<std::string>>()});
+  }
+  return out;
+}
+
+ordered_json elements_json(const std::vector<ElementsState>& elements) {
+  ordered_json out = ordered_json::array();
+  for (const ElementsState& changed : elements) {
+    out.push_back({{"family", to_string(changed.family)},
+                   {"table", changed.table},
+                   {"set", changed.set},
+                   {"deleted", changed.deleted},
+                   {"added", changed.added}});
+  }
+  return out;
+}
+
 Result<PolicyState> policy_from(const ordered_json& json) {
   PolicyState policy;
   if (json.at("version").get<int>() != format_version) {
@@ -150,13 +175,13 @@ Result<PolicyState> policy_from(const ordered_json& json) {
         {.name = from.at("name"), .id = from.at("id"), .value_size = from.at("value_size")});
   }
   for (const ordered_json& from : json.at("sets")) policy.sets.push_back(set_from_json(from));
-  for (const ordered_json& from : json.at("elements")) {
-    WEIR_TRY(family, parse_family(from.at("family").get<std::string>()));
-    policy.elements.push_back({.family = family,
-                               .table = from.at("table"),
-                               .set = from.at("set"),
-                               .deleted = from.at("deleted").get<std::vector<std::string>>(),
-                               .added = from.at("added").get<std::vector<std::string>>()});
+  WEIR_TRY(elements, elements_from(json.at("elements")));
+  policy.elements = std::move(elements);
+  if (const ordered_json& pending = json.at("pending"); !pending.is_null()) {
+    WEIR_TRY(changed, elements_from(pending.at("elements")));
+    policy.pending = PendingState{.set = set_from_json(pending.at("set")),
+                                  .version = pending.at("version"),
+                                  .elements = std::move(changed)};
   }
   WEIR_CHECK(check_policy_name(policy.name));
   return policy;
@@ -265,13 +290,11 @@ std::string to_json(const PolicyState& policy) {
   }
   ordered_json sets = ordered_json::array();
   for (const SetState& set : policy.sets) sets.push_back(to_json(set));
-  ordered_json elements = ordered_json::array();
-  for (const ElementsState& changed : policy.elements) {
-    elements.push_back({{"family", to_string(changed.family)},
-                        {"table", changed.table},
-                        {"set", changed.set},
-                        {"deleted", changed.deleted},
-                        {"added", changed.added}});
+  ordered_json pending = nullptr;
+  if (const auto& change = policy.pending) {
+    pending = {{"set", to_json(change->set)},
+               {"version", change->version},
+               {"elements", elements_json(change->elements)}};
   }
   const ordered_json out = {{"version", format_version},
                             {"name", policy.name},
@@ -286,7 +309,8 @@ std::string to_json(const PolicyState& policy) {
                             {"attachments", std::move(attachments)},
                             {"maps", std::move(maps)},
                             {"sets", std::move(sets)},
-                            {"elements", std::move(elements)},
+                            {"elements", elements_json(policy.elements)},
+                            {"pending", std::move(pending)},
                             {"source", policy.source}};
   return out.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

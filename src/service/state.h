@@ -95,6 +95,15 @@ struct ElementsState {
   friend bool operator==(const ElementsState&, const ElementsState&) = default;
 };
 
+// A change of a set that may have come to pass: written before the set's version word, and taken
+// out behind it.
+struct PendingState {
+  SetState set;
+  std::uint32_t version = 0;            // the word has this value if it did
+  std::vector<ElementsState> elements;  // PolicyState::elements, if it did
+  friend bool operator==(const PendingState&, const PendingState&) = default;
+};
+
 struct PolicyState {
   std::string name;
   std::string since;               // UTC, "2026-11-21T12:40:00Z"
@@ -106,6 +115,7 @@ struct PolicyState {
   std::int64_t confirm_by = 0;          // milliseconds of CLOCK_BOOTTIME; 0: needs no confirmation
   std::string source;                   // the ruleset's text, as given
   std::vector<ElementsState> elements;  // what has changed in its sets since
+  std::optional<PendingState> pending;  // see settle_elements()
   std::vector<ChainState> chains;
   std::vector<AttachmentState> attachments;
   std::vector<MapState> maps;      // in the order of the object

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <functional>
 #include <iostream>
+#include <iterator>
 #include <random>
 #include <string>
 
@@ -272,6 +274,48 @@ TEST_P(Acceptance, TakesItAndMeansIt) {
             << tally.dropped << " were dropped\n";
 }
 
+std::string office() {
+  std::ifstream file(WEIR_SOURCE_DIR "/examples/office.nft");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// What it costs that elements may change: every named set in maps of its own form, in two versions.
+class UpdatableAcceptance : public testing::TestWithParam<std::tuple<Shape, const char*>> {};
+
+TEST_P(UpdatableAcceptance, TakesIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root for the kernel's verifier";
+  const auto& [shape, hook] = GetParam();
+  auto scratch = frontend::nft::ScratchNamespace::create();
+  ASSERT_TRUE(scratch) << scratch.error().text();
+  const auto subject = read_at_hook(*scratch, shape.script(), *parse_hook(hook));
+  ASSERT_TRUE(subject) << subject.error().text();
+  for (const bool updatable : {false, true}) {
+    const auto compiled =
+        driver::compile(subject->ruleset, subject->attachments, {.updatable_sets = updatable});
+    ASSERT_TRUE(compiled) << compiled.error().text();
+    const auto loaded = kernel::load(compiled->object);
+    ASSERT_TRUE(loaded) << loaded.error().text();
+    std::uint64_t instructions = 0;
+    std::uint64_t verified = 0;
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < loaded->programs.size(); ++i) {
+      const auto walked = kernel::verified_instructions(loaded->programs[i]);
+      ASSERT_TRUE(walked) << walked.error().text();
+      EXPECT_LT(*walked, most_verified);
+      instructions += compiled->object.programs[i].insns.size();
+      verified += *walked;
+    }
+    for (const kernel::Fd& map : loaded->maps) {
+      const auto size = kernel::memory_use(map);
+      ASSERT_TRUE(size) << size.error().text();
+      bytes += *size;
+    }
+    std::cout << shape.name << " at " << hook << (updatable ? ", updatable: " : ": ")
+              << instructions << " instructions, " << verified << " verified, " << bytes / 1024
+              << " KiB of maps\n";
+  }
+}
+
 std::string name_of(const testing::TestParamInfo<std::tuple<Shape, const char*>>& info) {
   std::string hook = std::get<1>(info.param);
   std::ranges::replace(hook, ':', '_');
@@ -301,6 +345,16 @@ INSTANTIATE_TEST_SUITE_P(OtherHooks, Acceptance,
                          testing::Combine(testing::Values(five_thousand, often_entered,
                                                           fifteen_deep, five_hundred_sets),
                                           testing::Values("tc:ingress", "cgroup:egress", "socket")),
+                         name_of);
+
+INSTANTIATE_TEST_SUITE_P(Shapes, UpdatableAcceptance,
+                         testing::Combine(testing::Values(Shape{"sets", sets}, five_hundred_sets),
+                                          testing::Values("netfilter:forward", "xdp",
+                                                          "cgroup:egress")),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Office, UpdatableAcceptance,
+                         testing::Combine(testing::Values(Shape{"office", office}),
+                                          testing::Values("netfilter:input", "netfilter:forward")),
                          name_of);
 
 }  // namespace

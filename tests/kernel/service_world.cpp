@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "frontend/nft/nft.h"
@@ -19,30 +20,42 @@ using namespace std::chrono_literals;
 using service::Standing;
 namespace fs = std::filesystem;
 
-sockaddr_in address_of(const char* text, std::uint16_t port) {
-  sockaddr_in out{};
-  out.sin_family = AF_INET;
-  out.sin_port = htons(port);
-  if (::inet_pton(AF_INET, text, &out.sin_addr) != 1) give_up(std::string(text));
-  return out;
-}
+struct Address {
+  sockaddr_storage bytes{};
+  socklen_t size = 0;
+  [[nodiscard]] const sockaddr* any() const { return reinterpret_cast<const sockaddr*>(&bytes); }
+};
 
-const sockaddr* any(const sockaddr_in& address) {
-  return reinterpret_cast<const sockaddr*>(&address);
+Address address_of(const std::string& text, std::uint16_t port) {
+  Address out;
+  sockaddr_in v4{};
+  sockaddr_in6 v6{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = v6.sin6_port = htons(port);
+  v6.sin6_family = AF_INET6;
+  if (::inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+    std::memcpy(&out.bytes, &v4, out.size = sizeof v4);
+  } else if (::inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
+    std::memcpy(&out.bytes, &v6, out.size = sizeof v6);
+  } else {
+    give_up("no address: " + text);
+  }
+  return out;
 }
 
 }  // namespace
 
-bool arrives(std::uint16_t port, const char* from, const char* to) {
-  const kernel::Fd receiver(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const kernel::Fd sender(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const sockaddr_in source = address_of(from, 0);
-  const sockaddr_in target = address_of(to, port);
-  if (::bind(receiver.get(), any(target), sizeof target) != 0 ||
-      ::bind(sender.get(), any(source), sizeof source) != 0) {
+bool arrives(std::uint16_t port, const std::string& from) {
+  const Address source = address_of(from, 0);
+  const bool v4 = source.bytes.ss_family == AF_INET;
+  const Address target = address_of(v4 ? "127.0.0.1" : "::1", port);
+  const kernel::Fd receiver(::socket(source.bytes.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const kernel::Fd sender(::socket(source.bytes.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (::bind(receiver.get(), target.any(), target.size) != 0 ||
+      ::bind(sender.get(), source.any(), source.size) != 0) {
     give_up("binding a socket", errno);
   }
-  ::sendto(sender.get(), "weir", 4, 0, any(target), sizeof target);
+  ::sendto(sender.get(), "weir", 4, 0, target.any(), target.size);
   char text[8];
   return ::recv(receiver.get(), text, sizeof text, MSG_DONTWAIT) == 4;
 }

@@ -46,8 +46,9 @@ inline std::ostream& operator<<(std::ostream& out, Policy policy) {
                                            : "a part of the policy");
 }
 
-// Whether a datagram from one address to this port of another one of the loopback device arrives.
-bool arrives(std::uint16_t port, const char* from = "127.0.0.1", const char* to = "127.0.0.1");
+// Whether a datagram from an address of the loopback device, of either protocol, to this port
+// arrives.
+bool arrives(std::uint16_t port, const std::string& from = "127.0.0.1");
 Policy observed();
 // The kernel takes the links of a dead process off a moment later, one after another.
 Policy observed_at_last(Policy expected);

@@ -77,6 +77,11 @@ PolicyState example() {
                 .version = {.map = isa::MapIndex(3), .offset = 4, .rows = 1, .row_size = 4}},
            .room = {.elements = 10, .field_rows = 11, .tuples = 12, .entries = 13},
            .verdicts = {{.kind = imr::Verdict::Kind::jump, .chain = imr::ChainId(3)}}}}};
+  policy.pending = PendingState{
+      .set = policy.sets.front(),
+      .version = 1,
+      .elements = {
+          {.family = Family::ip, .table = "t", .set = "s", .deleted = {}, .added = {"5"}}}};
   return policy;
 }
 
