@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "classify/tuples.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+namespace weir::classify {
+namespace {
+
+constexpr std::uint32_t none = 0xffffffff;
+constexpr std::size_t most_words = 8;
+// Of rules in one slot when a table is chosen for another one. More are searched one by one, fewer
+// need more tables.
+constexpr std::uint32_t longest_chain = 8;
+
+using Words = std::array<std::uint64_t, most_words>;
+
+// Where a field is in the words of a key: none stands in two.
+struct Place {
+  std::uint8_t word = 0;
+  std::uint8_t shift = 0;
+  std::uint8_t bits = 0;
+};
+
+// A multiplication for each word, and the high bits of the sum: they depend on all others.
+std::uint64_t hash(const Words& words, std::size_t count) {
+  constexpr std::array<std::uint64_t, most_words> factors = {
+      0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9, 0xd6e8feb86659fd93,
+      0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 0x94d049bb133111eb, 0xbf58476d1ce4e5b9};
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    // The halves change places first, for the low half to reach the high bits as well.
+    sum = (sum ^ words[i]) * factors[i];
+    sum ^= sum >> 32U;
+  }
+  return sum;
+}
+
+struct Row {
+  std::uint32_t first_rule = 0;
+  std::uint32_t first_slot = 0;
+  std::uint32_t slot_mask = 0;
+  Words masks = {};
+};
+
+struct Entry {
+  std::uint32_t rule = 0;
+  std::uint32_t next = none;
+};
+
+class Tuples final : public Structure {
+ public:
+  std::optional<std::uint32_t> next_match(std::span<const std::uint64_t> key,
+                                          std::uint32_t from) const override;
+  std::size_t bytes() const override {
+    return rows.size() * (16 + 8 * words) + 4 * slots.size() +
+           entries.size() * (8 + 16 * words + 16 * ranged.size());
+  }
+  double cost() const override;
+
+  [[nodiscard]] Words pack(std::span<const std::uint64_t> key) const {
+    Words out = {};
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      out.at(places[i].word) |= key[i] << places[i].shift;
+    }
+    return out;
+  }
+  [[nodiscard]] bool holds(std::uint32_t entry, const Words& key,
+                           std::span<const std::uint64_t> fields) const;
+
+  std::vector<Place> places;  // of the fields
+  std::size_t words = 0;
+  std::vector<std::size_t> ranged;  // the fields whose ranges are looked at
+  std::vector<Row> rows;            // ascending by first_rule
+  std::vector<std::uint32_t> slots;
+  std::vector<Entry> entries;
+  std::vector<std::uint64_t> masks;   // `words` an entry
+  std::vector<std::uint64_t> values;  // the same
+  std::vector<Range> ranges;          // ranged.size() an entry
+};
+
+bool Tuples::holds(std::uint32_t entry, const Words& key,
+                   std::span<const std::uint64_t> fields) const {
+  for (std::size_t i = 0; i < words; ++i) {
+    if (((key.at(i) ^ values[entry * words + i]) & masks[entry * words + i]) != 0) return false;
+  }
+  for (std::size_t i = 0; i < ranged.size(); ++i) {
+    if (!ranges[entry * ranged.size() + i].contains(fields[ranged[i]])) return false;
+  }
+  return true;
+}
+
+std::optional<std::uint32_t> Tuples::next_match(std::span<const std::uint64_t> key,
+                                                std::uint32_t from) const {
+  const Words packed = pack(key);
+  std::uint32_t best = none;
+  for (const Row& row : rows) {
+    if (row.first_rule >= best) break;
+    Words masked = {};
+    for (std::size_t i = 0; i < words; ++i) masked.at(i) = packed.at(i) & row.masks.at(i);
+    const auto slot = static_cast<std::uint32_t>(hash(masked, words)) & row.slot_mask;
+    for (std::uint32_t entry = slots[row.first_slot + slot]; entry != none;
+         entry = entries[entry].next) {
+      const std::uint32_t rule = entries[entry].rule;
+      if (rule >= best) break;
+      if (rule >= from && holds(entry, packed, key)) {
+        best = rule;
+        break;
+      }
+    }
+  }
+  if (best == none) return std::nullopt;
+  return best;
+}
+
+// A row and a slot of half the tables, by the caches that they lie in.
+double Tuples::cost() const {
+  const double memory = static_cast<double>(bytes());
+  const double load = memory < 0.5e6 ? 7 : memory < 8e6 ? 20 : 60;
+  return 10 + (load + 6) * static_cast<double>(rows.size()) / 2 + 2 * load;
+}
+
+// A table while rules are put in.
+struct Table {
+  std::vector<unsigned> lengths;  // by field
+  Words masks = {};
+  std::vector<std::uint32_t> rules;
+  std::unordered_map<std::uint64_t, std::uint32_t> chains;  // rules by the hash of what is masked
+};
+
+class Maker {
+ public:
+  explicit Maker(const RuleList& rules) : rules_(rules) {}
+
+  // False where the key has too many words.
+  bool place_fields();
+  void distribute();
+  std::unique_ptr<Tuples> finish();
+
+ private:
+  [[nodiscard]] Words mask_of(std::span<const unsigned> lengths) const;
+  [[nodiscard]] Words value_of(std::size_t rule) const;
+  [[nodiscard]] std::uint64_t masked_hash(const Words& value, const Words& masks) const;
+  [[nodiscard]] static unsigned relaxed(unsigned length, unsigned bits);
+  void put(std::uint32_t rule);
+  void fill(const Table& table);
+
+  const RuleList& rules_;
+  std::unique_ptr<Tuples> out_ = std::make_unique<Tuples>();
+  std::vector<Table> tables_;
+};
+
+bool Maker::place_fields() {
+  unsigned used = 64;  // of the last word
+  for (std::size_t field = 0; field < rules_.fields(); ++field) {
+    const unsigned bits = rules_.bits(field);
+    if (used + bits > 64) {
+      if (++out_->words > most_words) return false;
+      used = 0;
+    }
+    out_->places.push_back({.word = static_cast<std::uint8_t>(out_->words - 1),
+                            .shift = static_cast<std::uint8_t>(used),
+                            .bits = static_cast<std::uint8_t>(bits)});
+    used += bits;
+    for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
+      if (is_prefix(rules_[rule][field], bits)) continue;
+      out_->ranged.push_back(field);
+      break;
+    }
+  }
+  return true;
+}
+
+Words Maker::mask_of(std::span<const unsigned> lengths) const {
+  Words out = {};
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const Place& place = out_->places[i];
+    out.at(place.word) |= prefix_mask(lengths[i], place.bits) << place.shift;
+  }
+  return out;
+}
+
+Words Maker::value_of(std::size_t rule) const {
+  std::vector<std::uint64_t> firsts;
+  for (const Range& range : rules_[rule]) firsts.push_back(range.first);
+  return out_->pack(firsts);
+}
+
+std::uint64_t Maker::masked_hash(const Words& value, const Words& masks) const {
+  Words masked = {};
+  for (std::size_t i = 0; i < out_->words; ++i) masked.at(i) = value.at(i) & masks.at(i);
+  return hash(masked, out_->words);
+}
+
+// A new table takes rules of somewhat shorter prefixes than the one that it is made for.
+unsigned Maker::relaxed(unsigned length, unsigned bits) {
+  if (bits <= 8) return length == bits ? bits : 0;
+  if (bits <= 16) return length == bits ? bits : length >= bits / 2 ? bits / 2 : 0;
+  return length - length % (bits / 8);
+}
+
+// Into the table with the longest prefixes in which its chain is short, or a new one.
+void Maker::put(std::uint32_t rule) {
+  std::vector<unsigned> lengths;
+  for (std::size_t field = 0; field < rules_.fields(); ++field) {
+    lengths.push_back(common_prefix(rules_[rule][field], rules_.bits(field)));
+  }
+  const Words value = value_of(rule);
+  Table* best = nullptr;
+  unsigned best_sum = 0;
+  for (Table& table : tables_) {
+    unsigned sum = 0;
+    bool fits = true;
+    for (std::size_t i = 0; i < lengths.size() && fits; ++i) {
+      fits = table.lengths[i] <= lengths[i];
+      sum += table.lengths[i];
+    }
+    if (!fits || (best != nullptr && sum <= best_sum)) continue;
+    const auto chain = table.chains.find(masked_hash(value, table.masks));
+    if (chain != table.chains.end() && chain->second >= longest_chain) continue;
+    best = &table;
+    best_sum = sum;
+  }
+  if (best == nullptr) {
+    std::vector<unsigned> shorter;
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+      shorter.push_back(relaxed(lengths[i], rules_.bits(i)));
+    }
+    // Where a table of these lengths is full at this place, one of the rule's own comes beside it,
+    // and where that is the same, chains there grow.
+    const auto same = [&](const Table& table) { return table.lengths == shorter; };
+    if (std::ranges::any_of(tables_, same)) shorter = lengths;
+    const auto found = std::ranges::find_if(tables_, same);
+    if (found != tables_.end()) {
+      best = &*found;
+    } else {
+      tables_.push_back({.lengths = shorter, .masks = mask_of(shorter), .rules = {}, .chains = {}});
+      best = &tables_.back();
+    }
+  }
+  best->rules.push_back(rule);
+  ++best->chains[masked_hash(value, best->masks)];
+}
+
+void Maker::distribute() {
+  for (std::size_t rule = 0; rule < rules_.size(); ++rule) put(static_cast<std::uint32_t>(rule));
+}
+
+// Rules come in ascending order: each goes to the end of its slot's chain.
+void Maker::fill(const Table& table) {
+  Tuples& out = *out_;
+  const std::size_t slots = std::bit_ceil(table.chains.size() * 2);
+  const auto first_slot = static_cast<std::uint32_t>(out.slots.size());
+  const auto slot_mask = static_cast<std::uint32_t>(slots - 1);
+  out.rows.push_back({.first_rule = table.rules.front(),
+                      .first_slot = first_slot,
+                      .slot_mask = slot_mask,
+                      .masks = table.masks});
+  out.slots.resize(out.slots.size() + slots, none);
+  std::vector<std::uint32_t> last(slots, none);
+  for (const std::uint32_t rule : table.rules) {
+    const auto entry = static_cast<std::uint32_t>(out.entries.size());
+    const Words value = value_of(rule);
+    const auto slot = static_cast<std::uint32_t>(masked_hash(value, table.masks)) & slot_mask;
+    if (last[slot] == none) {
+      out.slots[first_slot + slot] = entry;
+    } else {
+      out.entries[last[slot]].next = entry;
+    }
+    last[slot] = entry;
+    out.entries.push_back({.rule = rule, .next = none});
+    std::vector<unsigned> lengths;
+    for (std::size_t field = 0; field < rules_.fields(); ++field) {
+      const Range& range = rules_[rule][field];
+      const bool whole = is_prefix(range, rules_.bits(field));
+      lengths.push_back(whole ? common_prefix(range, rules_.bits(field)) : 0);
+    }
+    const Words masks = mask_of(lengths);
+    for (std::size_t i = 0; i < out.words; ++i) {
+      out.masks.push_back(masks.at(i));
+      out.values.push_back(value.at(i) & masks.at(i));
+    }
+    for (const std::size_t field : out.ranged) out.ranges.push_back(rules_[rule][field]);
+  }
+}
+
+std::unique_ptr<Tuples> Maker::finish() {
+  std::ranges::sort(tables_, {}, [](const Table& table) { return table.rules.front(); });
+  for (const Table& table : tables_) fill(table);
+  return std::move(out_);
+}
+
+}  // namespace
+
+std::unique_ptr<Structure> build_tuples(const RuleList& rules) {
+  Maker maker(rules);
+  if (!maker.place_fields()) return nullptr;
+  maker.distribute();
+  return maker.finish();
+}
+
+}  // namespace weir::classify
