@@ -171,6 +171,7 @@ Result<Attached::Answer> Attached::Impl::run(std::size_t program, const packet::
   const std::string differences = Comparison(hook, reads, packet, seen).run();
   if (!differences.empty()) return refused(differences);
   answer.returned = seen.verdict;
+  answer.mark = seen.left_mark;
   return answer;
 }
 

@@ -28,6 +28,7 @@ class Attached {
 
   struct Answer {
     std::uint32_t returned = 0;  // by the program
+    std::uint32_t mark = 0;      // that it left; not of netfilter and XDP
     Bytes trace;                 // as in driver/compile.h; empty without one
   };
   // For a packet as its hook sees it (driver/seen.h). Nothing goes on behind the hook, whatever the

@@ -116,14 +116,20 @@ constexpr const char* frame = R"(
   call xdp_load_bytes
 )";
 
-std::string end(int drop) {
+// The mark that the program left, of struct __sk_buff.
+constexpr const char* left_mark = R"(
+  r1 = *(u32 *)(r6 + 8)
+  *(u32 *)(r7 + 48) = r1
+)";
+
+std::string end(int drop, std::string_view afterwards = "") {
   return R"(
 judge:
   r1 = r6
   call program
   *(u32 *)(r7 + 4) = r0
-  r0 = )" +
-         std::to_string(drop) + R"(
+)" + std::string(afterwards) +
+         "  r0 = " + std::to_string(drop) + R"(
   exit
 program:
 )";
@@ -137,7 +143,7 @@ std::string skb_text(const Hook& hook, int drop) {
   std::string view = skb_view;
   constexpr std::string_view place = "DEVICE";
   view.replace(view.find(place), place.size(), leaves(hook) ? "24" : "20");
-  return begin + view + facts_of_skb + skb_bytes + end(drop);
+  return begin + view + facts_of_skb + skb_bytes + end(drop, left_mark);
 }
 
 std::string text_for(const Hook& hook) {
@@ -221,6 +227,7 @@ Observation read_observation(ByteView element) {
                   .vlan_tci = word(32),
                   .vlan_protocol = word(36),
                   .connection = load_native(element.subspan(40, 8)),
+                  .left_mark = word(48),
                   .bytes = {}};
   const ByteView bytes = element.subspan(bytes_at, std::min<std::size_t>(out.length, capacity));
   out.bytes.assign(bytes.begin(), bytes.end());

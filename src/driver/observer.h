@@ -25,6 +25,7 @@ struct Observation {
   std::uint32_t vlan_tci = 0;
   std::uint32_t vlan_protocol = 0;  // as the kernel stores it, big-endian
   std::uint64_t connection = 0;     // skb->_nfct: a pointer and enum ip_conntrack_info
+  std::uint32_t left_mark = 0;      // by the program; not of netfilter and XDP
   Bytes bytes;                      // from the program's first header on
 };
 

@@ -3,6 +3,8 @@
 
 #include <variant>
 
+#include "packet/fields.h"
+
 namespace weir::driver {
 namespace {
 
@@ -27,8 +29,15 @@ class Scan {
   void operator()(const imr::Native&) {}
 
   void operator()(const imr::Immediate&) {}
-  void operator()(const imr::Payload&) {}
-  void operator()(const imr::HeaderField&) {}
+  void operator()(const imr::Payload& payload) {
+    if (payload.base == imr::HeaderBase::link) reads_.link_header = true;
+  }
+  void operator()(const imr::HeaderField& named) {
+    const packet::Field* field = packet::find_field(named.name);
+    if (field != nullptr && field->protocol->layer == packet::Layer::link) {
+      reads_.link_header = true;
+    }
+  }
   void operator()(const imr::Meta& meta) { reads_.meta.insert(meta.key); }
   void operator()(const imr::Ct&) { reads_.connection = true; }
   void operator()(const imr::MaskXor& mask) { expr(mask.source); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Which facts beside its bytes the rules ask of a packet, for whoever has to supply them: an engine
-// that cannot, or the service, which has to switch connection tracking on.
+// Which facts beside its IP packet the rules ask of a packet, for whoever has to supply them: an
+// engine that cannot, or the service, which has to switch connection tracking on.
 #pragma once
 
 #include <set>
@@ -16,6 +16,7 @@ namespace weir::driver {
 struct Reads {
   std::set<imr::MetaKey> meta;
   bool connection = false;
+  bool link_header = false;
 };
 
 // Of the chains that the attachments take, and of those that they reach.

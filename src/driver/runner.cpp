@@ -26,6 +26,7 @@ constexpr std::array<std::pair<EngineKind, std::string_view>, 3> engine_names = 
 
 // What BPF_PROG_TEST_RUN takes at most: a page less its head and tail room (net/bpf/test_run.c).
 constexpr std::size_t largest_test_packet = 3712;
+constexpr std::size_t link_header_size = 14;  // of Ethernet, without tags
 
 using Verdict = imr::Outcome::Verdict;
 
@@ -71,12 +72,21 @@ packet::PacketType type_by_address(ByteView frame) {
   return all(0) ? packet::PacketType::host : packet::PacketType::otherhost;
 }
 
+// The same of a test run, which takes the link header off what a socket filter gets, and says that
+// the network header is where the rest begins (bpf_prog_test_run_skb() in net/bpf/test_run.c). To
+// rules that read neither link header nor length it is all the same; counters lack the header of
+// each packet.
+bool tests_frames(const Hook& hook) {
+  return sees_frames(hook) && hook.kind != Hook::Kind::socket;
+}
+
 // Frames at TC hold a network header if they are to be IP packets.
 std::size_t smallest_test_packet(const Hook& hook, const packet::Packet& packet) {
-  if (hook.kind == Hook::Kind::xdp) return 14;
-  const std::size_t link = sees_frames(hook) ? 14 : 0;
+  if (hook.kind == Hook::Kind::xdp) return link_header_size;
+  const std::size_t link = tests_frames(hook) ? link_header_size : 0;
   if (packet.ethertype == 0x86dd) return link + 40;
-  return link + (packet.ethertype == 0x0800 ? 20 : 1);
+  if (packet.ethertype == 0x0800) return link + 20;
+  return hook.kind == Hook::Kind::socket ? 0 : link + 1;
 }
 
 void append(imr::Outcome& whole, const imr::Outcome& part) {
@@ -85,6 +95,18 @@ void append(imr::Outcome& whole, const imr::Outcome& part) {
   whole.matched.insert(whole.matched.end(), part.matched.begin(), part.matched.end());
   whole.counted.insert(whole.counted.end(), part.counted.begin(), part.counted.end());
   whole.counted_bytes = std::max(whole.counted_bytes, part.counted_bytes);
+  if (part.mark) whole.mark = part.mark;
+}
+
+// Whether a program leaves a mark behind that the kernel goes on with. At XDP there is none yet,
+// and at netfilter hooks programs cannot write it.
+bool leaves_mark(const Hook& hook) {
+  return hook.kind != Hook::Kind::xdp && hook.kind != Hook::Kind::netfilter;
+}
+
+// As imr::Outcome has it.
+std::optional<std::uint32_t> changed(std::uint32_t before, std::uint32_t mark) {
+  return mark == before ? std::nullopt : std::optional(mark);
 }
 
 // Reads the trace format of driver/compile.h into matched and decided_by. A deciding rule that has
@@ -115,12 +137,19 @@ void read_trace(const imr::Ruleset& ruleset, ByteView trace, imr::Outcome& outco
 }
 
 // Whether the rules read what BPF_PROG_TEST_RUN supplies to no packet.
-bool test_run_lacks(const Reads& reads) {
+bool test_run_lacks(const Reads& reads, const std::vector<Attachment>& attachments) {
   using imr::MetaKey;
-  return reads.connection ||
-         std::ranges::any_of(
-             std::array{MetaKey::iif, MetaKey::oif, MetaKey::iifname, MetaKey::oifname},
-             [&](MetaKey key) { return reads.meta.contains(key); });
+  const auto read = [&](MetaKey key) { return reads.meta.contains(key); };
+  if (reads.connection || read(MetaKey::iif) || read(MetaKey::oif) || read(MetaKey::iifname) ||
+      read(MetaKey::oifname)) {
+    return true;
+  }
+  return std::ranges::any_of(attachments, [&](const Attachment& attachment) {
+    // Programs that are run on frames know without asking that these are of Ethernet devices.
+    if (read(MetaKey::iiftype) && !tests_frames(attachment.hook)) return true;
+    return attachment.hook.kind == Hook::Kind::socket &&
+           (reads.link_header || read(MetaKey::length));
+  });
 }
 
 // ---- The engines
@@ -151,7 +180,7 @@ class EvaluatorBackend final : public Backend {
     for (const imr::Unit& unit : units_.at(program)) {
       const imr::Outcome part = imr::evaluate(unit, packet);
       const bool silent = part.verdict == Verdict::accept && part.matched.empty() &&
-                          part.counted.empty() && !part.decided_by;
+                          part.counted.empty() && !part.decided_by && !part.mark;
       if (!silent) append(outcome, part);
     }
     for (const imr::CounterId id : outcome.counted) {
@@ -182,6 +211,7 @@ class InterpreterBackend final : public Backend {
     }
     imr::Outcome outcome;
     outcome.verdict = decode_verdict(hook, engine_.run(program, input(hook, packet)));
+    if (leaves_mark(hook)) outcome.mark = changed(packet.mark, engine_.output(program).mark);
     if (trace != nullptr) read_trace(ruleset_, ByteView(trace, (trace_capacity + 1) * 4), outcome);
     return outcome;
   }
@@ -232,15 +262,17 @@ class InterpreterBackend final : public Backend {
 // By BPF_PROG_TEST_RUN; attached, where that does not carry what is read.
 class KernelBackend final : public Backend {
  public:
-  KernelBackend(const imr::Ruleset& ruleset, const Compilation& compilation, Reads reads)
-      : ruleset_(ruleset), compilation_(compilation), reads_(std::move(reads)) {}
+  KernelBackend(const imr::Ruleset& ruleset, const Compilation& compilation)
+      : ruleset_(ruleset), compilation_(compilation) {}
 
   // Programs are loaded at once, so that what the kernel refuses is no packet's fault.
   Status load() {
-    always_attached_ = test_run_lacks(reads_) ||
-                       std::ranges::any_of(compilation_.programs, [](const CompiledProgram& made) {
-                         return made.attachment.hook.kind == Hook::Kind::socket;
-                       });
+    std::vector<Attachment> attachments;
+    for (const CompiledProgram& program : compilation_.programs) {
+      attachments.push_back(program.attachment);
+    }
+    reads_ = scan_reads(ruleset_, attachments);
+    always_attached_ = test_run_lacks(reads_, attachments);
     if (always_attached_) return attach();
     WEIR_TRY(loaded, kernel::load(compilation_.object));
     loaded_.emplace(std::move(loaded));
@@ -254,6 +286,7 @@ class KernelBackend final : public Backend {
     WEIR_TRY(answer, attached ? attached_->run(program, packet) : test_run(program, packet));
     imr::Outcome outcome;
     outcome.verdict = decode_verdict(hook, answer.returned);
+    if (leaves_mark(hook)) outcome.mark = changed(packet.mark, answer.mark);
     if (!answer.trace.empty()) read_trace(ruleset_, answer.trace, outcome);
     return outcome;
   }
@@ -262,6 +295,9 @@ class KernelBackend final : public Backend {
     std::vector<CounterTotal> totals(ruleset_.counters.size());
     if (!compilation_.counters.valid()) return totals;
     if (loaded_) WEIR_CHECK(add_counters(map(compilation_.counters), totals));
+    if (at_socket()) {
+      for (CounterTotal& total : totals) total.bytes += total.packets * link_header_size;
+    }
     if (attached_) WEIR_CHECK(add_counters(attached_->map(compilation_.counters), totals));
     return totals;
   }
@@ -276,7 +312,7 @@ class KernelBackend final : public Backend {
 
   Result<Attached::Answer> test_run(std::size_t program, const packet::Packet& packet) {
     const Attachment& attachment = compilation_.programs.at(program).attachment;
-    const bool frames = sees_frames(attachment.hook);
+    const bool frames = tests_frames(attachment.hook);
     const Bytes key = native_bytes(0, 4);
     Attached::Answer answer;
     if (compilation_.trace.valid()) {
@@ -292,6 +328,7 @@ class KernelBackend final : public Backend {
                                    .ethertype = packet.ethertype,
                                    .mark = packet.mark}));
     answer.returned = result.result;
+    answer.mark = result.mark;
     if (compilation_.trace.valid()) {
       WEIR_TRY(trace,
                kernel::read_element(map(compilation_.trace), key, answer.trace.size(), false));
@@ -311,6 +348,12 @@ class KernelBackend final : public Backend {
     return {};
   }
 
+  // A program there has no others beside it.
+  [[nodiscard]] bool at_socket() const {
+    return !compilation_.programs.empty() &&
+           compilation_.programs.front().attachment.hook.kind == Hook::Kind::socket;
+  }
+
   [[nodiscard]] const kernel::Fd& map(isa::MapIndex index) const {
     return loaded_->maps.at(index.index());
   }
@@ -320,14 +363,15 @@ class KernelBackend final : public Backend {
   // packets see the packet type that the stack gave it, frames that of their address.
   [[nodiscard]] bool test_run_carries(const Hook& hook, const packet::Packet& packet) const {
     const bool frames = sees_frames(hook);
-    const ByteView bytes = frames ? ByteView(packet.bytes) : packet.network();
+    const ByteView bytes = tests_frames(hook) ? ByteView(packet.bytes) : packet.network();
     if (bytes.size() < smallest_test_packet(hook, packet) || bytes.size() > largest_test_packet) {
       return false;
     }
     if (packet.vlan) return false;
     if (frames) {
-      return hook.kind == Hook::Kind::xdp || !reads_.meta.contains(imr::MetaKey::pkttype) ||
-             packet.type == type_by_address(bytes);
+      if (hook.kind == Hook::Kind::xdp || !reads_.meta.contains(imr::MetaKey::pkttype)) return true;
+      return packet.type ==
+             (tests_frames(hook) ? type_by_address(bytes) : packet::PacketType::host);
     }
     if (bytes[0] >> 4 != (packet.ethertype == 0x0800 ? 4 : 6)) return false;
     const bool carries_mark = hook.kind != Hook::Kind::netfilter;
@@ -345,12 +389,7 @@ class KernelBackend final : public Backend {
 
 Result<std::unique_ptr<Backend>> create_kernel_backend(const imr::Ruleset& ruleset,
                                                        const Compilation& compilation) {
-  std::vector<Attachment> attachments;
-  for (const CompiledProgram& program : compilation.programs) {
-    attachments.push_back(program.attachment);
-  }
-  auto backend =
-      std::make_unique<KernelBackend>(ruleset, compilation, scan_reads(ruleset, attachments));
+  auto backend = std::make_unique<KernelBackend>(ruleset, compilation);
   WEIR_CHECK(backend->load());
   return backend;
 }
@@ -426,6 +465,7 @@ Result<imr::Outcome> Runner::run(const packet::Packet& packet) {
     const bool one_protocol = attachment.hook.kind == Hook::Kind::netfilter;
     if (one_protocol && attachment.nfproto != nfproto) continue;
     WEIR_TRY(seen, seen_at(attachment.hook, packet));
+    seen.mark = whole.mark.value_or(packet.mark);
     WEIR_TRY(part, impl_->backend->run(i, seen));
     append(whole, part);
     if (whole.verdict != Verdict::accept) break;

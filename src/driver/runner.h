@@ -46,7 +46,7 @@ class Runner {
 
   // At netfilter hooks: all programs of the packet's protocol, in order, up to the first that does
   // not accept; a packet of another protocol is accepted. `counted` is filled by the evaluator
-  // only.
+  // only. `mark` of the other engines is there where it is not the packet's own.
   [[nodiscard]] Result<imr::Outcome> run(const packet::Packet& packet);
   // What each counter of the ruleset counted since create(), without its initial value.
   [[nodiscard]] Result<std::vector<CounterTotal>> counters();

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 
+#include "backend/profile.h"
 #include "differential/drop_runs.h"
 #include "differential/failure.h"
 #include "differential/generator.h"
@@ -128,6 +129,9 @@ Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
     options.input_device = of_device || hook_.kind == Hook::Kind::tc_ingress;
     options.output_device = of_device || hook_.kind == Hook::Kind::tc_egress;
     options.connections = false;
+    options.marks = backend::profile_for(hook_).writes_mark;
+    // A test run takes the link header off what socket filters get.
+    options.length = hook_.kind != Hook::Kind::socket || beyond_test_run;
   }
   for (;;) {
     Script script = generate(options, random);
@@ -321,8 +325,9 @@ bool Run::broken() {
       options.compiler.break_a_pass = true;
       const auto found = judge_one(generated, packets, options, i);
       if (!found) continue;
-      const bool judged =
-          found->kind == Mismatch::Kind::verdict || found->kind == Mismatch::Kind::counters;
+      const bool judged = found->kind == Mismatch::Kind::verdict ||
+                          found->kind == Mismatch::Kind::mark ||
+                          found->kind == Mismatch::Kind::counters;
       std::cout << (interpreter ? "interpreter" : "kernel") << (judged ? " notices" : " fails on")
                 << " the broken pass at ruleset " << i << ": " << found->what << "\n";
       return judged;
@@ -342,9 +347,9 @@ void Run::summary(std::size_t failed) const {
   std::cout << to_string(hook_) << (family_ ? " " + settings_.family : "") << ": "
             << settings_.rulesets << " rulesets with " << rules_ << " rules, " << plain_.pairs
             << " pairs judged (" << plain_.matched << " matched a rule, " << plain_.dropped
-            << " dropped), " << plain_.interpreter_runs << " by the interpreter, "
-            << plain_.kernel_runs << " by the kernel; " << variants_.pairs
-            << " more traced, with passes off, in small parts or by slices ("
+            << " dropped, " << plain_.marked << " given a mark), " << plain_.interpreter_runs
+            << " by the interpreter, " << plain_.kernel_runs << " by the kernel; "
+            << variants_.pairs << " more traced, with passes off, in small parts or by slices ("
             << variants_.kernel_runs << " by the kernel too); nft refused " << refused_
             << " scripts, " << native_ << " were not translated whole; " << failed
             << " mismatches, seed " << settings_.seed << "\n";

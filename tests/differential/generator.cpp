@@ -84,10 +84,15 @@ std::string TableWriter::rule(std::size_t chain) {
   if (random_.chance(6)) out += "counter ";
   const std::uint64_t way = random_.below(100);
   const std::size_t count = way < 4 ? 0 : way < 55 ? 1 : way < 85 ? 2 : way < 96 ? 3 : 4;
+  // Mostly behind all matches; in front of one the mark stays when that one fails.
+  const bool marked = options_.marks && random_.chance(20);
+  const std::size_t mark_at = marked && random_.chance(30) ? random_.below(count + 1) : count;
   for (std::size_t i = 0; i < count; ++i) {
+    if (marked && i == mark_at) out += matches.mark(subject) + " ";
     out += matches.match(subject) + " ";
     if (random_.chance(4)) out += "counter ";
   }
+  if (marked && mark_at == count) out += matches.mark(subject) + " ";
   const std::uint64_t ending = random_.below(100);
   if (ending < 10) {
     if (random_.chance(60)) out += "counter ";

@@ -35,6 +35,8 @@ struct GeneratorOptions {
   bool input_device = true;
   bool output_device = true;
   bool connections = true;
+  bool marks = false;  // rules read and write the mark, whatever `facts` is
+  bool length = true;  // rules may read the packet's length
 };
 
 [[nodiscard]] Script generate(const GeneratorOptions& options, std::mt19937_64& random);

@@ -19,8 +19,13 @@ std::string list_rules(const std::vector<imr::RuleId>& rules) {
   return out.empty() ? " none" : out;
 }
 
+std::string verdict_of(const imr::Outcome& outcome) {
+  const std::string word = outcome.verdict == imr::Outcome::Verdict::accept ? "accept" : "drop";
+  return word + (outcome.mark ? ", mark " + std::to_string(*outcome.mark) : "");
+}
+
 std::string describe(const imr::Outcome& outcome) {
-  std::string out = outcome.verdict == imr::Outcome::Verdict::accept ? "accept" : "drop";
+  std::string out = verdict_of(outcome);
   out += ", decided by ";
   out += outcome.decided_by ? "rule " + std::to_string(outcome.decided_by->value) : "a policy";
   return out + ", matched rules" + list_rules(outcome.matched);
@@ -51,10 +56,14 @@ std::optional<Mismatch> compare(EngineKind kind, const RulesetAtHook& subject,
     if (!outcome) return mismatch(Kind::crash, name + ": " + outcome.error().text(), i);
     const imr::Outcome& wanted = expected.outcomes[i];
     const std::string both = "evaluator: " + describe(wanted) + "\n" + name + ": " +
-                             (traced ? describe(*outcome)
-                              : outcome->verdict == imr::Outcome::Verdict::accept ? "accept"
-                                                                                  : "drop");
+                             (traced ? describe(*outcome) : verdict_of(*outcome));
     if (outcome->verdict != wanted.verdict) return mismatch(Kind::verdict, both, i);
+    // Nobody asks for the mark of a packet that was dropped.
+    const bool goes_on = wanted.verdict == imr::Outcome::Verdict::accept;
+    const std::uint32_t mark = packets[i].mark;
+    if (goes_on && outcome->mark.value_or(mark) != wanted.mark.value_or(mark)) {
+      return mismatch(Kind::mark, both, i);
+    }
     if (!traced) continue;
     if (outcome->matched != wanted.matched || outcome->decided_by != wanted.decided_by) {
       return mismatch(Kind::rules, both, i);
@@ -88,6 +97,7 @@ std::optional<Mismatch> judge_throwing(const RulesetAtHook& subject,
     ++tally.pairs;
     tally.matched += outcome->matched.empty() ? 0 : 1;
     tally.dropped += outcome->verdict == imr::Outcome::Verdict::drop ? 1 : 0;
+    tally.marked += outcome->mark ? 1 : 0;
     expected.outcomes.push_back(std::move(*outcome));
   }
   auto counters = evaluator->counters();

@@ -38,18 +38,22 @@ bool may_be_concatenated(const Key& key) {
          });
 }
 
+// What a set holds beside its keys.
+enum class Contents : std::uint8_t { keys, verdicts, marks };
+
 class Writer {
  public:
   explicit Writer(MatchWriter& to) : to_(to), random_(to.random) {}
 
   std::string number(const Key& key);
-  std::string number_map(const Key& key);
+  std::string number_map(const Key& key, Contents contents);
   std::string raw();
   std::string device();
   std::string state();
   std::string word_map();  // of a key whose values are words
-  // Of several keys of the subject at once, looked up in a set or a map to verdicts.
-  std::string concatenation(Subject& subject, bool with_verdicts);
+  // Of several keys of the subject at once, looked up in a set or a map.
+  std::string concatenation(Subject& subject, Contents contents);
+  std::string mark();
   [[nodiscard]] const Key* draw_key(Subject& subject);
   [[nodiscard]] const Key* draw_link_key(Subject& subject);
 
@@ -57,8 +61,13 @@ class Writer {
   std::string masked(const Key& key);
   std::string masked_ipv6(const Key& key);
   std::size_t draw_size();
-  std::string elements(const Key& key, bool with_verdicts, bool* interval);
-  std::string named(const Key& key, bool with_verdicts);
+  std::string elements(const Key& key, Contents contents, bool* interval);
+  std::string named(const Key& key, Contents contents);
+  // Behind an element, " : drop".
+  std::string datum(Contents contents);
+  // Adds a set or a map with keys of this type to the table; "@s3".
+  std::string define(std::string_view type, Contents contents, bool interval,
+                     const std::string& members);
   std::string inverted() { return random_.chance(30) ? "!= " : ""; }
 
   MatchWriter& to_;
@@ -73,9 +82,26 @@ std::size_t Writer::draw_size() {
   return way < 98 ? 17 + random_.below(80) : 80 + random_.below(250);
 }
 
+std::string Writer::mark() {
+  const Key& key = fact_keys().front();
+  return write(domain_of(key), draw(domain_of(key), random_));
+}
+
+std::string Writer::datum(Contents contents) {
+  switch (contents) {
+    case Contents::keys:
+      return {};
+    case Contents::verdicts:
+      return " : " + to_.verdict();
+    case Contents::marks:
+      return " : " + mark();
+  }
+  throw InvariantError("contents out of range");
+}
+
 // "{ 1, 2-5 }". `interval` is set when one of them is not a single value; without it, ranges may
 // be there all the same.
-std::string Writer::elements(const Key& key, bool with_verdicts, bool* interval) {
+std::string Writer::elements(const Key& key, Contents contents, bool* interval) {
   const bool exact = !key.ordered || random_.chance(60);
   const Domain domain = domain_of(key);
   std::string out = "{ ";
@@ -84,23 +110,32 @@ std::string Writer::elements(const Key& key, bool with_verdicts, bool* interval)
     if (interval != nullptr && drawn.first != drawn.last) *interval = true;
     if (!first) out += ", ";
     first = false;
-    out += write(domain, drawn, random_);
-    if (with_verdicts) out += " : " + to_.verdict();
+    out += write(domain, drawn, random_) + datum(contents);
   }
-  if (with_verdicts && random_.chance(25)) out += ", * : " + to_.verdict();
+  if (contents != Contents::keys && random_.chance(25)) out += ", *" + datum(contents);
   return out + " }";
 }
 
-std::string Writer::named(const Key& key, bool with_verdicts) {
-  std::string name = (with_verdicts ? "m" : "s") + std::to_string(to_.table.sets.size());
-  bool interval = false;
-  const std::string members = elements(key, with_verdicts, &interval);
-  std::string definition = (with_verdicts ? "map " : "set ") + name + " { typeof " +
-                           std::string(key.text) + (with_verdicts ? " : verdict; " : "; ");
-  if (interval || (key.ordered && random_.chance(20))) definition += "flags interval; ";
-  definition += "elements = " + members + " }";
-  to_.table.sets.push_back({.name = name, .definition = std::move(definition)});
+std::string Writer::define(std::string_view type, Contents contents, bool interval,
+                           const std::string& members) {
+  const bool map = contents != Contents::keys;
+  const std::string name = (map ? "m" : "s") + std::to_string(to_.table.sets.size());
+  const std::string_view data = contents == Contents::verdicts ? " : verdict"
+                                : contents == Contents::marks  ? " : meta mark"
+                                                               : "";
+  to_.table.sets.push_back({.name = name,
+                            .definition = (map ? "map " : "set ") + name + " { typeof " +
+                                          std::string(type) + std::string(data) + "; " +
+                                          (interval ? "flags interval; " : "") +
+                                          "elements = " + members + " }"});
   return "@" + name;
+}
+
+std::string Writer::named(const Key& key, Contents contents) {
+  bool interval = false;
+  const std::string members = elements(key, contents, &interval);
+  interval = interval || (key.ordered && random_.chance(20));
+  return define(key.text, contents, interval, members);
 }
 
 std::string Writer::masked_ipv6(const Key& key) {
@@ -141,13 +176,14 @@ std::string Writer::number(const Key& key) {
     return text + std::string(random_.pick(orders)) + " " + write(domain, inner);
   }
   if (way < 72) return masked(key);
-  if (way < 88) return text + inverted() + elements(key, false, nullptr);
-  return text + inverted() + named(key, false);
+  if (way < 88) return text + inverted() + elements(key, Contents::keys, nullptr);
+  return text + inverted() + named(key, Contents::keys);
 }
 
-std::string Writer::number_map(const Key& key) {
-  const std::string text = std::string(key.text) + " vmap ";
-  return text + (random_.chance(35) ? named(key, true) : elements(key, true, nullptr));
+std::string Writer::number_map(const Key& key, Contents contents) {
+  const std::string relation = contents == Contents::verdicts ? " vmap " : " map ";
+  return std::string(key.text) + relation +
+         (random_.chance(35) ? named(key, contents) : elements(key, contents, nullptr));
 }
 
 // Raw bytes, of any alignment: "@th,16,16 22".
@@ -249,7 +285,7 @@ std::string Writer::word_map() {
 
 // "ip saddr . tcp dport { 10.0.0.0/8 . 22, 10.9.0.1 . 80-90 }". The first parts of elements never
 // overlap: the kernel refuses most of what overlaps in all fields.
-std::string Writer::concatenation(Subject& subject, bool with_verdicts) {
+std::string Writer::concatenation(Subject& subject, Contents contents) {
   std::vector<const Key*> parts;
   const std::size_t wanted = random_.chance(75) ? 2 : 3;
   for (int attempt = 0; attempt < 12 && parts.size() < wanted; ++attempt) {
@@ -260,7 +296,7 @@ std::string Writer::concatenation(Subject& subject, bool with_verdicts) {
   }
   if (parts.size() < 2) {
     const Key& key = parts.empty() ? keys().front() : *parts.front();
-    return with_verdicts ? number_map(key) : number(key);
+    return contents == Contents::keys ? number(key) : number_map(key, contents);
   }
   const bool exact = random_.chance(45);
   bool interval = !exact;
@@ -277,18 +313,15 @@ std::string Writer::concatenation(Subject& subject, bool with_verdicts) {
       members += " . " + (range ? write(domain, draw_range(domain, random_), random_)
                                 : write(domain, draw(domain, random_)));
     }
-    if (with_verdicts) members += " : " + to_.verdict();
+    members += datum(contents);
   }
   members += " }";
-  const std::string_view relation = with_verdicts ? " vmap " : random_.chance(25) ? " != " : " ";
-  if (random_.chance(60)) return text + std::string(relation) + members;
-  std::string name = (with_verdicts ? "m" : "s") + std::to_string(to_.table.sets.size());
-  to_.table.sets.push_back({.name = name,
-                            .definition = (with_verdicts ? "map " : "set ") + name + " { typeof " +
-                                          text + (with_verdicts ? " : verdict; " : "; ") +
-                                          (interval ? "flags interval; " : "") +
-                                          "elements = " + members + " }"});
-  return text + std::string(relation) + "@" + name;
+  const std::string_view relation = contents == Contents::verdicts ? " vmap "
+                                    : contents == Contents::marks  ? " map "
+                                    : random_.chance(25)           ? " != "
+                                                                   : " ";
+  return text + std::string(relation) +
+         (random_.chance(60) ? members : define(text, contents, interval, members));
 }
 
 // A key of the Ethernet header or of what stands there for others, if the subject has room for one.
@@ -314,11 +347,13 @@ const Key* Writer::draw_key(Subject& subject) {
   if (const Key* key = draw_link_key(subject)) return key;
   const bool wants_transport = subject.l4 != L4::any && random_.chance(60);
   for (int attempt = 0; attempt < 4000; ++attempt) {
+    if (to_.options.marks && random_.chance(4)) return &fact_keys().front();
     const bool facts = to_.options.facts != Facts::bytes && random_.chance(4);
     const Key& key = facts ? random_.pick(fact_keys()) : random_.pick(keys());
     if (key.l3 != L3::any && key.l3 != subject.l3) continue;
     if (key.l4 != L4::any && key.l4 != subject.l4) continue;
     if (wants_transport && key.l4 == L4::any) continue;
+    if (!to_.options.length && key.text == "meta length") continue;
     if (key.in_inet_only && (to_.table.family != Family::inet || subject.l3 != L3::any)) continue;
     // "ip protocol 6" settles the transport protocol, as does "meta l4proto 6": nft refuses a
     // contradiction.
@@ -375,7 +410,7 @@ std::string MatchWriter::match(Subject& subject) {
     const bool device = devices && (!options.connections || random.chance(60));
     return device ? writer.device() : writer.state();
   }
-  if (random.chance(10)) return writer.concatenation(subject, false);
+  if (random.chance(10)) return writer.concatenation(subject, Contents::keys);
   return writer.number(*writer.draw_key(subject));
 }
 
@@ -383,8 +418,22 @@ std::string MatchWriter::verdict_map(Subject& subject) {
   Writer writer(*this);
   const bool words = options.input_device || options.output_device || options.connections;
   if (options.facts == Facts::all && words && random.chance(15)) return writer.word_map();
-  if (random.chance(15)) return writer.concatenation(subject, true);
-  return writer.number_map(*writer.draw_key(subject));
+  if (random.chance(15)) return writer.concatenation(subject, Contents::verdicts);
+  return writer.number_map(*writer.draw_key(subject), Contents::verdicts);
+}
+
+std::string MatchWriter::mark(Subject& subject) {
+  Writer writer(*this);
+  const std::string set = "meta mark set ";
+  const std::uint64_t way = random.below(100);
+  if (way < 25) return set + writer.mark();
+  if (way < 45) {
+    constexpr std::array<std::string_view, 3> operations = {" | ", " & ", " ^ "};
+    return set + "meta mark" + std::string(random.pick(operations)) + writer.mark();
+  }
+  if (way < 55) return set + "meta mark & " + writer.mark() + " | " + writer.mark();
+  if (way < 70) return set + writer.concatenation(subject, Contents::marks);
+  return set + writer.number_map(*writer.draw_key(subject), Contents::marks);
 }
 
 }  // namespace weir::differential

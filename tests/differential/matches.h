@@ -55,6 +55,8 @@ struct MatchWriter {
   [[nodiscard]] std::string match(Subject& subject);
   // A match that ends the rule: "tcp dport vmap { ... }".
   [[nodiscard]] std::string verdict_map(Subject& subject);
+  // "meta mark set 5", "meta mark set tcp dport map { ... }".
+  [[nodiscard]] std::string mark(Subject& subject);
 };
 
 }  // namespace weir::differential

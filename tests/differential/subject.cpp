@@ -24,8 +24,12 @@ class Facts {
     }
   }
 
-  void give(packet::Packet& packet) {
+  void give_mark(packet::Packet& packet) {
     packet.mark = static_cast<std::uint32_t>(number(imr::MetaKey::mark, 4));
+  }
+
+  void give(packet::Packet& packet) {
+    give_mark(packet);
     packet.in = device(imr::MetaKey::iif, imr::MetaKey::iifname);
     packet.out = device(imr::MetaKey::oif, imr::MetaKey::oifname);
     packet.type = static_cast<packet::PacketType>(random_() % 4);
@@ -74,6 +78,11 @@ class Facts {
 };
 
 constexpr int most_rounds = 100;
+
+// Of test runs.
+bool takes_marks(const Hook& hook) {
+  return hook.kind != Hook::Kind::xdp && hook.kind != Hook::Kind::netfilter;
+}
 
 bool takes_frames(const Hook& hook) {
   return hook.kind == Hook::Kind::xdp || hook.kind == Hook::Kind::tc_ingress ||
@@ -145,6 +154,7 @@ std::vector<packet::Packet> packets_for(const RulesetAtHook& subject, std::size_
     invariant(round < most_rounds, "a test run takes too few of the packets");
     for (packet::Packet& packet : packet::directed_packets(probes, options, random)) {
       if (facts) draw.give(packet);
+      if (!facts && takes_marks(subject.hook)) draw.give_mark(packet);
       if (facts) place(packet, subject.hook);
       // No driver and no socket hands in less than an Ethernet header.
       if (frames && packet.bytes.size() < 14) continue;

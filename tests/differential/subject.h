@@ -28,8 +28,8 @@ struct RulesetAtHook {
                                                  const std::string& script, const Hook& hook);
 
 // `count` directed packets. With `facts`, marks, devices, packet types and connections are drawn as
-// well, from the constants of the rules; without, they are those of a kernel test run, and only
-// packets that it takes are there.
+// well, from the constants of the rules; without, they are those of a kernel test run (which
+// carries marks at TC, cgroups and sockets), and only packets that it takes are there.
 [[nodiscard]] std::vector<packet::Packet> packets_for(const RulesetAtHook& subject,
                                                       std::size_t count, bool facts,
                                                       std::mt19937_64& random);

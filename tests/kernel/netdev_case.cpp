@@ -30,8 +30,21 @@ std::uint32_t mtu_of(Hook::Kind kind) {
   return kind == Hook::Kind::xdp ? short_mtu : long_mtu;
 }
 
-std::string word(bool accepted) {
-  return accepted ? "accept" : "drop";
+// The mark of a frame that came out; nothing of one that did not.
+using Arrival = std::optional<std::uint32_t>;
+
+Arrival send(NetdevWorld& world, const Frame& frame) {
+  if (!world.send(frame.packet.bytes, frame.linear, frame.packet.mark)) return std::nullopt;
+  return world.arrived_mark();
+}
+
+Arrival arrival_of(const imr::Outcome& outcome, const packet::Packet& packet) {
+  if (outcome.verdict != Verdict::accept) return std::nullopt;
+  return outcome.mark.value_or(packet.mark);
+}
+
+std::string words(const Arrival& arrival) {
+  return arrival ? "accept with mark " + std::to_string(*arrival) : "drop";
 }
 
 // skb->pkt_type by the destination address (eth_skb_pkt_type() in linux/etherdevice.h).
@@ -171,22 +184,22 @@ NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const s
       ++report.not_delivered;
       continue;
     }
-    const bool by_nft = nft_.send(packet.bytes, frames[i].linear, packet.mark);
-    const bool by_weir = weir_.send(packet.bytes, frames[i].linear, packet.mark);
+    const Arrival by_nft = send(nft_, frames[i]);
+    const Arrival by_weir = send(weir_, frames[i]);
     ++report.verdicts;
     report.dropped += by_nft ? 0 : 1;
+    report.marked += by_nft && *by_nft != packet.mark ? 1 : 0;
     // nft_payload_fast_eval() reads later fragments, but only in the linear part, of which the
     // evaluator knows nothing.
     const std::size_t network = std::min<std::size_t>(packet.network_offset, packet.bytes.size());
     const bool third =
         frames[i].linear == 0 || !is_fragment(ByteView(packet.bytes).subspan(network));
     evaluator_saw_all = evaluator_saw_all && third;
-    const bool by_evaluator =
-        third ? expect(evaluator.run(packet)).verdict == Verdict::accept : by_nft;
+    const Arrival by_evaluator = third ? arrival_of(expect(evaluator.run(packet)), packet) : by_nft;
     if (by_nft == by_weir && by_nft == by_evaluator) continue;
-    report.text = "verdicts of frame " + std::to_string(i) + " differ: nft " + word(by_nft) +
-                  ", weir " + word(by_weir) + ", evaluator " +
-                  (third ? word(by_evaluator) : "not asked") + "\n  " + describe(frames[i]) + "\n";
+    report.text = "frame " + std::to_string(i) + ": nft " + words(by_nft) + ", weir " +
+                  words(by_weir) + ", evaluator " + (third ? words(by_evaluator) : "not asked") +
+                  "\n  " + describe(frames[i]) + "\n";
     return report;
   }
   const auto listed = nft_.counters();

@@ -2,7 +2,8 @@
 //
 // One ruleset of netdev or inet ingress chains and its frames in two worlds: nft's chains at the
 // device, and weir's program at TC or XDP of the same device in a world without rules. What comes
-// out of the one must come out of the other, counters agree, and the evaluator says the same.
+// out of the one must come out of the other, with the same mark, counters agree, and the evaluator
+// says the same.
 //
 // Frames that do not come out of a world without rules (those cut within a tag) are sent nowhere
 // else.
@@ -31,6 +32,7 @@ struct NetdevReport {
   std::string text;               // of a mismatch: all about it
   std::size_t verdicts = 0;       // frames that were compared
   std::size_t dropped = 0;        // of them
+  std::size_t marked = 0;         // that came out of nft with another mark
   std::size_t not_delivered = 0;  // frames that the devices or the stack drop
   std::uint64_t counted = 0;      // packets in nft's counters
 

@@ -43,6 +43,7 @@ struct Totals {
   std::size_t refused = 0;
   std::size_t verdicts = 0;
   std::size_t dropped = 0;
+  std::size_t marked = 0;
   std::size_t not_delivered = 0;
   std::size_t nonlinear = 0;
   std::uint64_t counted = 0;
@@ -82,7 +83,8 @@ differential::GeneratorOptions Judge::generated(std::size_t index) const {
           .family = inet ? Family::inet : Family::netdev,
           .input_device = true,
           .output_device = !inet,
-          .connections = false};
+          .connections = false,
+          .marks = case_.hook().kind != Hook::Kind::xdp};
 }
 
 std::string Judge::run(std::size_t index) {
@@ -106,6 +108,7 @@ std::string Judge::run(std::size_t index) {
   ++totals_.rulesets;
   totals_.verdicts += report.verdicts;
   totals_.dropped += report.dropped;
+  totals_.marked += report.marked;
   totals_.not_delivered += report.not_delivered;
   totals_.counted += report.counted;
   for (const Frame& frame : frames) totals_.nonlinear += frame.linear != 0 ? 1 : 0;
@@ -164,9 +167,10 @@ int main_with(const Arguments& arguments, Hook::Kind kind) {
   const Totals& totals = judge.totals();
   std::cout << difference << totals.rulesets << " rulesets judged (" << totals.refused
             << " more refused by nft or left to the kernel), " << totals.verdicts << " verdicts ("
-            << totals.dropped << " drops), " << totals.nonlinear << " nonlinear frames, "
-            << totals.not_delivered << " frames not delivered, " << judge.late_arrivals()
-            << " late, " << totals.counted << " packets in counters, " << spent.count() << " s\n"
+            << totals.dropped << " drops, " << totals.marked << " other marks), "
+            << totals.nonlinear << " nonlinear frames, " << totals.not_delivered
+            << " frames not delivered, " << judge.late_arrivals() << " late, " << totals.counted
+            << " packets in counters, " << spent.count() << " s\n"
             << (totals.refused != 0 ? "last refusal: " + totals.last_refusal : "");
   if (!arguments.break_a_pass) return difference.empty() ? 0 : 1;
   std::cout << (difference.empty() ? "the broken pass was not noticed\n"

@@ -71,6 +71,9 @@ NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu)
     if (::setsockopt(sender_.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) != 0) {
       give_up("PACKET_VNET_HDR", errno);
     }
+    if (::setsockopt(receiver_.get(), SOL_SOCKET, SO_RCVMARK, &on, sizeof(on)) != 0) {
+      give_up("SO_RCVMARK", errno);
+    }
   }
   expect(load_ruleset(""));
 }
@@ -101,11 +104,27 @@ Result<kernel::Fd> NetdevWorld::attach_xdp(const kernel::Fd& program, kernel::Xd
   return kernel::attach_xdp(program, ifindex_, mode);
 }
 
+// With the mark beside the frame (SO_RCVMARK, 5.19): a pair of devices in one namespace keeps it
+// (skb_scrub_packet() in net/core/skbuff.c).
 bool NetdevWorld::receive() {
   std::uint8_t byte = 0;
-  if (::recv(receiver_.get(), &byte, 1, 0) >= 0) return true;
-  if (errno != EAGAIN) give_up("receiving frames", errno);
-  return false;
+  iovec data{.iov_base = &byte, .iov_len = 1};
+  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(arrived_mark_))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  if (::recvmsg(receiver_.get(), &message, 0) < 0) {
+    if (errno != EAGAIN) give_up("receiving frames", errno);
+    return false;
+  }
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SO_MARK) {
+    give_up("a frame without its mark");
+  }
+  std::memcpy(&arrived_mark_, CMSG_DATA(header), sizeof(arrived_mark_));
+  return true;
 }
 
 bool NetdevWorld::send(ByteView frame, std::uint16_t linear, std::uint32_t mark) {

@@ -37,6 +37,8 @@ class NetdevWorld {
   // long) does not. Not 0: of a frame that fits no page only `linear` bytes lie in the linear part
   // of its skb, and at least 14; with 0, 14.
   [[nodiscard]] bool send(ByteView frame, std::uint16_t linear = 0, std::uint32_t mark = 0);
+  // Of the frame that came out last.
+  [[nodiscard]] std::uint32_t arrived_mark() const { return arrived_mark_; }
   [[nodiscard]] std::uint64_t late_arrivals() const { return late_arrivals_; }
 
   // Replaces all rules by those of `text`.
@@ -63,6 +65,7 @@ class NetdevWorld {
   kernel::Fd receiver_;
   Bytes buffer_;
   std::uint32_t mark_ = 0;  // of the sending socket
+  std::uint32_t arrived_mark_ = 0;
   std::uint64_t late_arrivals_ = 0;
 };
 

@@ -29,10 +29,10 @@ Limits limits_of(std::initializer_list<Limit> list) {
   return limits;
 }
 
-const std::string plain_rules =
+const std::string packet_rules =
     "rule match meta l4proto == 0x06 match payload transport 2 2 == 0x0016 counter accept\n"
-    "rule match payload network 12 1 == 0x0a counter\n"
-    "rule match meta length > 0x00000001 counter\n";
+    "rule match payload network 12 1 == 0x0a counter\n";
+const std::string plain_rules = packet_rules + "rule match meta length > 0x00000001 counter\n";
 
 std::string many_counters(std::size_t count) {
   std::string rules;
@@ -172,12 +172,11 @@ TEST(HelperAccess, CopiesEveryByteByHelper) {
 TEST(HelperAccess, ReadsTheSameBytes) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs the right to load programs";
   for (const std::string& hook : hooks) {
-    // A test run puts socket filters at the network header, where packet sockets never are.
-    if (hook == "socket") continue;
-    const bool frames = hook == "xdp" || hook.starts_with("tc:");
-    const std::string text = unit_text(hook, plain_rules);
-    const auto ruleset = imr::parse_unit(text, "test")->ruleset;
-    const auto made = compiled(hook, plain_rules, limits_of({Limit::helper_access}));
+    const bool frames = hook == "xdp" || hook.starts_with("tc:") || hook == "socket";
+    // A test run takes the link header off what socket filters get, and its length with it.
+    const std::string& rules = hook == "socket" ? packet_rules : plain_rules;
+    const auto ruleset = imr::parse_unit(unit_text(hook, rules), "test")->ruleset;
+    const auto made = compiled(hook, rules, limits_of({Limit::helper_access}));
     ASSERT_TRUE(made.has_value()) << made.error().text();
     auto judge = Runner::create(EngineKind::evaluator, ruleset, *made);
     auto kernel = Runner::create(EngineKind::kernel, ruleset, *made);
@@ -262,6 +261,15 @@ TEST(Limits, RefuseByNameWhatTheyLeaveNoWayFor) {
             "hook tc:egress: --limit offload is for programs that a network card runs; use xdp");
   EXPECT_EQ(refused("xdp", plain_rules, {Limit::offload, Limit::helper_access}),
             "hook xdp: no way to the packet is left within --limit helper-access, offload");
+}
+
+TEST(Hooks, RefuseToWriteMarksWhereTheyCannot) {
+  for (const std::string hook : {"netfilter:forward", "xdp", "socket"}) {
+    EXPECT_EQ(refused(hook, "rule handle 3 \"meta mark set 7\" write meta mark 0x07000000\n", {}),
+              "rules that hook " + hook +
+                  " cannot serve\n  inet t c handle 3 'meta mark set 7': writing meta mark is not "
+                  "possible there; use tc:ingress, tc:egress, cgroup:ingress or cgroup:egress");
+  }
 }
 
 TEST(Limits, GoTogether) {

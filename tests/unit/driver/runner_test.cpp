@@ -5,6 +5,7 @@
 #include "driver/runner.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "imr/parse.h"
 #include "packet/builder.h"
@@ -126,6 +127,66 @@ TEST_P(Engines, WantFramesAtXdp) {
 
 INSTANTIATE_TEST_SUITE_P(Userspace, Engines,
                          testing::Values(EngineKind::evaluator, EngineKind::interpreter));
+
+constexpr const char* marking = R"(table inet filter
+chain inet filter only hook forward priority 0 policy accept
+  rule #0 handle 10 "port 22"
+    match meta l4proto == 0x06
+    match payload transport 2 2 == 0x0016
+    write meta mark 0x07000000
+  rule #1 handle 11 "marked 7"
+    match meta mark == 0x07000000
+    counter #0 packets 0 bytes 0
+)";
+
+// With a rule about a device, the kernel's answer comes from an attached program.
+TEST(Runner, TellsTheMarkThatEachEngineLeaves) {
+  const std::string of_device =
+      std::string(marking) + "  rule #2 handle 12 \"device\"\n    match meta iif == 0x09000000\n";
+  packet::Packet packet =
+      packet::build({.link = packet::Ethernet{}, .transport = packet::Tcp{.destination_port = 22}});
+  packet.in = {.index = 9, .name = "in9"};
+  for (const std::string& text : {std::string(marking), of_device}) {
+    const World world = compiled(text.c_str(), {.kind = Hook::Kind::tc_ingress});
+    for (const EngineKind kind :
+         {EngineKind::evaluator, EngineKind::interpreter, EngineKind::kernel}) {
+      if (kind == EngineKind::kernel && ::geteuid() != 0) continue;
+      auto runner = Runner::create(kind, world.ruleset, world.compilation);
+      ASSERT_TRUE(runner) << runner.error().text();
+      const auto outcome = runner->run(packet);
+      ASSERT_TRUE(outcome) << outcome.error().text();
+      EXPECT_EQ(outcome->mark, 7u) << to_string(kind) << "\n" << text;
+      EXPECT_EQ(runner->counters(), (std::vector<CounterTotal>{{1, 40}})) << to_string(kind);
+    }
+  }
+}
+
+// A test run takes the link header off what socket filters get; counters count it all the same.
+TEST(Runner, RunsSocketFiltersInTheKernel) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs the right to load programs";
+  constexpr const char* text = R"(table inet filter
+chain inet filter only hook forward priority 0 policy accept
+  rule #0 handle 10 "port 22"
+    match meta l4proto == 0x06
+    match payload transport 2 2 == 0x0016
+    counter #0 packets 0 bytes 0
+    drop
+  rule #1 handle 11 "all"
+    counter #1 packets 0 bytes 0
+)";
+  const World world = compiled(text, {.kind = Hook::Kind::socket});
+  for (const EngineKind kind : {EngineKind::evaluator, EngineKind::kernel}) {
+    auto runner = Runner::create(kind, world.ruleset, world.compilation);
+    ASSERT_TRUE(runner) << runner.error().text();
+    for (const std::uint16_t port : {std::uint16_t{22}, std::uint16_t{23}}) {
+      const auto outcome = runner->run(packet::build(
+          {.link = packet::Ethernet{}, .transport = packet::Tcp{.destination_port = port}}));
+      ASSERT_TRUE(outcome) << outcome.error().text();
+      EXPECT_EQ(outcome->verdict, port == 22 ? Verdict::drop : Verdict::accept) << to_string(kind);
+    }
+    EXPECT_EQ(runner->counters(), (std::vector<CounterTotal>{{1, 54}, {1, 54}})) << to_string(kind);
+  }
+}
 
 TEST(Runner, CompilesNothingThatIsNotStoodInFor) {
   const auto ruleset = imr::parse_ruleset(with_native, "test");
