@@ -18,6 +18,9 @@ constexpr std::size_t most_words = 8;
 // Of rules in one slot when a table is chosen for another one. More are searched one by one, fewer
 // need more tables.
 constexpr std::uint32_t longest_chain = 8;
+// Bits of the fields by which tables are told first: addresses, not ports.
+constexpr unsigned narrowest_wide = 24;
+constexpr unsigned last_step = 2;
 
 using Words = std::array<std::uint64_t, most_words>;
 
@@ -147,7 +150,8 @@ class Maker {
   [[nodiscard]] Words mask_of(std::span<const unsigned> lengths) const;
   [[nodiscard]] Words value_of(std::size_t rule) const;
   [[nodiscard]] std::uint64_t masked_hash(const Words& value, const Words& masks) const;
-  [[nodiscard]] static unsigned relaxed(unsigned length, unsigned bits);
+  [[nodiscard]] std::vector<unsigned> shortened(std::span<const unsigned> lengths,
+                                                unsigned step) const;
   void put(std::uint32_t rule);
   void fill(const Table& table);
 
@@ -198,11 +202,21 @@ std::uint64_t Maker::masked_hash(const Words& value, const Words& masks) const {
   return hash(masked, out_->words);
 }
 
-// A new table takes rules of somewhat shorter prefixes than the one that it is made for.
-unsigned Maker::relaxed(unsigned length, unsigned bits) {
-  if (bits <= 8) return length == bits ? bits : 0;
-  if (bits <= 16) return length == bits ? bits : length >= bits / 2 ? bits / 2 : 0;
-  return length - length % (bits / 8);
+// The lengths of a table that is made for a rule. The shorter they are, the more rules find a place
+// in it, and the more of them in one slot. First only wide fields count, and no more than three
+// quarters of their bits; then others where the rule wants one value; at last the rule's own.
+std::vector<unsigned> Maker::shortened(std::span<const unsigned> lengths, unsigned step) const {
+  std::vector<unsigned> out(lengths.begin(), lengths.end());
+  if (step == last_step) return out;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const unsigned bits = rules_.bits(i);
+    if (bits < narrowest_wide) {
+      out[i] = step == 0 || out[i] < bits ? 0 : bits;
+    } else if (step == 0 || out[i] < bits) {
+      out[i] = out[i] >= bits * 3 / 4 ? bits * 3 / 4 : out[i] >= bits / 2 ? bits / 2 : 0;
+    }
+  }
+  return out;
 }
 
 // Into the table with the longest prefixes in which its chain is short, or a new one.
@@ -227,22 +241,16 @@ void Maker::put(std::uint32_t rule) {
     best = &table;
     best_sum = sum;
   }
-  if (best == nullptr) {
-    std::vector<unsigned> shorter;
-    for (std::size_t i = 0; i < lengths.size(); ++i) {
-      shorter.push_back(relaxed(lengths[i], rules_.bits(i)));
-    }
-    // Where a table of these lengths is full at this place, one of the rule's own comes beside it,
-    // and where that is the same, chains there grow.
-    const auto same = [&](const Table& table) { return table.lengths == shorter; };
-    if (std::ranges::any_of(tables_, same)) shorter = lengths;
-    const auto found = std::ranges::find_if(tables_, same);
+  // A table that is there already is full at this place; only in the last one chains grow.
+  for (unsigned step = 0; best == nullptr; ++step) {
+    const std::vector<unsigned> wanted = shortened(lengths, step);
+    const auto found = std::ranges::find(tables_, wanted, &Table::lengths);
     if (found != tables_.end()) {
-      best = &*found;
-    } else {
-      tables_.push_back({.lengths = shorter, .masks = mask_of(shorter), .rules = {}, .chains = {}});
-      best = &tables_.back();
+      if (step == last_step) best = &*found;
+      continue;
     }
+    tables_.push_back({.lengths = wanted, .masks = mask_of(wanted), .rules = {}, .chains = {}});
+    best = &tables_.back();
   }
   best->rules.push_back(rule);
   ++best->chains[masked_hash(value, best->masks)];
