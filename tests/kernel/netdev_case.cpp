@@ -130,17 +130,8 @@ Result<differential::RulesetAtHook> NetdevCase::read(frontend::nft::ScratchNames
     subject.attachments = std::move(attachments);
     return subject;
   }
-  std::vector<const imr::Chain*> bases;
-  for (const imr::Chain& chain : subject.ruleset.chains) {
-    if (chain.base) bases.insert(bases.begin(), &chain);
-  }
-  std::ranges::stable_sort(bases, {}, [](const auto* chain) { return chain->base->priority; });
-  std::vector<driver::ChainName> names;
-  for (const imr::Chain* chain : bases) {
-    const imr::Table& table = subject.ruleset[chain->table];
-    names.push_back({.family = table.family, .table = table.name, .chain = chain->name});
-  }
-  WEIR_TRY(attachments, driver::plan(subject.ruleset, hook_, names));
+  WEIR_TRY(attachments,
+           driver::plan(subject.ruleset, hook_, base_chains_in_order(subject.ruleset)));
   subject.attachments = std::move(attachments);
   return subject;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "kernel/programs.h"
 
+#include <algorithm>
+
 #include "kernel/support/netns.h"
 
 namespace weir::test {
@@ -31,6 +33,23 @@ Result<Programs> make_programs(const imr::Ruleset& ruleset,
   WEIR_TRY(compilation, driver::compile(ruleset, attachments, options));
   WEIR_TRY(loaded, kernel::load(compilation.object));
   return Programs{.compilation = std::move(compilation), .loaded = std::move(loaded)};
+}
+
+std::vector<driver::ChainName> base_chains_in_order(const imr::Ruleset& ruleset) {
+  std::vector<const imr::Chain*> bases;  // in their order
+  for (const imr::Chain& chain : ruleset.chains) {
+    if (!chain.base) continue;
+    const auto later = [&](const imr::Chain* other) {
+      return other->base->priority >= chain.base->priority;
+    };
+    bases.insert(std::ranges::find_if(bases, later), &chain);
+  }
+  std::vector<driver::ChainName> names;
+  for (const imr::Chain* chain : bases) {
+    const imr::Table& table = ruleset[chain->table];
+    names.push_back({.family = table.family, .table = table.name, .chain = chain->name});
+  }
+  return names;
 }
 
 }  // namespace weir::test

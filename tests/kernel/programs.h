@@ -28,4 +28,8 @@ struct Programs {
                                              const std::vector<driver::Attachment>& attachments,
                                              const driver::Options& options);
 
+// The base chains in the order in which the kernel runs them at one hook: by priority, and the
+// youngest one of a priority first.
+[[nodiscard]] std::vector<driver::ChainName> base_chains_in_order(const imr::Ruleset& ruleset);
+
 }  // namespace weir::test
