@@ -196,6 +196,16 @@ class EvaluatorBackend final : public Backend {
   std::vector<CounterTotal> totals_;
 };
 
+// A packet is at its input device until ip_output() and ip6_output(), which come in front of
+// postrouting; one that this host sends is at none before.
+engine::Input::At place_of_skb(const Hook& hook) {
+  using At = engine::Input::At;
+  if (hook.kind != Hook::Kind::netfilter || hook.nf_hook == NfHook::postrouting) {
+    return At::output_else_input;
+  }
+  return hook.nf_hook == NfHook::output ? At::none : At::input;
+}
+
 class InterpreterBackend final : public Backend {
  public:
   InterpreterBackend(const imr::Ruleset& ruleset, const Compilation& compilation,
@@ -247,6 +257,7 @@ class InterpreterBackend final : public Backend {
     in.oif = packet.out.index;
     in.iifname = packet.in.name;
     in.oifname = packet.out.name;
+    in.at = place_of_skb(hook);
     in.pkttype = static_cast<std::uint8_t>(packet.type);
     in.protocol = static_cast<std::uint16_t>((packet.ethertype << 8) | (packet.ethertype >> 8));
     in.ct_info = static_cast<std::uint64_t>(packet.ct_info);

@@ -33,13 +33,16 @@ struct Input {
   std::uint32_t priority = 0;
   std::uint32_t hash = 0;
   // The device the packet came in by (skb->skb_iif, state->in), and the one it goes out by; 0: none
-  // of them. skb->dev is `oif` where there is one, else `iif`.
+  // of them.
   std::uint32_t iif = 0;
   std::uint32_t oif = 0;
   std::string iifname;
   std::string oifname;
   std::uint16_t iiftype = 1;  // net_device::type; ARPHRD_ETHER
   std::uint16_t oiftype = 1;
+  // The device it is at, skb->dev.
+  enum class At : std::uint8_t { output_else_input, input, none };
+  At at = At::output_else_input;
   std::uint8_t pkttype = 0;
   std::uint16_t protocol = 0;       // skb->protocol as a big-endian value stored in memory order
   bool vlan_present = false;        // a tag that is not in `bytes`

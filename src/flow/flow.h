@@ -37,7 +37,7 @@ enum class ContextKey : std::uint8_t {
   ct_info,         // u64: bits 0 to 2 enum ip_conntrack_info, bit 3 set when there is a connection
   network_offset,  // u64: of the network header from the packet's first byte; may be negative
   vlan_tag,        // u32: a tag that is not in the bytes, as a native load of its 4 bytes; 0: none
-  iiftype,         // u32: net_device::type of the input device, and bit 16 set; 0 without one
+  iiftype,         // u32: net_device::type of skb->dev, and bit 16 set; 0 without one
   zero,            // u64: 0, but no checker can tell
 };
 

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "imr/packet_view.h"
+#include "imr/reading.h"
 #include "imr/visit.h"
 #include "packet/fields.h"
 
@@ -138,6 +139,23 @@ class Evaluation {
   // As nf_hook_state has them: some hooks have none, whatever the packet went through.
   packet::Device input_device() const {
     return has_input_device(unit_) ? packet_.in : packet::Device{};
+  }
+  // skb->dev of a packet that the IP stack has. On its way out it has none before ip_output().
+  packet::Device device_at_hook() const {
+    if (unit_.hook.kind != Hook::Kind::netfilter) return packet_.in;
+    switch (unit_.hook.nf_hook) {
+      case NfHook::prerouting:
+      case NfHook::input:
+      case NfHook::forward:
+      case NfHook::ingress:
+        return packet_.in;
+      case NfHook::output:
+        return {};
+      case NfHook::postrouting:
+      case NfHook::egress:
+        return packet_.out;
+    }
+    throw InvariantError("netfilter hook out of range");
   }
   packet::Device output_device() const {
     invariant(!at_xdp() || !has_output_device(unit_), "XDP knows no output device");
@@ -343,6 +361,7 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
     case MetaKey::length:
       return native_bytes(view_.counted_bytes, 4);
     case MetaKey::iiftype:
+      if (reading_of(unit_) == Reading::stack && device_at_hook().index == 0) return std::nullopt;
       // Where packets are frames, they are those of an Ethernet device: skb->dev, at egress the one
       // that they leave by.
       return native_bytes(arphrd_ether, 2);

@@ -74,7 +74,7 @@ enum class MetaKey : std::uint8_t {
   oifname,   // 16, the same
   length,    // 4, host order: bytes from the hook's own first header on
   pkttype,   // 1: PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST, ...
-  iiftype,   // 2, host order: ARPHRD_ETHER, ... of the input device; none where there is none
+  iiftype,   // 2, host order: ARPHRD_ETHER, ... of the device it is at; none where there is none
 };
 struct Meta {
   MetaKey key = MetaKey::l4proto;

@@ -233,6 +233,10 @@ std::string Writer::device() {
     return side + " " + inverted() + "\"" + std::string(random_.pick(device_names).substr(0, 4)) +
            "\"";
   }
+  // Devices of judges are Ethernet; rules of frames may be about nothing else.
+  if (way == 1 && is_ip(to_.table.family) && in) {
+    return "meta iiftype " + inverted() + (random_.chance(70) ? "ether" : "loopback");
+  }
   if (way < 10) {
     return side + "name " + inverted() + "\"" + std::string(random_.pick(device_names)) + "\"";
   }

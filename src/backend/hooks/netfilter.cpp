@@ -115,7 +115,10 @@ void emit_context(Emitter& out, ContextKey key) {
       skb_field(out, Opcode::ldx64, "_nfct");
       return facts::connection(out);
     case ContextKey::iiftype:
-      load_device(out, true);
+      // Of skb->dev: nft_meta_get_eval() in net/netfilter/nft_meta.c. At postrouting that is the
+      // output device, whatever state->in says; at output mostly none.
+      load_skb(out, r1);
+      out.load_field(Opcode::ldx64, r1, r1, "sk_buff", "dev");
       return facts::device_type(out);
     case ContextKey::network_offset:
     case ContextKey::vlan_tag:
