@@ -115,7 +115,8 @@ void add_rules_options(CLI::App& verb, RulesOptions& options, HookOption hook) {
   if (hook == HookOption::required) option->required();
   verb.add_option(
           "--chain", options.chains,
-          "FAMILY/TABLE/CHAIN that decides there, at hooks other than netfilter; repeatable")
+          "FAMILY/TABLE/CHAIN that decides there, at hooks other than netfilter; several decide in "
+          "the order given")
       ->allow_extra_args(false)
       ->type_name("CHAIN");
   verb.add_flag(

@@ -24,7 +24,8 @@ struct Attachment {
   Nfproto nfproto = Nfproto::ipv4;  // of netfilter hooks; an XDP program serves both
   std::int32_t priority = 0;        // of netfilter hooks
   bool defragments = false;         // the link has packets reassembled: see driver/reassembly.h
-  // One at netfilter hooks; they decide one after another, and read packets alike (imr/reading.h).
+  // They decide one after another, and read packets alike (imr/reading.h). At netfilter hooks they
+  // have one priority.
   std::vector<imr::ChainId> roots;
 };
 

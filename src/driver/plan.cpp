@@ -25,12 +25,32 @@ std::vector<ChainId> base_chains(const Ruleset& ruleset) {
   return chains;
 }
 
+// Where the root belongs among those that come in priority order: of chains with one priority the
+// youngest runs first (nf_hook_entries_grow() in net/netfilter/core.c).
+void add_root(const Ruleset& ruleset, ChainId id, std::vector<ChainId>& roots) {
+  const std::int32_t priority = ruleset[id].base->priority;
+  const auto behind = std::ranges::find_if(
+      roots, [&](ChainId root) { return ruleset[root].base->priority >= priority; });
+  roots.insert(behind, id);
+}
+
+// Chains of one hook, protocol and priority are one program: a netfilter link shares its priority
+// with nothing else.
 void add_netfilter(const Ruleset& ruleset, ChainId id, std::vector<Attachment>& out) {
   const imr::BaseChain& base = *ruleset[id].base;
   if (base.hook > NfHook::postrouting || !is_ip(ruleset[ruleset[id].table].family)) return;
+  const Hook hook{.kind = Hook::Kind::netfilter, .nf_hook = base.hook, .device = {}};
   for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6}) {
     if (!sees(ruleset[ruleset[id].table].family, nfproto)) continue;
-    out.push_back({.hook = {.kind = Hook::Kind::netfilter, .nf_hook = base.hook, .device = {}},
+    const auto same = std::ranges::find_if(out, [&](const Attachment& attachment) {
+      return attachment.hook == hook && attachment.nfproto == nfproto &&
+             attachment.priority == base.priority;
+    });
+    if (same != out.end()) {
+      add_root(ruleset, id, same->roots);
+      continue;
+    }
+    out.push_back({.hook = hook,
                    .nfproto = nfproto,
                    .priority = base.priority,
                    .defragments = runs_behind_reassembly(ruleset, nfproto, base.priority),
@@ -128,11 +148,7 @@ Status add_own_hook(const Ruleset& ruleset, ChainId id, std::vector<Attachment>&
              check_alike(ruleset, hook, {attachment.roots.front(), id}).has_value();
     });
     if (same != out.end()) {
-      // Of chains with one priority the youngest runs first (nf_hook_entries_grow() in
-      // net/netfilter/core.c).
-      const auto behind = std::ranges::find_if(
-          same->roots, [&](ChainId root) { return ruleset[root].base->priority >= base.priority; });
-      same->roots.insert(behind, id);
+      add_root(ruleset, id, same->roots);
     } else {
       out.push_back({.hook = hook, .nfproto = {}, .priority = base.priority, .roots = {id}});
     }
@@ -151,7 +167,7 @@ std::vector<ChainId> own_netdev_chains(const Ruleset& ruleset, const Hook& hook,
     const imr::BaseChain& base = *ruleset[id].base;
     if (ruleset[ruleset[id].table].family != Family::netdev || base.hook != wanted) continue;
     const bool named = std::ranges::find(base.devices, hook.device) != base.devices.end();
-    if (hook.device.empty() || named) own.push_back(id);
+    if (hook.device.empty() || named) add_root(ruleset, id, own);
   }
   return own;
 }

@@ -122,10 +122,10 @@ std::vector<driver::Attachment> attachments_of(const PolicyState& policy,
                                      .priority = state.priority,
                                      .defragments = state.defragments,
                                      .roots = {}};
-    for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
-      const imr::ChainId id(i);
-      if (std::ranges::count(state.chains, imr::qualified_name(ruleset, id)) != 0) {
-        attachment.roots.push_back(id);
+    for (const std::string& name : state.chains) {
+      for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
+        const imr::ChainId id(i);
+        if (imr::qualified_name(ruleset, id) == name) attachment.roots.push_back(id);
       }
     }
     out.push_back(std::move(attachment));

@@ -191,10 +191,20 @@ packet::Packet make_packet(const SshSession& session, Way way, const driver::Att
   return packet;
 }
 
-std::string reason(const imr::Ruleset& ruleset, const imr::Unit& unit,
+// The base chain that drops the packet, of several that the unit drops it by.
+imr::ChainId dropping_root(imr::Unit unit, const packet::Packet& packet) {
+  while (unit.roots.size() > 1) {
+    const imr::ChainId last = unit.roots.back();
+    unit.roots.pop_back();
+    if (imr::evaluate(unit, packet).verdict != imr::Outcome::Verdict::drop) return last;
+  }
+  return unit.roots.front();
+}
+
+std::string reason(const imr::Ruleset& ruleset, const imr::Unit& unit, const packet::Packet& packet,
                    const imr::Outcome& outcome) {
   if (!outcome.decided_by) {
-    return "the policy of chain " + imr::qualified_name(ruleset, unit.roots.back());
+    return "the policy of chain " + imr::qualified_name(ruleset, dropping_root(unit, packet));
   }
   const imr::Rule& rule = ruleset[*outcome.decided_by];
   std::string out = "rule " + imr::qualified_name(ruleset, rule.chain) + " handle " +
@@ -250,7 +260,7 @@ std::vector<std::string> cuts(const imr::Ruleset& ruleset, const driver::Compila
       if (outcome.verdict != imr::Outcome::Verdict::drop) continue;
       out.push_back(to_string(program.attachment.hook) +
                     (*way == Way::from_client ? ", from the client: " : ", to the client: ") +
-                    reason(ruleset, unit, outcome));
+                    reason(ruleset, unit, packet, outcome));
     }
   }
   return out;

@@ -64,9 +64,11 @@ class Writer {
     }
     usable_chains_ = user_chains;
     const std::size_t bases = !options_.single_chain && chance_.one_in(5) ? 2 : 1;
+    // Of chains with one priority the kernel runs the youngest first.
+    const int step = bases == 2 && chance_.one_in(2) ? 0 : 10;
     for (std::size_t i = 0; i < bases; ++i) {
       out_ += "  chain base" + std::to_string(i) + " {\n    type filter hook " + options_.hook +
-              " priority " + std::to_string(static_cast<int>(i) * 10 - 5) + "; policy " +
+              " priority " + std::to_string(static_cast<int>(i) * step - 5) + "; policy " +
               (chance_.one_in(3) ? "drop" : "accept") + ";\n";
       write_rules(1 + chance_.below(options_.max_rules));
       out_ += "  }\n";

@@ -12,7 +12,7 @@
 #include <array>
 #include <chrono>
 #include <csignal>
-#include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -33,7 +33,6 @@ WEIR_ROOT_ONLY();
 
 using namespace std::chrono_literals;
 using service::Standing;
-namespace fs = std::filesystem;
 
 // Two hooks of other kinds, and a device.
 constexpr const char* tc_rules = R"(
@@ -235,6 +234,64 @@ TEST_F(Service, ABusyPlaceChangesNothing) {
     EXPECT_EQ(service::policy_names(paths_), std::vector<std::string>());
     EXPECT_EQ(tables(), "table ip6 x\n");
   }
+}
+
+// A netfilter link shares its priority with nothing, and base chains do: of several with one
+// priority, the kernel runs the youngest first, and what is dropped there reaches no other.
+constexpr const char* level_rules = R"(
+table inet a {
+  chain oldest {
+    type filter hook input priority 0;
+    udp dport 1001-1003 counter
+  }
+  chain middle {
+    type filter hook input priority 0;
+    udp dport 1002 counter drop
+    udp dport 1001-1003 counter
+  }
+}
+table ip b {
+  chain youngest {
+    type filter hook input priority 0;
+    udp dport 1003 counter drop
+    udp dport 1001-1003 counter
+  }
+  chain late {
+    type filter hook input priority 1;
+    udp dport 1001-1003 counter
+  }
+}
+)";
+
+TEST_F(Service, ChainsOfOnePriorityDecideInTheKernelsOrder) {
+  using Counts = std::map<std::string, std::uint64_t>;
+  const auto send = [] { return std::array{arrives(1001), arrives(1002), arrives(1003)}; };
+  const auto name = [](const auto& family, const std::string& table, const std::string& chain,
+                       std::uint64_t handle) {
+    return std::string(family) + " " + table + " " + chain + " " + std::to_string(handle);
+  };
+  expect(nft_.run(level_rules));
+  const auto sent_past_nft = send();
+  Counts by_nft;
+  for (const RuleCounter& counter : expect(nft_.counters())) {
+    by_nft[name(counter.family, counter.table, counter.chain, counter.handle)] = counter.packets;
+  }
+  EXPECT_EQ(sent_past_nft, (std::array{true, false, false}));
+  expect(nft_.run("flush ruleset"));
+
+  compiled_ = compile(level_rules);
+  ASSERT_EQ(apply(0), 0);
+  EXPECT_EQ(send(), sent_past_nft);
+  Counts by_weir;
+  const auto policy = expect(service::load_policy("p", paths_));
+  EXPECT_EQ(policy.attachments.size(), 3U) << "two for IPv4, one for IPv6";
+  for (const service::ChainState& chain : policy.chains) {
+    for (const service::RuleState& rule : chain.rules) {
+      by_weir[name(to_string(chain.family), chain.table, chain.name, rule.handle)] =
+          expect(service::live_counts(policy, rule, paths_)).at(0).packets;
+    }
+  }
+  EXPECT_EQ(by_weir, by_nft);
 }
 
 TEST_F(Service, ANameServesOnce) {

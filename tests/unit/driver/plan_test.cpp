@@ -126,11 +126,28 @@ TEST(Plan, TakesIpChainsWhereTheUserSays) {
 }
 
 TEST(Plan, RunsTheYoungestOfOnePriorityFirst) {
-  EXPECT_EQ(planned("table netdev n\n"
-                    "chain netdev n older hook ingress priority 0 policy accept devices eth0\n"
-                    "chain netdev n younger hook ingress priority 0 policy accept devices eth0\n"
-                    "chain netdev n first hook ingress priority -1 policy accept devices eth0\n"),
-            "tc:ingress@eth0: netdev n first, netdev n younger, netdev n older\n");
+  const std::string netdev =
+      "table netdev n\n"
+      "chain netdev n older hook ingress priority 0 policy accept devices eth0\n"
+      "chain netdev n younger hook ingress priority 0 policy accept devices eth0\n"
+      "chain netdev n first hook ingress priority -1 policy accept devices eth0\n";
+  for (const char* hook : {"", "tc:ingress@eth0"}) {
+    EXPECT_EQ(planned(netdev, hook),
+              "tc:ingress@eth0: netdev n first, netdev n younger, netdev n older\n");
+  }
+  EXPECT_EQ(planned(netdev, "xdp@eth0", {"netdev/n/older", "netdev/n/younger"}),
+            "xdp@eth0: netdev n older, netdev n younger\n")
+      << "as the user says";
+  EXPECT_EQ(planned("table inet i table ip p table ip6 q\n"
+                    "chain inet i both hook input priority 0 policy accept\n"
+                    "chain ip p four hook input priority 0 policy accept\n"
+                    "chain ip6 q six hook input priority 1 policy accept\n"
+                    "chain ip p other hook forward priority 0 policy accept\n"
+                    "chain ip p youngest hook input priority 0 policy accept\n"),
+            "netfilter:input ipv4: ip p youngest, ip p four, inet i both\n"
+            "netfilter:input ipv6: inet i both\n"
+            "netfilter:forward ipv4: ip p other\n"
+            "netfilter:input ipv6: ip6 q six\n");
 }
 
 }  // namespace
