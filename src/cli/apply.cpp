@@ -3,12 +3,14 @@
 // weir apply: compiles a ruleset and puts it in force, all or nothing over all its hooks.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
 
 #include "cli/common.h"
 #include "cli/verbs.h"
+#include "driver/reassembly.h"
 #include "kernel/kernel.h"
 #include "object/elf.h"
 #include "service/apply.h"
@@ -165,6 +167,10 @@ int run(const Options& options) {
     WEIR_TRY(object, read_object(options.rules));
     if (object) return run_object(options, *object);
     WEIR_TRY(rules, load_rules(options.rules));
+    const bool behind = std::ranges::any_of(rules.attachments, &driver::Attachment::defragments);
+    if (behind && !kernel::has_reassembly()) {
+      WEIR_CHECK(driver::do_without_reassembly(rules.ruleset, rules.attachments));
+    }
     driver::Options how;
     how.untrusted_memory = kernel::has_untrusted_memory();
     how.updatable_sets = !options.lock;  // whose maps are frozen

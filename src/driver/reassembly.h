@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/error.h"
 #include "base/hook.h"
 #include "driver/compile.h"
 #include "imr/imr.h"
@@ -22,5 +23,11 @@ namespace weir::driver {
 
 // The same for all netfilter hooks, where something outside of the ruleset has it switched on.
 void ask_for_reassembly(std::vector<Attachment>& attachments);
+
+// For kernels whose links cannot ask for it (before 6.6): takes the wish off attachments where no
+// rule can tell a fragment from the packet that it is a part of. Of the others it names the rules
+// that would judge fragments one by one, in a system error.
+[[nodiscard]] Status do_without_reassembly(const imr::Ruleset& ruleset,
+                                           std::vector<Attachment>& attachments);
 
 }  // namespace weir::driver

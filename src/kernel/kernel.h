@@ -211,6 +211,8 @@ struct Feature {
 [[nodiscard]] std::vector<Feature> probe_features();
 // Whether bpf_rdonly_cast() yields memory that any load may read (6.17 and newer). Probed once.
 [[nodiscard]] bool has_untrusted_memory();
+// Whether netfilter links have packets reassembled (6.6). Probed once.
+[[nodiscard]] bool has_reassembly();
 // Whether TCX links attach (6.6). Probed once.
 [[nodiscard]] bool has_tcx();
 

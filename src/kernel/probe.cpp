@@ -32,8 +32,7 @@ constexpr std::int32_t passing(ProgramType type) {
   switch (type) {
     case ProgramType::xdp:
       return XDP_PASS;
-    case ProgramType::netfilter:
-      return 1;  // NF_ACCEPT
+    case ProgramType::netfilter:  // NF_ACCEPT
     case ProgramType::cgroup_skb:
       return 1;
     case ProgramType::socket_filter:
@@ -392,6 +391,11 @@ std::vector<Feature> probe_features() {
   features.reserve(probes.size());
   for (const auto& probe : probes) features.push_back(attempt(probe));
   return features;
+}
+
+bool has_reassembly() {
+  static const bool present = try_netfilter_defrag().has_value();
+  return present;
 }
 
 bool has_tcx() {

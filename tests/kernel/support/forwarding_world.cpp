@@ -151,9 +151,9 @@ Status ForwardingWorld::forget_connections() {
 }
 
 Result<kernel::Fd> ForwardingWorld::attach(const kernel::Fd& program, Nfproto nfproto, NfHook hook,
-                                           std::int32_t priority) {
+                                           std::int32_t priority, bool defragment) {
   const Inside inside(netns_);
-  return kernel::attach_netfilter(program, nfproto, hook, priority);
+  return kernel::attach_netfilter(program, nfproto, hook, priority, defragment);
 }
 
 }  // namespace weir::test

@@ -62,7 +62,7 @@ class ForwardingWorld {
 
   // Attaches a weir program to a hook of this world, for as long as the link lives.
   [[nodiscard]] Result<kernel::Fd> attach(const kernel::Fd& program, Nfproto nfproto, NfHook hook,
-                                          std::int32_t priority);
+                                          std::int32_t priority, bool defragment = false);
   [[nodiscard]] const Netns& netns() const { return netns_; }
 
  private:
