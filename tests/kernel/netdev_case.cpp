@@ -89,11 +89,12 @@ std::string describe(const Frame& frame) {
          (bytes.size() > shown ? "..." : "");
 }
 
-NetdevCase::NetdevCase(Hook::Kind kind, driver::Options options)
+NetdevCase::NetdevCase(Hook::Kind kind, driver::Options options, NetdevWorld::Middle middle)
     : hook_{.kind = kind, .nf_hook = {}, .device = "eth0"},
       options_(std::move(options)),
-      nft_(direction_of(kind), mtu_of(kind)),
-      weir_(direction_of(kind), mtu_of(kind)) {}
+      middle_(middle),
+      nft_(direction_of(kind), mtu_of(kind), middle),
+      weir_(direction_of(kind), mtu_of(kind), middle) {}
 
 std::vector<Frame> NetdevCase::frames(const differential::RulesetAtHook& subject, std::size_t count,
                                       std::mt19937_64& engine) const {
@@ -105,6 +106,9 @@ std::vector<Frame> NetdevCase::frames(const differential::RulesetAtHook& subject
     packet::Packet& seen = frame.packet;
     const packet::Device device{.index = weir_.ifindex(), .name = "eth0"};
     seen.type = type_of(seen.bytes);
+    if (middle_ == NetdevWorld::Middle::bridge && seen.type == packet::PacketType::host) {
+      seen.type = packet::PacketType::otherhost;
+    }
     seen.in = hook_.kind == Hook::Kind::tc_egress ? packet::Device{} : device;
     seen.out = hook_.kind == Hook::Kind::tc_egress ? device : packet::Device{};
     seen.has_connection = false;
@@ -114,8 +118,8 @@ std::vector<Frame> NetdevCase::frames(const differential::RulesetAtHook& subject
   return frames;
 }
 
-// At TC the chains as they are planned for the device; at XDP, where the user orders them, in the
-// order of the kernel.
+// At TC the chains as they are planned for the device; at XDP and in the place of a bridge's
+// chains, where the user orders them, in the order of the kernel.
 Result<differential::RulesetAtHook> NetdevCase::read(frontend::nft::ScratchNamespace& scratch,
                                                      const std::string& script) const {
   const auto index_of = [&](const std::string& device) -> std::optional<std::uint32_t> {
@@ -125,7 +129,7 @@ Result<differential::RulesetAtHook> NetdevCase::read(frontend::nft::ScratchNames
   WEIR_TRY(ruleset, scratch.read(script, "generated.nft", {.interface_index = index_of}));
   differential::RulesetAtHook subject{
       .ruleset = std::move(ruleset), .hook = hook_, .attachments = {}};
-  if (hook_.kind != Hook::Kind::xdp) {
+  if (hook_.kind != Hook::Kind::xdp && middle_ == NetdevWorld::Middle::rules) {
     WEIR_TRY(attachments, driver::plan(subject.ruleset, std::nullopt, {}));
     subject.attachments = std::move(attachments);
     return subject;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// One ruleset of netdev or inet ingress chains and its frames in two worlds: nft's chains at the
-// device, and weir's program at TC or XDP of the same device in a world without rules. What comes
-// out of the one must come out of the other, with the same mark, counters agree, and the evaluator
-// says the same.
+// One ruleset of netdev, inet ingress or bridge chains and its frames in two worlds: nft's chains
+// at the device, and weir's program at TC or XDP of the same device in a world without rules. What
+// comes out of the one must come out of the other, with the same mark, counters agree, and the
+// evaluator says the same.
 //
 // Frames that do not come out of a world without rules (those cut within a tag) are sent nowhere
 // else.
@@ -41,8 +41,9 @@ struct NetdevReport {
 
 class NetdevCase {
  public:
-  // tc:ingress, tc:egress or xdp.
-  explicit NetdevCase(Hook::Kind kind, driver::Options options = {});
+  // tc:ingress, tc:egress or xdp; with a bridge, TC at one of its ports.
+  explicit NetdevCase(Hook::Kind kind, driver::Options options = {},
+                      NetdevWorld::Middle middle = NetdevWorld::Middle::rules);
 
   [[nodiscard]] const Hook& hook() const { return hook_; }
   // An input error when nft refuses the script.
@@ -65,6 +66,7 @@ class NetdevCase {
 
   Hook hook_;
   driver::Options options_;
+  NetdevWorld::Middle middle_;
   NetdevWorld nft_;
   NetdevWorld weir_;
 };

@@ -4,7 +4,8 @@
 // netdev chains (and inet chains of the hook ingress), and frames directed at their edges, with
 // tags in bytes and metadata, with other protocols than IP, cut, in fragments, and nonlinear.
 //
-//   tc_judge [--hook tc:ingress|tc:egress|xdp] [--seed N] [--rulesets N] [--packets N] [--only N]
+//   tc_judge [--hook tc:ingress|tc:egress|xdp] [--bridge] [--seed N] [--rulesets N] [--packets N]
+//   [--only N]
 //            [--max-rules N] [--break]
 //
 // Ruleset i of a run depends on the seed and on i alone; --only runs that one. --break compiles
@@ -34,6 +35,7 @@ struct Arguments {
   std::size_t packets = 200;
   std::size_t max_rules = 60;
   std::optional<std::size_t> only;
+  bool bridge = false;
   bool break_a_pass = false;
   bool verbose = false;
 };
@@ -54,7 +56,8 @@ class Judge {
  public:
   Judge(const Arguments& arguments, Hook::Kind kind)
       : arguments_(arguments),
-        case_(kind, {.break_a_pass = arguments.break_a_pass}),
+        case_(kind, {.break_a_pass = arguments.break_a_pass},
+              arguments.bridge ? NetdevWorld::Middle::bridge : NetdevWorld::Middle::rules),
         scratch_(expect(frontend::nft::ScratchNamespace::create())) {}
 
   // What differed in ruleset `index`; empty when nothing did.
@@ -64,6 +67,7 @@ class Judge {
 
  private:
   [[nodiscard]] differential::GeneratorOptions generated(std::size_t index) const;
+  [[nodiscard]] differential::GeneratorOptions generated_for_bridge(std::size_t index) const;
   std::string explain(std::size_t index, const differential::Script& script,
                       std::vector<Frame> frames, const NetdevReport& first);
 
@@ -73,7 +77,23 @@ class Judge {
   Totals totals_;
 };
 
+// Chains of a bridge know one port before the bridge has chosen the other, and behind that one too;
+// forward chains know both, and programs of TC the one where they are.
+differential::GeneratorOptions Judge::generated_for_bridge(std::size_t index) const {
+  const bool egress = case_.hook().kind == Hook::Kind::tc_egress;
+  const NfHook own = egress ? NfHook::postrouting : NfHook::prerouting;
+  return {.hook = index % 3 == 2 ? NfHook::forward : own,
+          .facts = differential::Facts::all,
+          .max_rules = arguments_.max_rules,
+          .family = Family::bridge,
+          .input_device = !egress,
+          .output_device = egress,
+          .connections = false,
+          .marks = true};
+}
+
 differential::GeneratorOptions Judge::generated(std::size_t index) const {
+  if (arguments_.bridge) return generated_for_bridge(index);
   const bool egress = case_.hook().kind == Hook::Kind::tc_egress;
   const bool inet = !egress && index % 4 == 3;
   return {.hook = egress ? NfHook::egress : NfHook::ingress,
@@ -138,10 +158,11 @@ std::string Judge::explain(std::size_t index, const differential::Script& script
       differential::minimise(script, [&](const auto& s) { return judge(s).mismatch(); });
   std::ostringstream out;
   out << "ruleset " << index << ", seed " << arguments_.seed
-      << ": mismatch\nto see it again:  tc_judge --hook " << arguments_.hook << " --seed "
-      << arguments_.seed << " --only " << index << " --packets " << arguments_.packets
-      << " --max-rules " << arguments_.max_rules << (arguments_.break_a_pass ? " --break\n" : "\n")
-      << first.text << "made smaller, to " << frames.size() << " frames:\n"
+      << ": mismatch\nto see it again:  tc_judge --hook " << arguments_.hook
+      << (arguments_.bridge ? " --bridge" : "") << " --seed " << arguments_.seed << " --only "
+      << index << " --packets " << arguments_.packets << " --max-rules " << arguments_.max_rules
+      << (arguments_.break_a_pass ? " --break\n" : "\n") << first.text << "made smaller, to "
+      << frames.size() << " frames:\n"
       << small.text() << judge(small).text;
   for (std::size_t i = 0; i < std::min<std::size_t>(frames.size(), 5); ++i) {
     out << "frame: " << describe(frames[i]) << "\n";
@@ -185,6 +206,7 @@ int main(int argc, char** argv) {
   weir::test::Arguments arguments;
   CLI::App app("judges weir's programs at TC and XDP by chains of nf_tables at the same device");
   app.add_option("--hook", arguments.hook, "tc:ingress, tc:egress or xdp");
+  app.add_flag("--bridge", arguments.bridge, "chains of a bridge, of which the device is a port");
   app.add_option("--seed", arguments.seed, "of rulesets and frames");
   app.add_option("--rulesets", arguments.rulesets, "random rulesets");
   app.add_option("--packets", arguments.packets, "frames a ruleset");

@@ -51,10 +51,28 @@ void make_pair(const std::string& from, const std::string& to, std::uint32_t mtu
   expect(run_command({"ip", "link", "set", to, "address", address_text}));
 }
 
+// All ports forward at once, every frame to the other port, and no frame is checked and cut as an
+// IP packet (br_validate_ipv4() in net/bridge/br_netfilter_hooks.c, where that module is loaded).
+void make_bridge(const std::vector<std::string>& ports, std::uint32_t mtu) {
+  expect(run_command({"ip", "link", "add", "br0", "type", "bridge", "stp_state", "0",
+                      "forward_delay", "0", "mcast_snooping", "0"}));
+  expect(run_command({"ip", "link", "set", "br0", "address", "02:00:00:00:00:99", "mtu",
+                      std::to_string(mtu), "arp", "off", "up"}));
+  for (const char* const family : {"iptables", "ip6tables", "arptables"}) {
+    set_sysctl("bridge/bridge-nf-call-" + std::string(family), "0");
+  }
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    // A bridge keeps frames to the addresses of its ports to itself.
+    const std::string own = "02:00:00:00:99:0" + std::to_string(i);
+    expect(run_command({"ip", "link", "set", ports[i], "address", own, "master", "br0"}));
+    expect(run_command({"ip", "link", "set", ports[i], "type", "bridge_slave", "learning", "off"}));
+  }
+}
+
 }  // namespace
 
-NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu)
-    : netns_(Netns::create()), nft_(netns_), direction_(direction) {
+NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle middle)
+    : netns_(Netns::create()), nft_(netns_), direction_(direction), middle_(middle) {
   {
     const Inside inside(netns_);
     set_sysctl("ipv6/conf/all/disable_ipv6", "1");
@@ -62,6 +80,9 @@ NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu)
     const bool ingress = direction == isa::Direction::ingress;
     make_pair("in0", ingress ? "eth0" : "mid0", mtu);
     make_pair(ingress ? "out0" : "eth0", "out1", mtu);
+    if (middle == Middle::bridge) {
+      make_bridge({ingress ? "eth0" : "mid0", ingress ? "out0" : "eth0"}, mtu);
+    }
     ifindex_ = interface_index("eth0");
     sender_ = packet_socket(interface_index("in0"), 0);
     receiver_ = packet_socket(interface_index("out1"), ETH_P_ALL);
@@ -83,6 +104,10 @@ ByteView NetdevWorld::hardware_address() {
 }
 
 Status NetdevWorld::load_ruleset(std::string_view text) {
+  if (middle_ == Middle::bridge) {
+    WEIR_CHECK(nft_.run("flush ruleset\n" + std::string(text)));
+    return {};
+  }
   const bool ingress = direction_ == isa::Direction::ingress;
   const std::string from = ingress ? "eth0" : "mid0";
   const std::string to = ingress ? "out0" : "eth0";

@@ -9,7 +9,8 @@
 // Where "->" is a pair of veth devices, and "," a chain of nf_tables behind all other rules of that
 // ingress, whose `fwd` knows no protocols. It stands behind XDP and TC as well. Frames that are
 // handed on have their outermost tag in the metadata, as received ones have, and not in the bytes,
-// where a packet socket that sends would leave it.
+// where a packet socket that sends would leave it. Or "," is a bridge of both ports, which learns
+// nothing, for rules of bridges and programs at the port that is "eth0".
 //
 // A packet socket at out1 sees what arrives, in the softirq that ends the send; late_arrivals()
 // counts the times when that was not so. All devices are silent.
@@ -30,8 +31,9 @@ namespace weir::test {
 
 class NetdevWorld {
  public:
+  enum class Middle : std::uint8_t { rules, bridge };
   // Longer frames are not delivered; native XDP wants less than a page.
-  NetdevWorld(isa::Direction direction, std::uint32_t mtu);
+  NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle middle = Middle::rules);
 
   // Whether the frame came out. One that no device takes (shorter than an Ethernet header, too
   // long) does not. Not 0: of a frame that fits no page only `linear` bytes lie in the linear part
@@ -51,7 +53,7 @@ class NetdevWorld {
 
   // Of eth0, the same in every world of one direction.
   [[nodiscard]] std::uint32_t ifindex() const { return ifindex_; }
-  // To which frames must be addressed that are not for other hosts.
+  // To which frames must be addressed that are not for other hosts; there are none at a bridge.
   [[nodiscard]] static ByteView hardware_address();
 
  private:
@@ -60,6 +62,7 @@ class NetdevWorld {
   Netns netns_;
   Nft nft_;
   isa::Direction direction_;
+  Middle middle_;
   std::uint32_t ifindex_ = 0;
   kernel::Fd sender_;
   kernel::Fd receiver_;
