@@ -71,7 +71,8 @@ class Lowering {
 
   void run() {
     out_.at(out_.block());
-    opaque_ = opaque_zero();
+    start_.opaque = opaque_ = opaque_zero();
+    read_set_versions();
     if (profile_.start != Profile::Start::network) {
       from_link_header();
     } else if (profile_.one_protocol) {
@@ -84,6 +85,7 @@ class Lowering {
 
  private:
   Reg opaque_zero();
+  void read_set_versions();
   void from_network_header();
   void from_link_header();
   void find_network_in_frame(Headers& headers, BlockId unseen);
@@ -106,7 +108,8 @@ class Lowering {
   SharedMaps& shared_;
   Builder out_;
   imr::Reading reading_;
-  Reg opaque_;
+  Start start_;
+  Reg opaque_;  // of start_
 };
 
 Reg Lowering::opaque_zero() {
@@ -125,6 +128,21 @@ Reg Lowering::opaque_zero() {
   const Reg zero = out_.function().new_register();
   out_.append({.op = Op::opaque_zero, .dst = zero, .map = shared_.opaque});
   return zero;
+}
+
+void Lowering::read_set_versions() {
+  for (const imr::Unit& unit : units_) {
+    for (const imr::SetId id : used_sets(unit)) {
+      const SetPlace& place = shared_.sets->place(unit.ruleset[id]);
+      if (!place.updatable()) continue;
+      const std::uint32_t word = place.version.bit / 64;
+      if (word >= start_.set_versions.size()) start_.set_versions.resize(word + 1);
+      Reg& versions = start_.set_versions[word];
+      if (versions.valid()) continue;
+      const Reg value = out_.map_value(place.version.map);
+      versions = out_.load(out_.binary(Op::add, value, 8U * word), 0, 8);
+    }
+  }
 }
 
 // The stack has checked the packet; each protocol has its unit, and others pass.
@@ -326,7 +344,7 @@ void Lowering::unparsable(const imr::Unit& unit, BlockId block) {
 void Lowering::unit(const imr::Unit& unit, Headers headers) {
   for (std::size_t i = 0; i < unit.roots.size(); ++i) {
     const BlockId passed = out_.block();
-    RootLowering root(out_, unit, unit.roots[i], profile_, shared_, headers, opaque_, passed,
+    RootLowering root(out_, unit, unit.roots[i], profile_, shared_, headers, start_, passed,
                       options_);
     root.run();
     out_.at(passed);

@@ -60,18 +60,18 @@ Demand root_demand(const imr::Ruleset& ruleset, imr::ChainId root) {
 
 RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId root,
                            const Profile& profile, const SharedMaps& shared, Headers headers,
-                           Reg opaque, BlockId passed, const LowerOptions& options)
+                           const Start& start, BlockId passed, const LowerOptions& options)
     : out_(out),
       unit_(unit),
       ruleset_(unit.ruleset),
       root_(root),
       profile_(profile),
       maps_(shared),
-      opaque_(opaque),
+      start_(start),
       passed_(passed),
       direct_returns_(options.direct_returns),
       demand_(root_demand(unit.ruleset, root)),
-      values_(out, unit, profile, demand_, *shared.sets, headers, opaque, options.shared_words) {}
+      values_(out, unit, profile, demand_, *shared.sets, headers, start, options.shared_words) {}
 
 void RootLowering::run() {
   count_sites();
@@ -300,7 +300,7 @@ void RootLowering::match(const imr::MatchSet& match, BlockId fail) {
               .place = maps_.sets->place(set),
               .hits = {member},
               .miss = set.catch_all ? member : stranger},
-             key, opaque_);
+             key, start_);
   out_.at(on);
 }
 
@@ -315,7 +315,7 @@ bool RootLowering::verdict_map(const imr::VerdictMap& statement, BlockId next, B
     const auto last = std::ranges::find(verdicts, *map.catch_all->verdict) - verdicts.begin();
     search.miss = search.hits.at(static_cast<std::size_t>(last));
   }
-  search_set(out_, search, key, opaque_);
+  search_set(out_, search, key, start_);
 
   BlockId on;  // behind the statement, for `continue`
   const imr::RuleId rule = current_rule_;
@@ -379,7 +379,7 @@ void RootLowering::call(imr::ChainId chain, BlockId back) {
     return;
   }
   const std::uint64_t site = shared.sites.size();
-  out_.assign_opaque(shared.came_from, opaque_, site);
+  out_.assign_opaque(shared.came_from, start_.opaque, site);
   if (site > 0) out_.leave_if(Condition::lt, shared.came_from, site, impossible_);
   shared.sites.push_back(back);
   out_.jump(shared.entry);

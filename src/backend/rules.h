@@ -19,7 +19,7 @@ class RootLowering {
  public:
   // `passed` is where a packet goes that this root lets through.
   RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId root, const Profile& profile,
-               const SharedMaps& shared, Headers headers, flow::Reg opaque, flow::BlockId passed,
+               const SharedMaps& shared, Headers headers, const Start& start, flow::BlockId passed,
                const LowerOptions& options);
 
   // Emits everything from the cursor on; ends the current block.
@@ -75,7 +75,7 @@ class RootLowering {
   imr::ChainId root_;
   const Profile& profile_;
   const SharedMaps& maps_;
-  flow::Reg opaque_;
+  const Start& start_;
   flow::BlockId passed_;
   flow::BlockId impossible_;  // valid with shared chains: where no packet gets
   imr::RuleId current_rule_;

@@ -155,8 +155,7 @@ class SetMapsMaker {
     tables(entry, bytes);
     take(pool, std::move(bytes.entries));
     if (!versions_.valid()) versions_ = add({.name = "set_versions", .max_entries = 1});
-    place.version = {.map = versions_, .offset = version_bytes_, .rows = 1, .row_size = 4};
-    version_bytes_ += 4;
+    place.version = {.map = versions_, .bit = version_bits_++};
     return {};
   }
 
@@ -259,7 +258,7 @@ class SetMapsMaker {
     for (auto& [key, pool] : pools_) finish(pool);
     if (versions_.valid()) {
       isa::MapSpec& spec = maps_.at(versions_.index());
-      spec.value_size = (version_bytes_ + 7) / 8 * 8;
+      spec.value_size = (version_bits_ + 63) / 64 * 8;
     }
     if (!tables_.valid()) return;
     isa::MapSpec& spec = maps_.at(tables_.index());
@@ -277,7 +276,7 @@ class SetMapsMaker {
   std::list<Pool> own_;
   std::map<std::tuple<isa::MapType, std::uint16_t, std::uint32_t>, Pool> pools_;
   isa::MapIndex versions_;
-  std::uint32_t version_bytes_ = 0;
+  std::uint32_t version_bits_ = 0;
   isa::MapIndex tables_;
   Bytes table_bytes_;
 };

@@ -40,6 +40,13 @@ struct SetTable {
   std::uint32_t row_size = 0;  // bytes, a power of two
 };
 
+// The bit that says which version of an updatable set counts, in the one value of
+// an array, which is read in words of 64 bits.
+struct SetVersion {
+  isa::MapIndex map;
+  std::uint32_t bit = 0;
+};
+
 // How much room the maps of an updatable set have: rows of each kind of table,
 // entries.
 struct SetRoom {
@@ -67,9 +74,8 @@ struct SetPlace {
   SetTable tuples;               // of classes: rows {first element (4), a shift for each
                                  // field (1)}
   SetTable data;                 // of data maps, but those in code and hash maps: the data
-  SetTable version;              // of updatable sets: one row of 4 bytes, 0 or 1; see
-                                 // set_update.h
-  [[nodiscard]] bool updatable() const { return version.rows != 0; }
+  SetVersion version;            // of updatable sets; see set_update.h
+  [[nodiscard]] bool updatable() const { return version.map.valid(); }
 };
 
 // A named set whose elements may change while programs use it.

@@ -62,11 +62,11 @@ Result<SetUpdate> set_update(const UpdatableSet& set, const imr::Set& before, co
                               .key = std::move(entry.key),
                               .value = std::move(entry.value)});
   }
-  update.change = {.kind = MapWrite::Kind::patch,
+  update.change = {.kind = MapWrite::Kind::bit,
                    .map = place.version.map,
                    .key = native_bytes(0, 4),
-                   .value = native_bytes(next, 4),
-                   .offset = place.version.offset};
+                   .value = native_bytes(next, 1),
+                   .offset = place.version.bit};
   WEIR_TRY(old, encode(before, answers_of(before, set.verdicts), place,
                        place.number + (version & 1), set.room));
   for (isa::MapEntry& entry : old.entries) {

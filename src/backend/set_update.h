@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Changes of a set in maps that programs are reading. An updatable set has two
-// versions in its maps, and a word says which one counts: the other one is
-// written, the word changes, and when no program can be in the old version any
-// more, its entries are removed. Every search sees the old set or the new one.
+// versions in its maps, and a bit says which one counts: the other one is
+// written, the bit changes, and when no program can be in the old version any
+// more, its entries are removed. A program reads the bits before the packet, so
+// that each packet sees the old set or the new one.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,8 @@ struct MapWrite {
     remove,  // the entry, if it is there
     patch,   // the value of the one element: bytes from `offset` on, the others
              // as they are
+    bit,     // the bit `offset` of the value of the one element: that of `value`, a
+             // byte of 0 or 1
   };
   Kind kind = Kind::put;
   isa::MapIndex map;
@@ -38,7 +41,7 @@ struct SetUpdate {
   std::vector<MapWrite> clean_up;
 };
 
-// From the set as it is in the maps to `after`, with the version word as it
+// From the set as it is in the maps to `after`, with the version bit as it
 // stands. An input error where the maps have no room, or the code no answer,
 // for what is new: a catch-all element that comes, goes or changes, a verdict
 // that no element had when the code was made.

@@ -18,8 +18,9 @@ constexpr std::uint64_t no_element = 0xffffffff;
 // One search that is being emitted. Its end is found() or a jump to the miss.
 class Search {
  public:
-  Search(Builder& out, const imr::Set& set, const SetPlace& place, const Words& key, Reg opaque)
-      : out_(out), set_(set), place_(place), key_(key), opaque_(opaque) {}
+  Search(Builder& out, const imr::Set& set, const SetPlace& place, const Words& key,
+         const Start& start)
+      : out_(out), set_(set), place_(place), key_(key), start_(start), opaque_(start.opaque) {}
 
   // Answers by a block each.
   std::vector<BlockId> hits;
@@ -30,9 +31,8 @@ class Search {
 
   void run() {
     if (place_.updatable()) {
-      // Read once: all that is looked up belongs to one version.
-      const Reg versions = out_.map_value(place_.version.map);
-      version_ = out_.load(out_.binary(Op::add, versions, place_.version.offset), 0, 4);
+      const std::uint32_t bit = place_.version.bit;
+      version_ = out_.binary(Op::shr, start_.set_versions.at(bit / 64), bit % 64);
       version_ = out_.binary(Op::and_, version_, 1);
     }
     switch (place_.form) {
@@ -83,6 +83,7 @@ class Search {
   const imr::Set& set_;
   const SetPlace& place_;
   const Words& key_;
+  const Start& start_;
   Reg opaque_;
   Answers answers_;  // of sets in code
   Reg version_;      // of updatable sets
@@ -381,17 +382,17 @@ void Search::classes() {
 
 }  // namespace
 
-void search_set(Builder& out, const SetSearch& search, const Words& key, Reg opaque) {
+void search_set(Builder& out, const SetSearch& search, const Words& key, const Start& start) {
   invariant(!search.hits.empty() || search.set.elements.empty(), "search_set: no way on");
-  Search emitter(out, search.set, search.place, key, opaque);
+  Search emitter(out, search.set, search.place, key, start);
   emitter.hits = search.hits;
   emitter.miss = search.miss;
   emitter.run();
 }
 
 Words look_up(Builder& out, const imr::Set& map, const SetPlace& place, const Words& key,
-              BlockId absent, Reg opaque) {
-  Search emitter(out, map, place, key, opaque);
+              BlockId absent, const Start& start) {
+  Search emitter(out, map, place, key, start);
   for (const std::uint8_t size : cut_sizes(map.data_size)) {
     emitter.data.push_back({out.function().new_register(), size});
   }

@@ -8,6 +8,7 @@
 
 #include "backend/builder.h"
 #include "backend/set_maps.h"
+#include "backend/start.h"
 #include "backend/words.h"
 #include "imr/imr.h"
 
@@ -22,11 +23,11 @@ struct SetSearch {
   std::vector<flow::BlockId> hits;
   flow::BlockId miss;
 };
-void search_set(Builder& out, const SetSearch& search, const Words& key, flow::Reg opaque);
+void search_set(Builder& out, const SetSearch& search, const Words& key, const Start& start);
 
 // The data that the map has for the key, its catch-all element's where it has none; leaves to
 // `absent` without either.
 [[nodiscard]] Words look_up(Builder& out, const imr::Set& map, const SetPlace& place,
-                            const Words& key, flow::BlockId absent, flow::Reg opaque);
+                            const Words& key, flow::BlockId absent, const Start& start);
 
 }  // namespace weir::backend

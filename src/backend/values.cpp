@@ -28,7 +28,7 @@ constexpr std::uint64_t tag_offset = 12;
 }  // namespace
 
 Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
-               const SetMaps& sets, Headers headers, Reg opaque, unsigned shared_words)
+               const SetMaps& sets, Headers headers, const Start& start, unsigned shared_words)
     : out_(out),
       unit_(unit),
       ruleset_(unit.ruleset),
@@ -36,7 +36,8 @@ Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, cons
       demand_(demand),
       sets_(sets),
       headers_(headers),
-      opaque_(opaque) {
+      start_(start),
+      opaque_(start.opaque) {
   std::vector<std::pair<unsigned, Leaf>> candidates;
   for (const auto& [leaf, times] : demand_) {
     if (leaf.kind != Leaf::Kind::l4proto && times >= 2) candidates.emplace_back(times, leaf);
@@ -523,7 +524,7 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
       const imr::Set& map = self.ruleset_[op.map];
       Words key = self.evaluate(op.key, absent);
       if (total_size(key) != map.key_size) key = recut(self.out_, key, cut_sizes(map.key_size));
-      return look_up(self.out_, map, self.sets_.place(map), key, absent, self.opaque_);
+      return look_up(self.out_, map, self.sets_.place(map), key, absent, self.start_);
     }
   };
   return std::visit(Visitor{*this, absent}, ruleset_[id]);

@@ -16,6 +16,7 @@
 #include "backend/lower.h"
 #include "backend/profile.h"
 #include "backend/set_maps.h"
+#include "backend/start.h"
 #include "backend/words.h"
 #include "imr/imr.h"
 
@@ -55,7 +56,7 @@ class Values {
   // `demand` holds what all rules of the unit and root need together. `opaque` is a register that
   // is zero, which the verifier does not know.
   Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
-         const SetMaps& sets, Headers headers, flow::Reg opaque, unsigned shared_words);
+         const SetMaps& sets, Headers headers, const Start& start, unsigned shared_words);
 
   // Makes everything of `needed` that is worth sharing, at the cursor, which must dominate all
   // uses.
@@ -102,6 +103,7 @@ class Values {
   const Demand& demand_;
   const SetMaps& sets_;
   Headers headers_;
+  const Start& start_;
   flow::Reg opaque_;
   std::map<Leaf, flow::Reg> gathered_;
   std::set<Leaf> chosen_;  // leaves worth sharing

@@ -71,10 +71,10 @@ class Maps {
   Maps(const PolicyState& policy, const Paths& paths, const StepHook& at_step)
       : policy_(policy), paths_(paths), at_step_(at_step) {}
 
-  Result<std::uint32_t> version(const backend::SetTable& table) {
-    WEIR_TRY(map, open(table.map));
-    WEIR_TRY(value, value_of(*map, table.map));
-    return static_cast<std::uint32_t>(load_native(ByteView(*value).subspan(table.offset, 4)));
+  Result<std::uint32_t> version(const backend::SetVersion& version) {
+    WEIR_TRY(map, open(version.map));
+    WEIR_TRY(value, value_of(*map, version.map));
+    return (value->at(version.bit / 8) >> version.bit % 8) & 1U;
   }
 
   Status apply(const std::vector<MapWrite>& writes) {
@@ -94,13 +94,17 @@ class Maps {
           reach(at_step_, "element: removed");
           break;
         case MapWrite::Kind::patch: {
-          if (!patched.contains(write.map.value)) {
-            WEIR_TRY(value, value_of(*map, write.map));
-            patched[write.map.value] = std::move(*value);
-          }
-          Bytes& value = patched[write.map.value];
-          invariant(write.offset + write.value.size() <= value.size(), "a patch beyond its map");
-          std::ranges::copy(write.value, value.begin() + static_cast<std::ptrdiff_t>(write.offset));
+          WEIR_TRY(value, patched_value(write.map, patched));
+          invariant(write.offset + write.value.size() <= value->size(), "a patch beyond its map");
+          std::ranges::copy(write.value,
+                            value->begin() + static_cast<std::ptrdiff_t>(write.offset));
+          break;
+        }
+        case MapWrite::Kind::bit: {
+          WEIR_TRY(value, patched_value(write.map, patched));
+          std::uint8_t& byte = value->at(write.offset / 8);
+          const auto mask = static_cast<std::uint8_t>(1U << write.offset % 8);
+          byte = static_cast<std::uint8_t>(write.value.at(0) != 0 ? byte | mask : byte & ~mask);
           break;
         }
       }
@@ -130,6 +134,15 @@ class Maps {
  private:
   [[nodiscard]] std::size_t value_size(isa::MapIndex index) const {
     return policy_.maps.at(index.index()).value_size;
+  }
+  // The value of the one element, with what has been patched in it.
+  Result<Bytes*> patched_value(isa::MapIndex index, std::map<std::uint32_t, Bytes>& patched) {
+    if (!patched.contains(index.value)) {
+      WEIR_TRY(map, open(index));
+      WEIR_TRY(value, value_of(*map, index));
+      patched[index.value] = std::move(*value);
+    }
+    return &patched.at(index.value);
   }
   Result<Bytes*> value_of(const kernel::Fd& map, isa::MapIndex index) {
     WEIR_TRY(value, kernel::read_element(map, native_bytes(0, 4), value_size(index), false));
@@ -296,7 +309,7 @@ Status change_elements(const std::string& name, const ElementChange& change, con
   WEIR_TRY(update, backend::set_update(set, *before, *after, version));
   WEIR_CHECK(maps.remove_stale(set.place, version));
   WEIR_CHECK(maps.apply(update.prepare));
-  const auto next = static_cast<std::uint32_t>(load_native(update.change.value));
+  const auto next = static_cast<std::uint32_t>(update.change.value.at(0));
   policy.pending = PendingState{.set = *state, .version = next, .elements = changed.elements};
   WEIR_CHECK(save(policy, paths));
   reach(at_step, "element: noted");

@@ -48,7 +48,7 @@ ordered_json to_json(const SetState& set) {
           {"fields", std::move(fields)},
           {"tuples", table_json(place.tuples)},
           {"data", table_json(place.data)},
-          {"version", table_json(place.version)},
+          {"version", {place.version.map.value, place.version.bit}},
           {"room", {room.elements, room.field_rows, room.tuples, room.entries}},
           {"verdicts", std::move(verdicts)}};
 }
@@ -69,7 +69,8 @@ SetState set_from_json(const ordered_json& json) {
   for (const ordered_json& table : json.at("fields")) place.fields.push_back(table_from(table));
   place.tuples = table_from(json.at("tuples"));
   place.data = table_from(json.at("data"));
-  place.version = table_from(json.at("version"));
+  const ordered_json& version = json.at("version");
+  place.version = {.map = isa::MapIndex(version.at(0).get<std::uint32_t>()), .bit = version.at(1)};
   const ordered_json& room = json.at("room");
   out.set.room = {.elements = room.at(0),
                   .field_rows = room.at(1),

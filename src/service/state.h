@@ -95,11 +95,11 @@ struct ElementsState {
   friend bool operator==(const ElementsState&, const ElementsState&) = default;
 };
 
-// A change of a set that may have come to pass: written before the set's version word, and taken
+// A change of a set that may have come to pass: written before the set's version bit, and taken
 // out behind it.
 struct PendingState {
   SetState set;
-  std::uint32_t version = 0;            // the word has this value if it did
+  std::uint32_t version = 0;            // the bit has this value if it did
   std::vector<ElementsState> elements;  // PolicyState::elements, if it did
   friend bool operator==(const PendingState&, const PendingState&) = default;
 };

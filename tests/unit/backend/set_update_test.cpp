@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -130,6 +131,64 @@ INSTANTIATE_TEST_SUITE_P(Kinds, SetUpdates,
                                          Kind{"intervals", 4, "", true},
                                          Kind{"wide intervals", 12, "", true},
                                          Kind{"intervals of fields", 8, " fields 2 3", true}));
+
+// ---- Many sets ----------------------------------------------------------------------------------
+
+// 70 sets of one port each, into which two rules look, the second to drop.
+std::string unit_of_many(std::size_t changed) {
+  std::string sets;
+  std::string rules;
+  for (std::size_t i = 0; i < 70; ++i) {
+    const std::string name = "s" + std::to_string(i);
+    sets += "set ip t " + name + " type 2 { " +
+            to_hex(big_endian_bytes(i == changed ? 5000 : 1000 + i, 2)) + " }\n";
+    rules += "rule match payload network 20 2 in @" + name + "\n";
+    rules += "rule match payload network 20 2 in @" + name + " drop\n";
+  }
+  return "unit netfilter:forward ipv4 roots ip t c\ntable ip t\n" + sets +
+         "chain ip t c hook forward priority 0 policy accept\n" + rules;
+}
+
+TEST(ManySets, ChangeEachByItsOwnBit) {
+  const imr::Unit before = parse_unit(unit_of_many(70));
+  Result<Compiled> program = Compiled::make({before}, {.updatable_sets = true});
+  ASSERT_TRUE(program) << program.error().text();
+  const auto sets = program->sets().updatable();
+  ASSERT_EQ(sets.size(), 70U);
+  const auto packet = [](std::size_t port) {
+    return packet::build({.network = packet::Ipv4{}, .payload = big_endian_bytes(port, 2)});
+  };
+  for (const std::size_t changed : {0U, 1U, 63U, 64U, 69U}) {
+    const imr::Unit after = parse_unit(unit_of_many(changed));
+    const auto set =
+        std::ranges::find(sets, "s" + std::to_string(changed), &backend::UpdatableSet::name);
+    const auto update =
+        backend::set_update(*set, before.ruleset.sets[changed], after.ruleset.sets[changed], 0);
+    ASSERT_TRUE(update) << update.error().text();
+    for (const backend::MapWrite& write : update->prepare) program->write(write);
+    program->write(update->change);
+    for (std::size_t i = 0; i < 70; ++i) {
+      ASSERT_EQ(told(*program, packet(1000 + i)), meant(after, packet(1000 + i))) << i;
+    }
+    ASSERT_EQ(told(*program, packet(5000)), meant(after, packet(5000)));
+    program->write({.kind = backend::MapWrite::Kind::bit,
+                    .map = update->change.map,
+                    .key = update->change.key,
+                    .value = {0},
+                    .offset = update->change.offset});
+  }
+}
+
+TEST(ManySets, SayOnceAProgramWhichVersionsCount) {
+  const Compiled program = compile(unit_of_many(70), {.updatable_sets = true});
+  const isa::Object& object = program.object();
+  std::size_t reads = 0;
+  for (const isa::Relocation& relocation : object.programs.at(0).relocations) {
+    const auto* value = std::get_if<isa::MapValueReference>(&relocation.what);
+    if (value != nullptr && object.maps.at(value->map.index()).name == "set_versions") ++reads;
+  }
+  EXPECT_EQ(reads, 2U) << "of 64 sets each";
+}
 
 // ---- Marks --------------------------------------------------------------------------------------
 

@@ -104,6 +104,12 @@ void Compiled::write(const backend::MapWrite& write) {
     case backend::MapWrite::Kind::patch:
       std::ranges::copy(write.value, map.lookup(write.key.data()) + write.offset);
       return;
+    case backend::MapWrite::Kind::bit: {
+      std::uint8_t& byte = map.lookup(write.key.data())[write.offset / 8];
+      const auto mask = static_cast<std::uint8_t>(1U << write.offset % 8);
+      byte = static_cast<std::uint8_t>(write.value[0] != 0 ? byte | mask : byte & ~mask);
+      return;
+    }
   }
 }
 

@@ -74,7 +74,7 @@ PolicyState example() {
                 .fields = {{.map = isa::MapIndex(1), .offset = 64, .rows = 8, .row_size = 16}},
                 .tuples = {.map = isa::MapIndex(1), .offset = 1ULL << 33, .rows = 4, .row_size = 8},
                 .data = {},
-                .version = {.map = isa::MapIndex(3), .offset = 4, .rows = 1, .row_size = 4}},
+                .version = {.map = isa::MapIndex(3), .bit = 5}},
            .room = {.elements = 10, .field_rows = 11, .tuples = 12, .entries = 13},
            .verdicts = {{.kind = imr::Verdict::Kind::jump, .chain = imr::ChainId(3)}}}}};
   policy.pending = PendingState{
