@@ -2,11 +2,13 @@
 #include "kernel/netdev_case.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
 #include "differential/judge.h"
 #include "differential/random.h"
+#include "imr/constants.h"
 #include "kernel/counters.h"
 #include "kernel/programs.h"
 #include "kernel/traffic.h"
@@ -77,6 +79,34 @@ void make_nonlinear(Frame& frame, differential::Random& random) {
   frame.linear = static_cast<std::uint16_t>(least + random.below(60));
 }
 
+// A question that hosts answer, with values that the rules look for.
+void make_question(packet::Packet& packet, const imr::Constants& constants,
+                   differential::Random& random) {
+  constexpr std::array<std::uint8_t, 8> kind = {0, 1, 8, 0, 6, 4, 0, 1};  // RFC 826
+  constexpr std::size_t body = 14;
+  Bytes& bytes = packet.bytes;
+  bytes.assign({0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x08, 0x06});
+  if (random.one_in(2)) std::ranges::copy(NetdevWorld::hardware_address(), bytes.begin());
+  bytes.insert(bytes.end(), kind.begin(), kind.end());
+  for (const std::uint8_t host : {std::uint8_t{1}, std::uint8_t{2}}) {
+    bytes.insert(bytes.end(), {2, 0, 0, 0, 0, host, 10, 0, 0, host});
+  }
+  for (int i = 0; i < 4 && !constants.packet.empty(); ++i) {
+    const imr::PacketConstant& wanted = constants.packet[random.below(constants.packet.size())];
+    const bool link = wanted.base == imr::HeaderBase::link;
+    const std::size_t at = wanted.offset + (link ? 0 : body);
+    const bool fits =
+        link ? at >= 6 && at + wanted.length <= 12 : at + wanted.length <= bytes.size();
+    if (!fits || wanted.base == imr::HeaderBase::transport) continue;
+    std::ranges::copy(wanted.value, bytes.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+  if (!random.one_in(8)) std::ranges::copy(kind, bytes.begin() + body);
+  if (random.one_in(4)) bytes.resize(60);  // as Ethernet pads it
+  packet.network_offset = body;
+  packet.ethertype = packet::ethertype_arp;
+  packet.vlan.reset();
+}
+
 }  // namespace
 
 std::string describe(const Frame& frame) {
@@ -99,10 +129,15 @@ NetdevCase::NetdevCase(Hook::Kind kind, driver::Options options, NetdevWorld::Mi
 std::vector<Frame> NetdevCase::frames(const differential::RulesetAtHook& subject, std::size_t count,
                                       std::mt19937_64& engine) const {
   differential::Random random(engine);
+  const imr::Constants constants = imr::constants(subject.ruleset);
   std::vector<Frame> frames;
   for (packet::Packet& packet : differential::packets_for(subject, count, true, engine)) {
     Frame frame{.packet = std::move(packet), .linear = 0};
-    if (hook_.kind != Hook::Kind::xdp && random.one_in(10)) make_nonlinear(frame, random);
+    if (middle_ == NetdevWorld::Middle::host) {
+      make_question(frame.packet, constants, random);
+    } else if (hook_.kind != Hook::Kind::xdp && random.one_in(10)) {
+      make_nonlinear(frame, random);
+    }
     packet::Packet& seen = frame.packet;
     const packet::Device device{.index = weir_.ifindex(), .name = "eth0"};
     seen.type = type_of(seen.bytes);

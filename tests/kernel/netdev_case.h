@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// One ruleset of netdev, inet ingress or bridge chains and its frames in two worlds: nft's chains
-// at the device, and weir's program at TC or XDP of the same device in a world without rules. What
-// comes out of the one must come out of the other, with the same mark, counters agree, and the
-// evaluator says the same.
+// One ruleset of netdev, inet ingress, bridge or ARP input chains and its frames in two worlds:
+// nft's chains at the device, and weir's program at TC or XDP of the same device in a world without
+// rules. What comes out of the one must come out of the other, with the same mark, counters agree,
+// and the evaluator says the same.
 //
 // Frames that do not come out of a world without rules (those cut within a tag) are sent nowhere
 // else.
@@ -41,7 +41,8 @@ struct NetdevReport {
 
 class NetdevCase {
  public:
-  // tc:ingress, tc:egress or xdp; with a bridge, TC at one of its ports.
+  // tc:ingress, tc:egress or xdp; with a bridge, TC at one of its ports; with a host,
+  // tc:ingress or xdp, and frames that ask for addresses.
   explicit NetdevCase(Hook::Kind kind, driver::Options options = {},
                       NetdevWorld::Middle middle = NetdevWorld::Middle::rules);
 

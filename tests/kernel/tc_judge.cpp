@@ -4,7 +4,8 @@
 // netdev chains (and inet chains of the hook ingress), and frames directed at their edges, with
 // tags in bytes and metadata, with other protocols than IP, cut, in fragments, and nonlinear.
 //
-//   tc_judge [--hook tc:ingress|tc:egress|xdp] [--bridge] [--seed N] [--rulesets N] [--packets N]
+//   tc_judge [--hook tc:ingress|tc:egress|xdp] [--family bridge|arp] [--seed N] [--rulesets N]
+//   [--packets N]
 //   [--only N]
 //            [--max-rules N] [--break]
 //
@@ -35,7 +36,7 @@ struct Arguments {
   std::size_t packets = 200;
   std::size_t max_rules = 60;
   std::optional<std::size_t> only;
-  bool bridge = false;
+  std::string family;
   bool break_a_pass = false;
   bool verbose = false;
 };
@@ -52,12 +53,16 @@ struct Totals {
   std::string last_refusal;
 };
 
+NetdevWorld::Middle middle_for(const std::string& family) {
+  if (family == "bridge") return NetdevWorld::Middle::bridge;
+  return family == "arp" ? NetdevWorld::Middle::host : NetdevWorld::Middle::rules;
+}
+
 class Judge {
  public:
   Judge(const Arguments& arguments, Hook::Kind kind)
       : arguments_(arguments),
-        case_(kind, {.break_a_pass = arguments.break_a_pass},
-              arguments.bridge ? NetdevWorld::Middle::bridge : NetdevWorld::Middle::rules),
+        case_(kind, {.break_a_pass = arguments.break_a_pass}, middle_for(arguments.family)),
         scratch_(expect(frontend::nft::ScratchNamespace::create())) {}
 
   // What differed in ruleset `index`; empty when nothing did.
@@ -68,6 +73,7 @@ class Judge {
  private:
   [[nodiscard]] differential::GeneratorOptions generated(std::size_t index) const;
   [[nodiscard]] differential::GeneratorOptions generated_for_bridge(std::size_t index) const;
+  [[nodiscard]] differential::GeneratorOptions generated_for_arp() const;
   std::string explain(std::size_t index, const differential::Script& script,
                       std::vector<Frame> frames, const NetdevReport& first);
 
@@ -92,8 +98,22 @@ differential::GeneratorOptions Judge::generated_for_bridge(std::size_t index) co
           .marks = true};
 }
 
+// What a host answers has none of the marks of the question.
+differential::GeneratorOptions Judge::generated_for_arp() const {
+  return {.hook = NfHook::input,
+          .facts = case_.hook().kind == Hook::Kind::xdp ? differential::Facts::bytes
+                                                        : differential::Facts::all,
+          .max_rules = arguments_.max_rules,
+          .family = Family::arp,
+          .input_device = true,
+          .output_device = true,
+          .connections = false,
+          .marks = false};
+}
+
 differential::GeneratorOptions Judge::generated(std::size_t index) const {
-  if (arguments_.bridge) return generated_for_bridge(index);
+  if (arguments_.family == "bridge") return generated_for_bridge(index);
+  if (arguments_.family == "arp") return generated_for_arp();
   const bool egress = case_.hook().kind == Hook::Kind::tc_egress;
   const bool inet = !egress && index % 4 == 3;
   return {.hook = egress ? NfHook::egress : NfHook::ingress,
@@ -159,10 +179,10 @@ std::string Judge::explain(std::size_t index, const differential::Script& script
   std::ostringstream out;
   out << "ruleset " << index << ", seed " << arguments_.seed
       << ": mismatch\nto see it again:  tc_judge --hook " << arguments_.hook
-      << (arguments_.bridge ? " --bridge" : "") << " --seed " << arguments_.seed << " --only "
-      << index << " --packets " << arguments_.packets << " --max-rules " << arguments_.max_rules
-      << (arguments_.break_a_pass ? " --break\n" : "\n") << first.text << "made smaller, to "
-      << frames.size() << " frames:\n"
+      << (arguments_.family.empty() ? "" : " --family " + arguments_.family) << " --seed "
+      << arguments_.seed << " --only " << index << " --packets " << arguments_.packets
+      << " --max-rules " << arguments_.max_rules << (arguments_.break_a_pass ? " --break\n" : "\n")
+      << first.text << "made smaller, to " << frames.size() << " frames:\n"
       << small.text() << judge(small).text;
   for (std::size_t i = 0; i < std::min<std::size_t>(frames.size(), 5); ++i) {
     out << "frame: " << describe(frames[i]) << "\n";
@@ -206,7 +226,10 @@ int main(int argc, char** argv) {
   weir::test::Arguments arguments;
   CLI::App app("judges weir's programs at TC and XDP by chains of nf_tables at the same device");
   app.add_option("--hook", arguments.hook, "tc:ingress, tc:egress or xdp");
-  app.add_flag("--bridge", arguments.bridge, "chains of a bridge, of which the device is a port");
+  app.add_option(
+         "--family", arguments.family,
+         "bridge: chains of a bridge, of which the device is a port; arp: of a host's input")
+      ->check(CLI::IsMember({"bridge", "arp"}));
   app.add_option("--seed", arguments.seed, "of rulesets and frames");
   app.add_option("--rulesets", arguments.rulesets, "random rulesets");
   app.add_option("--packets", arguments.packets, "frames a ruleset");

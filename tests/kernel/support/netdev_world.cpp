@@ -69,6 +69,16 @@ void make_bridge(const std::vector<std::string>& ports, std::uint32_t mtu) {
   }
 }
 
+// Every address is this host's, and whoever asks is told so (arp_process() in net/ipv4/arp.c).
+void make_host(const std::string& device) {
+  for (const std::string& conf : {std::string("ipv4/conf/all/"), "ipv4/conf/" + device + "/"}) {
+    for (const char* const name : {"accept_local", "route_localnet"}) set_sysctl(conf + name, "1");
+    set_sysctl(conf + "rp_filter", "0");
+  }
+  expect(run_command({"ip", "link", "set", device, "arp", "on"}));
+  expect(run_command({"ip", "route", "add", "local", "default", "dev", device, "table", "local"}));
+}
+
 }  // namespace
 
 NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle middle)
@@ -85,12 +95,16 @@ NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle mid
     }
     ifindex_ = interface_index("eth0");
     sender_ = packet_socket(interface_index("in0"), 0);
-    receiver_ = packet_socket(interface_index("out1"), ETH_P_ALL);
+    if (middle == Middle::host) make_host("eth0");
+    receiver_ = packet_socket(interface_index(middle == Middle::host ? "in0" : "out1"), ETH_P_ALL);
     // For `linear`, which is the header length of a virtio_net_hdr in front of each frame
     // (packet_snd() and packet_alloc_skb() in net/packet/af_packet.c).
     const int on = 1;
     if (::setsockopt(sender_.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) != 0) {
       give_up("PACKET_VNET_HDR", errno);
+    }
+    if (::setsockopt(receiver_.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) != 0) {
+      give_up("PACKET_IGNORE_OUTGOING", errno);
     }
     if (::setsockopt(receiver_.get(), SOL_SOCKET, SO_RCVMARK, &on, sizeof(on)) != 0) {
       give_up("SO_RCVMARK", errno);
@@ -104,7 +118,7 @@ ByteView NetdevWorld::hardware_address() {
 }
 
 Status NetdevWorld::load_ruleset(std::string_view text) {
-  if (middle_ == Middle::bridge) {
+  if (middle_ != Middle::rules) {
     WEIR_CHECK(nft_.run("flush ruleset\n" + std::string(text)));
     return {};
   }
@@ -170,6 +184,7 @@ bool NetdevWorld::send(ByteView frame, std::uint16_t linear, std::uint32_t mark)
   }
   bool passed = false;
   while (receive()) passed = true;
+  if (passed && middle_ == Middle::host) arrived_mark_ = mark;
   return passed;
 }
 

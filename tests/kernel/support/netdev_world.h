@@ -10,7 +10,8 @@
 // ingress, whose `fwd` knows no protocols. It stands behind XDP and TC as well. Frames that are
 // handed on have their outermost tag in the metadata, as received ones have, and not in the bytes,
 // where a packet socket that sends would leave it. Or "," is a bridge of both ports, which learns
-// nothing, for rules of bridges and programs at the port that is "eth0".
+// nothing, for rules of bridges and programs at the port that is "eth0". Or eth0 ends at a host
+// that answers who asks for any address, for rules of ARP: what comes out, at in0, is an answer.
 //
 // A packet socket at out1 sees what arrives, in the softirq that ends the send; late_arrivals()
 // counts the times when that was not so. All devices are silent.
@@ -31,7 +32,7 @@ namespace weir::test {
 
 class NetdevWorld {
  public:
-  enum class Middle : std::uint8_t { rules, bridge };
+  enum class Middle : std::uint8_t { rules, bridge, host };
   // Longer frames are not delivered; native XDP wants less than a page.
   NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle middle = Middle::rules);
 
@@ -39,7 +40,7 @@ class NetdevWorld {
   // long) does not. Not 0: of a frame that fits no page only `linear` bytes lie in the linear part
   // of its skb, and at least 14; with 0, 14.
   [[nodiscard]] bool send(ByteView frame, std::uint16_t linear = 0, std::uint32_t mark = 0);
-  // Of the frame that came out last.
+  // Of the frame that came out last; of the question, where it is an answer.
   [[nodiscard]] std::uint32_t arrived_mark() const { return arrived_mark_; }
   [[nodiscard]] std::uint64_t late_arrivals() const { return late_arrivals_; }
 
