@@ -245,7 +245,8 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
 }
 
 void RootLowering::match(const imr::Match& match, BlockId fail) {
-  Words value = values_.evaluate(match.lhs, fail);
+  Words value = match.op == imr::Relop::eq ? values_.evaluate_to_equal(match.lhs, fail)
+                                           : values_.evaluate(match.lhs, fail);
   if (total_size(value) != match.rhs.size()) {
     value = recut(out_, value, cut_sizes(match.rhs.size()));
   }

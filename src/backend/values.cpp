@@ -444,6 +444,12 @@ Reg Values::make_ct_state() {
   return out_.binary(Op::and_, out_.binary(Op::shr, states, place), 0xff);
 }
 
+Words Values::evaluate_to_equal(imr::ExprId id, BlockId absent) {
+  const auto* meta = std::get_if<imr::Meta>(&ruleset_[id]);
+  if (meta != nullptr && meta->key == imr::MetaKey::l4proto) return {{headers_.l4proto, 1}};
+  return evaluate(id, absent);
+}
+
 Words Values::evaluate(imr::ExprId id, BlockId absent) {
   struct Visitor {
     Values& self;
@@ -468,7 +474,9 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
     Words operator()(const imr::Meta& meta) const {
       if (meta.key == imr::MetaKey::l4proto) {
         if (self.unit_.nfproto != Nfproto::ipv4) {
-          self.out_.leave_if(Condition::ge, self.headers_.l4proto, no_protocol, absent);
+          // On a copy: the verifier is to know the same of it on both ways.
+          self.out_.leave_if(Condition::ge, self.blurred(self.headers_.l4proto), no_protocol,
+                             absent);
         }
         return {{self.headers_.l4proto, 1}};
       }

@@ -64,6 +64,9 @@ class Values {
 
   // The value of an expression; leaves to `absent` when the packet has none.
   [[nodiscard]] Words evaluate(imr::ExprId expr, flow::BlockId absent);
+  // For who asks only whether it equals a constant: what has no value may come as a word that no
+  // value equals, without a test of its own.
+  [[nodiscard]] Words evaluate_to_equal(imr::ExprId expr, flow::BlockId absent);
   // The packet's mark becomes the value, for all that is evaluated from here on.
   void write_mark(const Words& value);
   // Length of the packet in bytes, as counters take it.
