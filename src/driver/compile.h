@@ -57,9 +57,12 @@ struct Options {
   bool updatable_sets = false;   // elements of named sets may change later: backend/set_update.h
   bool self_contained = false;   // nothing but data sections is filled by who loads the programs
   bool small_parts = false;      // tests only: every program is split, into parts of a few rules
-  backend::Limits limits;        // what programs must do without
-  bool break_a_pass = false;     // tests only: one pass goes wrong, and every judge must notice
-  Observer observer = {};        // told of each stage and pass when it is over
+  // Instructions that the kernel's verifier follows over all paths (BPF_COMPLEXITY_LIMIT_INSNS, of
+  // which 1,000,000 since 5.2). Programs that surely need more are refused.
+  std::uint64_t verifier_limit = 1'000'000;
+  backend::Limits limits;     // what programs must do without
+  bool break_a_pass = false;  // tests only: one pass goes wrong, and every judge must notice
+  Observer observer = {};     // told of each stage and pass when it is over
 };
 
 struct CompiledProgram {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "backend/emitter.h"
@@ -80,6 +81,23 @@ std::unexpected<Diagnostic> too_large(const imr::Ruleset& ruleset, const Attachm
       ruleset, attachment);
 }
 
+std::unexpected<Diagnostic> too_many(const imr::Ruleset& ruleset, const Attachment& attachment,
+                                     const Options& options) {
+  std::set<imr::ChainId> chains;
+  for (const imr::ChainId root : attachment.roots) {
+    for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) chains.insert(chain);
+  }
+  std::size_t rules = 0;
+  for (const imr::ChainId chain : chains) rules += ruleset[chain].rules.size();
+  auto error = with_roots(
+      input_error("the " + std::to_string(rules) + " rules for " + to_string(attachment.hook) +
+                  " are more than the kernel's verifier follows, " +
+                  std::to_string(options.verifier_limit) + " instructions over all paths"),
+      ruleset, attachment);
+  error.error().notes.emplace_back("sets and maps say in one rule what rules say one by one");
+  return error;
+}
+
 std::unexpected<Diagnostic> no_room(const imr::Ruleset& ruleset, const Attachment& attachment,
                                     const Options& options) {
   std::string names;
@@ -99,11 +117,12 @@ constexpr std::array<std::uint32_t, 4> part_sizes = {0, 6000, 600, 40};
 // Programs of fewer instructions were never seen to need very long walks.
 constexpr std::size_t least_measured = 500;
 
-// Of the engine's checker. The verifier walks 1,000,000 instructions at most
-// (BPF_COMPLEXITY_LIMIT_INSNS), counted over all functions; where paths hardly meet it was seen to
-// walk six times as far as the checker, where rules just follow one another, as far.
-constexpr std::uint64_t longest_walk(std::size_t instructions) {
-  return std::clamp<std::uint64_t>(instructions * 8, 150'000, 700'000);
+// Of engine::walk(), over all functions. Where rules just follow one another, the verifier was seen
+// to walk 1.3 times as far, and never less; where paths hardly meet, several times as far.
+constexpr std::uint64_t walk_of_lists = 700'000;
+std::uint64_t longest_walk(std::size_t instructions, const Options& options) {
+  return std::min(std::clamp<std::uint64_t>(instructions * 8, 150'000, walk_of_lists),
+                  options.verifier_limit);
 }
 
 // Lowers `program.optimized` and optimizes what comes of it.
@@ -124,10 +143,15 @@ Status make_function(const imr::Ruleset& ruleset, CompiledProgram& program, cons
   return {};
 }
 
-// Whether the verifier will come to an end with it.
-bool within_reach(flow::Function& function, isa::Program& program) {
-  if (program.insns.size() < least_measured) return true;
-  const std::uint64_t most = longest_walk(program.insns.size());
+// The engine has no bpf_xdp_load_bytes() and no bpf_dynptr_read().
+bool walkable(const Hook& hook, const Options& options) {
+  const bool by_other_helpers = hook.kind == Hook::Kind::xdp || hook.kind == Hook::Kind::netfilter;
+  return !by_other_helpers || !options.limits.contains(backend::Limit::helper_access);
+}
+
+// Whether the verifier will come to an end with it after `most` instructions.
+bool within_reach(flow::Function& function, isa::Program& program, std::uint64_t most) {
+  if (program.insns.size() < std::min(least_measured, most)) return true;
   // The maps may hold very much: they are lent, not copied.
   isa::Object object;
   object.maps = std::move(function.maps);
@@ -183,8 +207,15 @@ Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& 
             : backend::emit(function, profile);
     if (emitted) {
       stage.done(*emitted);
-      if (cut < last_cut && !within_reach(function, *emitted)) {
-        ++cut;
+      const std::size_t size = emitted->insns.size();
+      const bool last = cut == last_cut;
+      if (walkable(program.attachment.hook, options) &&
+          !within_reach(function, *emitted,
+                        last ? options.verifier_limit : longest_walk(size, options))) {
+        if (last) return too_many(ruleset, program.attachment, options);
+        // Of a long list, parts of one size take as much as those of another; only paths that
+        // hardly meet are shorter in the smallest.
+        cut = size * 8 > walk_of_lists ? last_cut : cut + 1;
         continue;
       }
       shared = maps;

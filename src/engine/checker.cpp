@@ -20,8 +20,9 @@ namespace {
 
 class Exploration {
  public:
-  Exploration(Code& code, std::uint64_t most, std::uint64_t& processed)
+  Exploration(Code& code, Keep keep, std::uint64_t most, std::uint64_t& processed)
       : code_(code),
+        keep_(keep),
         most_(most),
         processed_(processed),
         transfer_(code),
@@ -95,6 +96,11 @@ class Exploration {
       if (is_loop(operation)) points_[at].meets = true;
       if (!isa::is_jump(operation.opcode)) continue;
       ++arrivals[operation.target];
+      // mark_prune_point() in kernel/bpf/verifier.c
+      if (keep_ == Keep::as_kernel) {
+        points_[operation.target].meets = true;
+        if (falls_through(operation)) points_[at].meets = true;
+      }
       // A loop back to where nothing else arrives would never be noticed.
       if (operation.target <= at) points_[operation.target].meets = true;
     }
@@ -117,6 +123,7 @@ class Exploration {
                     "is the " + std::to_string(processed_) +
                         "th processed over all paths, expected at most " + std::to_string(most_));
     }
+    if (isa::is_jump(operation.opcode) || operation.function != nullptr) ++jumps_;
     switch (form(operation)) {
       case isa::Form::exit:
         return leave(operation);
@@ -241,6 +248,7 @@ class Exploration {
       return refuse(code_, operation,
                     "is reached again with nothing changed, expected a loop that ends");
     }
+    if (keep_ == Keep::as_kernel && !kernel_keeps()) return false;
     if (point.current.size() > long_loop && ++point.arrivals % long_loop_step != 0) return false;
     const auto index = static_cast<std::uint32_t>(checkpoints_.size());
     point.current.emplace(mark, index);
@@ -251,6 +259,18 @@ class Exploration {
                             .steps = std::exchange(path_.steps, {})});
     path_.origin = index;
     return false;
+  }
+
+  // is_state_visited(): no state so soon behind the last one.
+  bool kernel_keeps() {
+    constexpr std::uint64_t least_jumps = 2;
+    constexpr std::uint64_t least_instructions = 8;
+    if (jumps_ - kept_jumps_ < least_jumps || processed_ - kept_processed_ < least_instructions) {
+      return false;
+    }
+    kept_jumps_ = jumps_;
+    kept_processed_ = processed_;
+    return true;
   }
 
   // What still changes after so many rounds of a loop with a callback may become anything; else a
@@ -342,8 +362,12 @@ class Exploration {
   }
 
   Code& code_;
+  Keep keep_;
   std::uint64_t most_;
   std::uint64_t& processed_;
+  std::uint64_t jumps_ = 0;  // calls among them
+  std::uint64_t kept_jumps_ = 0;
+  std::uint64_t kept_processed_ = 0;
   Transfer transfer_;
   std::vector<Parts> live_;
   std::vector<Point> points_;  // by operation
@@ -354,9 +378,9 @@ class Exploration {
 
 }  // namespace
 
-Status check_paths(Code& code, std::uint64_t most, std::uint64_t& processed) {
+Status check_paths(Code& code, std::uint64_t most, std::uint64_t& processed, Keep keep) {
   processed = 0;
-  return Exploration(code, most, processed).run();
+  return Exploration(code, keep, most, processed).run();
 }
 
 Status check(const isa::Object& object, std::size_t index) {
@@ -370,7 +394,7 @@ Result<Walk> walk(const isa::Object& object, std::size_t index, std::uint64_t mo
   for (const isa::MapSpec& map : object.maps) WEIR_CHECK(check_spec(map));
   WEIR_TRY(code, decode(object, index));
   std::uint64_t processed = 0;
-  const Status checked = check_paths(code, most, processed);
+  const Status checked = check_paths(code, most, processed, Keep::as_kernel);
   if (processed > most) return Walk{.instructions = most, .complete = false};
   WEIR_CHECK(checked);
   return Walk{.instructions = processed, .complete = true};

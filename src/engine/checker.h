@@ -14,8 +14,15 @@ namespace weir::engine {
 // The kernel's limit on instructions processed over all paths.
 constexpr std::uint64_t processed_limit = 1'000'000;
 
+// Which states are kept, for later paths to be compared with.
+enum class Keep : std::uint8_t {
+  meetings,   // those where paths meet: few instructions are processed twice
+  as_kernel,  // those that the kernel's verifier keeps, so that as many are processed as there
+};
+
 // Fills in Operation::access. More than `most` instructions processed, each as often as a path came
 // by, are refused; `processed` says how many there were, whatever the answer.
-[[nodiscard]] Status check_paths(Code& code, std::uint64_t most, std::uint64_t& processed);
+[[nodiscard]] Status check_paths(Code& code, std::uint64_t most, std::uint64_t& processed,
+                                 Keep keep = Keep::meetings);
 
 }  // namespace weir::engine

@@ -88,8 +88,8 @@ class Engine {
 // The checker alone: what load() asks of each program.
 [[nodiscard]] Status check(const isa::Object& object, std::size_t index);
 
-// What check() needs to see every path. The kernel's verifier, whose limit is the same, needs about
-// as much.
+// What the kernel's verifier needs to see every path, about: the checker's paths, with states kept
+// where it keeps them.
 struct Walk {
   std::uint64_t instructions = 0;  // each as often as a path came by, over all functions
   bool complete = false;           // whether `most` of them were enough

@@ -23,7 +23,7 @@ namespace weir::differential {
 namespace {
 
 // The verifier's own limit is 1,000,000.
-constexpr std::uint32_t most_verified = 700000;
+constexpr std::uint32_t most_verified = 400000;
 
 std::string number(unsigned value) {
   return std::to_string(value);

@@ -291,5 +291,28 @@ INSTANTIATE_TEST_SUITE_P(Memory, Stack, testing::Bool(), [](const auto& untruste
   return std::string(untrusted.param ? "untrusted" : "slices");
 });
 
+// With a limit of its own, since the kernel's takes tens of thousands of rules.
+TEST(VerifierLimit, IsToldByNameBeforeAnythingIsLoaded) {
+  std::string text = std::string("table ip t\n") + base_chain;
+  for (unsigned i = 0; i < 300; ++i) {
+    text += "rule match payload network 12 4 == " + hex(0x0a000000 + i, 4) + " drop\n";
+  }
+  const auto ruleset = imr::parse_ruleset(text, "test");
+  ASSERT_TRUE(ruleset) << ruleset.error().text();
+  const auto attachments = plan(*ruleset, std::nullopt, {});
+  ASSERT_TRUE(attachments) << attachments.error().text();
+  EXPECT_TRUE(compile(*ruleset, *attachments));
+  Options options;
+  options.verifier_limit = 1000;
+  const auto refused = compile(*ruleset, *attachments, options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::input);
+  EXPECT_EQ(refused.error().text(),
+            "the 300 rules for netfilter:forward are more than the kernel's verifier follows, 1000 "
+            "instructions over all paths\n"
+            "  chain ip t c\n"
+            "  sets and maps say in one rule what rules say one by one");
+}
+
 }  // namespace
 }  // namespace weir::driver
