@@ -51,7 +51,7 @@ class Verifier {
   void check_removed_rules();
   void check_rule(RuleId id, TableId table);
   void check_statement(const Statement& statement, TableId table);
-  void check_lookup(ExprId key, SetId id, TableId table, bool verdicts);
+  void check_lookup(ExprId key, SetId id, TableId table);
   void check_maps(ExprId expr, TableId table);
   void check_verdict(const Verdict& verdict, TableId table);
   std::size_t check_depth(ChainId chain);
@@ -280,8 +280,11 @@ void Verifier::check_statement(const Statement& statement, TableId table) {
                 "range of no bytes, or more than the value has");
         require(s.from.size() == s.to.size(), "ends of a range differ in size");
       },
-      [&](const MatchSet& s) { check_lookup(s.key, s.set, table, false); },
-      [&](const VerdictMap& s) { check_lookup(s.key, s.map, table, true); },
+      [&](const MatchSet& s) { check_lookup(s.key, s.set, table); },
+      [&](const VerdictMap& s) {
+        check_lookup(s.key, s.map, table);
+        require(ruleset_[s.map].is_verdict_map, "vmap wants a verdict map");
+      },
       [&](const VerdictStatement& s) { check_verdict(s.verdict, table); },
       [&](const Counter& s) { require_in(s.counter, ruleset_.counters, "counter"); },
       [&](const MetaWrite& s) {
@@ -299,13 +302,11 @@ void Verifier::check_maps(ExprId expr, TableId table) {
   for (const ExprId source : sources(ruleset_[expr])) check_maps(source, table);
 }
 
-void Verifier::check_lookup(ExprId key, SetId id, TableId table, bool verdicts) {
+void Verifier::check_lookup(ExprId key, SetId id, TableId table) {
   require_in(id, ruleset_.sets, "set");
   const Set& set = ruleset_[id];
   require(set.table == table, "set of another table");
   require(set.key_size <= size_of(key), "set key longer than the value");
-  require(set.is_verdict_map == verdicts, "vmap wants a verdict map, in a set without verdicts");
-  require(!set.is_data_map(), "a map to values is looked up for its values");
   require(set.native_reason.empty(), "translated use of a set that stays with the kernel");
 }
 

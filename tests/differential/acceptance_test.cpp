@@ -230,6 +230,49 @@ std::string often_entered_chains() {
   return shared_chains(20, 60, 20);
 }
 
+// Maps whose keys alone are asked for, of every form: code, hash, intervals short and long, tuples.
+std::string maps_as_sets() {
+  const auto map = [](const std::string& name, const std::string& type, const auto& element,
+                      unsigned count) {
+    std::string out = "  map " + name + " { " + type + "; elements = { ";
+    for (unsigned i = 0; i < count; ++i) out += (i == 0 ? "" : ", ") + element(i);
+    return out + " } }\n";
+  };
+  const auto verdict = [](unsigned i) { return std::string(i % 2 == 0 ? "drop" : "accept"); };
+  std::string sets;
+  for (const unsigned count : {5U, 300U}) {
+    const std::string size = number(count);
+    sets += map(
+        "ports" + size, "typeof tcp dport : verdict",
+        [&](unsigned i) { return number(3 * i + 1) + " : " + verdict(i); }, count);
+    sets += map(
+        "marks" + size, "typeof ip saddr : meta mark; flags interval",
+        [](unsigned i) {
+          return "10.0." + number(i / 250) + "." + number(i % 250) + " : " + number(i);
+        },
+        count);
+    sets += map(
+        "hosts" + size, "typeof ip6 saddr : verdict; flags interval",
+        [&](unsigned i) { return "2001:db8:" + number(i) + "::/48 : " + verdict(i); }, count);
+    sets += map(
+        "tuples" + size, "typeof ip saddr . tcp dport : verdict; flags interval",
+        [&](unsigned i) {
+          return "10.1." + number(i / 250) + "." + number(i % 250) + " . 1-" + number(20 + i) +
+                 " : " + verdict(i);
+        },
+        count);
+  }
+  std::string rules;
+  for (const std::string size : {"5", "300"}) {
+    rules += "    tcp dport @ports" + size + " counter\n    ip saddr @marks" + size +
+             " counter\n    ip saddr != @marks" + size + " counter\n    ip6 saddr @hosts" + size +
+             " counter\n    ip6 saddr != @hosts" + size +
+             " counter\n    ip saddr . tcp dport @tuples" + size +
+             " counter\n    tcp dport vmap @ports" + size + "\n";
+  }
+  return "table inet t {\n" + sets + base_chain(rules) + "}\n";
+}
+
 struct Shape {
   const char* name;
   std::string (*script)();
@@ -327,16 +370,15 @@ constexpr Shape five_hundred_sets{"many_sets", many_sets};
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Acceptance,
-    testing::Combine(testing::Values(Shape{"terminal", terminal}, Shape{"counters", counters},
-                                     Shape{"ipv6", ipv6}, Shape{"ranges", ranges},
-                                     Shape{"chains", chains}, Shape{"sets", sets},
-                                     Shape{"nothing", nothing}, Shape{"one_rule", one_rule},
-                                     Shape{"ten_rules", ten_rules}, five_thousand,
-                                     Shape{"counted_ipv6", counted_ipv6},
-                                     Shape{"many_ranges", many_ranges},
-                                     Shape{"thousand_chains", thousand_chains}, often_entered,
-                                     fifteen_deep, five_hundred_sets),
-                     testing::Values("netfilter:forward", "xdp")),
+    testing::Combine(
+        testing::Values(Shape{"terminal", terminal}, Shape{"counters", counters},
+                        Shape{"ipv6", ipv6}, Shape{"ranges", ranges}, Shape{"chains", chains},
+                        Shape{"sets", sets}, Shape{"nothing", nothing}, Shape{"one_rule", one_rule},
+                        Shape{"ten_rules", ten_rules}, five_thousand,
+                        Shape{"counted_ipv6", counted_ipv6}, Shape{"many_ranges", many_ranges},
+                        Shape{"thousand_chains", thousand_chains}, often_entered, fifteen_deep,
+                        five_hundred_sets, Shape{"maps_as_sets", maps_as_sets}),
+        testing::Values("netfilter:forward", "xdp")),
     name_of);
 
 INSTANTIATE_TEST_SUITE_P(OtherHooks, Acceptance,

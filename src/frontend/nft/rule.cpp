@@ -413,7 +413,7 @@ class Translator {
     const bool inverted = has(expr, NFTNL_EXPR_LOOKUP_FLAGS) &&
                           (number(expr, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
     if (!has(expr, NFTNL_EXPR_LOOKUP_DREG)) {
-      if (set.is_verdict_map || set.is_data_map()) return "maps as sets are not translated";
+      // A map as well, for its keys: nft_lookup_eval() leaves the data alone.
       rule_.statements.push_back(imr::MatchSet{*key, id, inverted});
       return {};
     }
