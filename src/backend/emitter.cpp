@@ -42,6 +42,8 @@ Opcode alu(Op op) {
       return Opcode::add64_imm;
     case Op::sub:
       return Opcode::sub64_imm;
+    case Op::mul:
+      return Opcode::mul64_imm;
     case Op::and_:
       return Opcode::and64_imm;
     case Op::or_:
@@ -317,6 +319,7 @@ void Emitter::instruction(const Instruction& instruction) {
       return;
     case Op::add:
     case Op::sub:
+    case Op::mul:
     case Op::and_:
     case Op::or_:
     case Op::xor_:
@@ -398,7 +401,8 @@ void Emitter::binary(const Instruction& instruction) {
   const auto bits = [&](Reg reg) { return width_[reg.index()]; };
   const bool small_b = b.valid() ? bits(b) <= 32 : instruction.imm <= max32;
   const bool arithmetic = instruction.op == Op::add || instruction.op == Op::sub ||
-                          instruction.op == Op::shl || (instruction.op == Op::shr && b.valid());
+                          instruction.op == Op::mul || instruction.op == Op::shl ||
+                          (instruction.op == Op::shr && b.valid());
   // 32-bit forms clear the upper half, which is zero anyway, and take any 32-bit constant.
   const bool narrow = !arithmetic && small_b && (bits(a) <= 32 || instruction.op == Op::and_);
   const auto form = [&](Opcode imm_form) { return narrow ? isa::narrow(imm_form) : imm_form; };
@@ -484,7 +488,13 @@ void Emitter::count(const Instruction& instruction) {
   invariant(!counters_.valid() || counters_ == instruction.map, "emission: one map of counters");
   const std::uint8_t bytes = in_register(instruction.a, r2);
   if (bytes != r2) op(Opcode::mov64_reg, r2, bytes);
-  op(Opcode::mov64_imm, r1, 0, 0, static_cast<std::int32_t>(instruction.imm));
+  // Counters use their operands behind the call: they are in no register that calls clobber.
+  if (instruction.b.valid()) {
+    const std::uint8_t index = in_register(instruction.b, r1);
+    if (index != r1) op(Opcode::mov64_reg, r1, index);
+  } else {
+    op(Opcode::mov64_imm, r1, 0, 0, static_cast<std::int32_t>(instruction.imm));
+  }
   if (count_by_call_) {
     counters_ = instruction.map;
     call_function(counting_name);
@@ -493,7 +503,6 @@ void Emitter::count(const Instruction& instruction) {
   }
 }
 
-// r1: index of the counter, r2: bytes. Needs 16 bytes of stack at key_.
 // In struct __sk_buff, which is the context wherever a mark can be written.
 void Emitter::set_mark(const Instruction& instruction) {
   constexpr std::int16_t mark_offset = 8;
@@ -503,6 +512,7 @@ void Emitter::set_mark(const Instruction& instruction) {
   op(Opcode::stx32, r1, r0, mark_offset);
 }
 
+// r1: index of the counter, r2: bytes. Needs 16 bytes of stack at key_.
 void Emitter::add_to_counter(isa::MapIndex counters) {
   const auto bytes = static_cast<std::int16_t>(key_ + 8);
   const Label skip = label();
@@ -538,13 +548,22 @@ void Emitter::counting_function(isa::MapIndex counters) {
 
 void Emitter::trace(const Instruction& instruction) {
   const Label full = label();
+  constexpr std::uint8_t entry = 3;
+  if (instruction.b.valid()) {
+    const std::uint8_t rule = in_register(instruction.b, entry);
+    if (rule != entry) op(Opcode::mov64_reg, entry, rule);
+  }
   map_value(r1, instruction.map);
   op(Opcode::ldx32, r0, r1, 0);
   jump_imm(Opcode::jge64_imm, r0, trace_capacity, full);
   op(Opcode::mov64_reg, r2, r0);
   op(Opcode::lsh64_imm, r2, 0, 0, 2);
   op(Opcode::add64_reg, r2, r1);
-  op(Opcode::st32, r2, 0, 4, static_cast<std::int32_t>(instruction.imm));
+  if (instruction.b.valid()) {
+    op(Opcode::stx32, r2, entry, 4);
+  } else {
+    op(Opcode::st32, r2, 0, 4, static_cast<std::int32_t>(instruction.imm));
+  }
   op(Opcode::add64_imm, r0, 0, 0, 1);
   op(Opcode::stx32, r1, r0, 0);
   bind(full);

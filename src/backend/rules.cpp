@@ -5,7 +5,10 @@
 #include <functional>
 #include <variant>
 
+#include "backend/run_search.h"
+#include "backend/run_tables.h"
 #include "backend/sets.h"
+#include "classify/tuples.h"
 
 namespace weir::backend {
 
@@ -171,24 +174,116 @@ bool RootLowering::reaches_shared(imr::ChainId chain) {
 }
 
 void RootLowering::chain_rules(imr::ChainId chain, BlockId end) {
-  for (const imr::RuleId id : ruleset_[chain].rules) {
-    if (chain == root_) {
-      // Whatever this rule and the chains behind it share is made here, in the root chain, which
-      // every later rule follows. A shared chain's end can, as the verifier sees it, go on behind
-      // any of its jumps: in front of the first one, everything is made.
-      Demand needed;
-      bool all = false;
-      add_demand(ruleset_, ruleset_[id], needed);
-      for_each_site(ruleset_, *maps_.sets, ruleset_[id], [&](imr::ChainId target) {
-        merge(needed, chain_needs_.at(target));
-        all = all || reaches_shared(target);
-      });
-      out_.set_rule(-1);
-      values_.gather(all ? demand_ : needed);
+  const std::span<const imr::RuleId> rules = ruleset_[chain].rules;
+  for (std::size_t from = 0; from < rules.size();) {
+    std::size_t to = from + 1;
+    const std::uint32_t number = ruleset_[rules[from]].run;
+    while (number != 0 && to < rules.size() && ruleset_[rules[to]].run == number) ++to;
+    const auto together = rules.subspan(from, to - from);
+    gather(together, chain);
+    if (number == 0 || !run(together, end)) {
+      for (const imr::RuleId id : together) rule(id, end);
     }
-    rule(id, end);
+    from = to;
   }
   out_.set_rule(-1);
+  out_.jump(end);
+}
+
+// Whatever these rules and the chains behind them share is made here, in the root chain, which
+// every later rule follows. A shared chain's end can, as the verifier sees it, go on behind any of
+// its jumps: in front of the first one, everything is made.
+void RootLowering::gather(std::span<const imr::RuleId> rules, imr::ChainId chain) {
+  if (chain != root_) return;
+  Demand needed;
+  bool all = false;
+  for (const imr::RuleId id : rules) {
+    add_demand(ruleset_, ruleset_[id], needed);
+    for_each_site(ruleset_, *maps_.sets, ruleset_[id], [&](imr::ChainId target) {
+      merge(needed, chain_needs_.at(target));
+      all = all || reaches_shared(target);
+    });
+  }
+  out_.set_rule(-1);
+  values_.gather(all ? demand_ : needed);
+}
+
+bool RootLowering::run(std::span<const imr::RuleId> rules, BlockId end) {
+  const auto made = classify::make_run(unit_, rules);
+  const auto tables = made ? classify::make_tuple_tables(made->list) : std::nullopt;
+  if (!tables) return false;
+  const RunLayout layout = run_layout(*made, *tables);
+  std::vector<isa::MapSpec>& maps = out_.function().maps;
+  maps.push_back(run_map(ruleset_, *made, *tables, layout, "run" + std::to_string(maps.size())));
+  const isa::MapIndex map(maps.size() - 1);
+  out_.set_rule(-1);
+  const BlockId start = out_.block();
+  out_.jump(start);
+  out_.at(start);
+  const BlockId next = out_.block();
+  const Reg action =
+      search_run(out_, {*made, *tables, layout, map}, run_key(*made, next), start_.opaque, next);
+  run_action(*made, action, end);
+  out_.at(next);
+  return true;
+}
+
+// A register for each field. Of a value that may be absent it is the number that stands for none;
+// `never` is where a packet would go that has not what every packet has.
+std::vector<Reg> RootLowering::run_key(const classify::Run& run, BlockId never) {
+  std::vector<Reg> key;
+  for (std::size_t i = 0; i < run.fields.size();) {
+    const classify::RunField& field = run.fields[i];
+    const BlockId absent = field.may_be_absent ? out_.block() : never;
+    const std::vector<Reg> chunks = big_endian_chunks(out_, values_.evaluate(field.expr, absent));
+    if (!field.may_be_absent) {
+      key.insert(key.end(), chunks.begin(), chunks.end());
+    } else {
+      const Reg value = out_.function().new_register();
+      const BlockId join = out_.block();
+      out_.append({.op = Op::add, .dst = value, .a = chunks.front(), .b = start_.opaque});
+      out_.jump(join);
+      out_.at(absent);
+      out_.assign_opaque(value, start_.opaque, std::uint64_t{1} << (8U * field.size));
+      out_.jump(join);
+      out_.at(join);
+      key.push_back(value);
+    }
+    i += chunks.size();
+  }
+  return key;
+}
+
+void RootLowering::run_action(const classify::Run& run, Reg action, BlockId end) {
+  const Reg rule = out_.load(action, 0, 4);
+  const Reg how = out_.load(action, 8, 4);
+  const auto counts = [](const classify::RunRule& one) { return one.counter.valid(); };
+  if (std::ranges::any_of(run.rules, counts)) {
+    const Reg counter = out_.load(action, 4, 4);
+    const BlockId counted = out_.block();
+    out_.leave_if(Condition::eq, counter, 0, counted);
+    out_.append({.op = Op::count,
+                 .a = values_.length(),
+                 .b = out_.binary(Op::sub, counter, 1),
+                 .map = maps_.counters});
+    out_.jump(counted);
+    out_.at(counted);
+  }
+  const auto leave = [&](std::uint64_t flag) {
+    if (!maps_.trace.valid()) return;
+    out_.append({.op = Op::trace, .b = out_.binary(Op::or_, rule, flag), .map = maps_.trace});
+  };
+  const BlockId drop = out_.block();
+  const BlockId back = out_.block();
+  out_.leave_if(Condition::eq, how, ends_with_drop, drop);
+  out_.leave_if(Condition::eq, how, ends_with_return, back);
+  leave(trace_decided);
+  out_.jump(passed_);
+  out_.at(drop);
+  leave(trace_decided);
+  out_.ret(false);
+  out_.at(back);
+  leave(0);
   out_.jump(end);
 }
 

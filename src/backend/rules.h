@@ -6,11 +6,13 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "backend/builder.h"
 #include "backend/lower.h"
 #include "backend/values.h"
+#include "classify/runs.h"
 #include "imr/imr.h"
 
 namespace weir::backend {
@@ -54,6 +56,11 @@ class RootLowering {
   [[nodiscard]] bool reaches_shared(imr::ChainId chain);
   void chain_rules(imr::ChainId chain, flow::BlockId end);
   void rule(imr::RuleId id, flow::BlockId end);
+  // Rules that are searched together; false where they are better tried one by one.
+  [[nodiscard]] bool run(std::span<const imr::RuleId> rules, flow::BlockId end);
+  [[nodiscard]] std::vector<flow::Reg> run_key(const classify::Run& run, flow::BlockId never);
+  void run_action(const classify::Run& run, flow::Reg action, flow::BlockId end);
+  void gather(std::span<const imr::RuleId> rules, imr::ChainId chain);
   void shared_chains();
   void dispatch_ends();
   void branching_ends();

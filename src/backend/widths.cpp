@@ -70,6 +70,7 @@ std::vector<std::uint8_t> find_widths(const flow::Function& function,
             break;
           case Op::add:
           case Op::sub:
+          case Op::mul:
           case Op::swap64:
           case Op::opaque_zero:
           case Op::lookup:

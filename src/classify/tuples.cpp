@@ -13,8 +13,12 @@
 namespace weir::classify {
 namespace {
 
-constexpr std::uint32_t none = 0xffffffff;
-constexpr std::size_t most_words = 8;
+using Place = TupleTables::Place;
+using Row = TupleTables::Row;
+using Words = TupleTables::Words;
+constexpr std::uint32_t none = TupleTables::none;
+constexpr std::size_t most_words = TupleTables::most_words;
+
 // Of rules in one slot when a table is chosen for another one. More are searched one by one, fewer
 // need more tables.
 constexpr std::uint32_t longest_chain = 8;
@@ -22,95 +26,55 @@ constexpr std::uint32_t longest_chain = 8;
 constexpr unsigned narrowest_wide = 24;
 constexpr unsigned last_step = 2;
 
-using Words = std::array<std::uint64_t, most_words>;
-
-// Where a field is in the words of a key: none stands in two.
-struct Place {
-  std::uint8_t word = 0;
-  std::uint8_t shift = 0;
-  std::uint8_t bits = 0;
-};
-
-// A multiplication for each word, and the high bits of the sum: they depend on all others.
-std::uint64_t hash(const Words& words, std::size_t count) {
-  constexpr std::array<std::uint64_t, most_words> factors = {
-      0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9, 0xd6e8feb86659fd93,
-      0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 0x94d049bb133111eb, 0xbf58476d1ce4e5b9};
-  std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    // The halves change places first, for the low half to reach the high bits as well.
-    sum = (sum ^ words[i]) * factors[i];
-    sum ^= sum >> 32U;
-  }
-  return sum;
-}
-
-struct Row {
-  std::uint32_t first_rule = 0;
-  std::uint32_t first_slot = 0;
-  std::uint32_t slot_mask = 0;
-  Words masks = {};
-};
-
-struct Entry {
-  std::uint32_t rule = 0;
-  std::uint32_t next = none;
-};
-
 class Tuples final : public Structure {
  public:
+  explicit Tuples(TupleTables tables) : t_(std::move(tables)) {}
+
   std::optional<std::uint32_t> next_match(std::span<const std::uint64_t> key,
                                           std::uint32_t from) const override;
-  std::size_t bytes() const override {
-    return rows.size() * (16 + 8 * words) + 4 * slots.size() +
-           entries.size() * (8 + 16 * words + 16 * ranged.size());
-  }
-  double cost() const override;
+  std::size_t bytes() const override { return t_.bytes(); }
+  double cost() const override { return t_.cost(); }
 
-  [[nodiscard]] Words pack(std::span<const std::uint64_t> key) const {
-    Words out = {};
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      out.at(places[i].word) |= key[i] << places[i].shift;
-    }
-    return out;
-  }
+ private:
   [[nodiscard]] bool holds(std::uint32_t entry, const Words& key,
                            std::span<const std::uint64_t> fields) const;
 
-  std::vector<Place> places;  // of the fields
-  std::size_t words = 0;
-  std::vector<std::size_t> ranged;  // the fields whose ranges are looked at
-  std::vector<Row> rows;            // ascending by first_rule
-  std::vector<std::uint32_t> slots;
-  std::vector<Entry> entries;
-  std::vector<std::uint64_t> masks;   // `words` an entry
-  std::vector<std::uint64_t> values;  // the same
-  std::vector<Range> ranges;          // ranged.size() an entry
+  TupleTables t_;
 };
+
+Words pack(std::span<const Place> places, std::span<const std::uint64_t> key) {
+  Words out = {};
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    out.at(places[i].word) |= key[i] << places[i].shift;
+  }
+  return out;
+}
 
 bool Tuples::holds(std::uint32_t entry, const Words& key,
                    std::span<const std::uint64_t> fields) const {
-  for (std::size_t i = 0; i < words; ++i) {
-    if (((key.at(i) ^ values[entry * words + i]) & masks[entry * words + i]) != 0) return false;
+  for (std::size_t i = 0; i < t_.words; ++i) {
+    const std::size_t at = entry * t_.words + i;
+    if (((key.at(i) ^ t_.values[at]) & t_.masks[at]) != 0) return false;
   }
-  for (std::size_t i = 0; i < ranged.size(); ++i) {
-    if (!ranges[entry * ranged.size() + i].contains(fields[ranged[i]])) return false;
+  for (std::size_t i = 0; i < t_.ranged.size(); ++i) {
+    const Range& range = t_.ranges[entry * t_.ranged.size() + i];
+    if (!range.contains(fields[t_.ranged[i]])) return false;
   }
   return true;
 }
 
 std::optional<std::uint32_t> Tuples::next_match(std::span<const std::uint64_t> key,
                                                 std::uint32_t from) const {
-  const Words packed = pack(key);
+  const Words packed = pack(t_.places, key);
   std::uint32_t best = none;
-  for (const Row& row : rows) {
+  for (const Row& row : t_.rows) {
     if (row.first_rule >= best) break;
     Words masked = {};
-    for (std::size_t i = 0; i < words; ++i) masked.at(i) = packed.at(i) & row.masks.at(i);
-    const auto slot = static_cast<std::uint32_t>(hash(masked, words)) & row.slot_mask;
-    for (std::uint32_t entry = slots[row.first_slot + slot]; entry != none;
-         entry = entries[entry].next) {
-      const std::uint32_t rule = entries[entry].rule;
+    for (std::size_t i = 0; i < t_.words; ++i) masked.at(i) = packed.at(i) & row.masks.at(i);
+    const auto slot = static_cast<std::uint32_t>(tuple_hash(masked, t_.words)) & row.slot_mask;
+    for (std::uint32_t entry = t_.slots[row.first_slot + slot]; entry != none;
+         entry = t_.entries[entry].next) {
+      const std::uint32_t rule = t_.entries[entry].rule;
       if (rule >= best) break;
       if (rule >= from && holds(entry, packed, key)) {
         best = rule;
@@ -120,13 +84,6 @@ std::optional<std::uint32_t> Tuples::next_match(std::span<const std::uint64_t> k
   }
   if (best == none) return std::nullopt;
   return best;
-}
-
-// A row and a slot of half the tables, by the caches that they lie in.
-double Tuples::cost() const {
-  const double memory = static_cast<double>(bytes());
-  const double load = memory < 0.5e6 ? 7 : memory < 8e6 ? 20 : 60;
-  return 10 + (load + 6) * static_cast<double>(rows.size()) / 2 + 2 * load;
 }
 
 // A table while rules are put in.
@@ -144,7 +101,7 @@ class Maker {
   // False where the key has too many words.
   bool place_fields();
   void distribute();
-  std::unique_ptr<Tuples> finish();
+  TupleTables finish();
 
  private:
   [[nodiscard]] Words mask_of(std::span<const unsigned> lengths) const;
@@ -156,7 +113,7 @@ class Maker {
   void fill(const Table& table);
 
   const RuleList& rules_;
-  std::unique_ptr<Tuples> out_ = std::make_unique<Tuples>();
+  TupleTables out_;
   std::vector<Table> tables_;
 };
 
@@ -165,16 +122,16 @@ bool Maker::place_fields() {
   for (std::size_t field = 0; field < rules_.fields(); ++field) {
     const unsigned bits = rules_.bits(field);
     if (used + bits > 64) {
-      if (++out_->words > most_words) return false;
+      if (++out_.words > most_words) return false;
       used = 0;
     }
-    out_->places.push_back({.word = static_cast<std::uint8_t>(out_->words - 1),
-                            .shift = static_cast<std::uint8_t>(used),
-                            .bits = static_cast<std::uint8_t>(bits)});
+    out_.places.push_back({.word = static_cast<std::uint8_t>(out_.words - 1),
+                           .shift = static_cast<std::uint8_t>(used),
+                           .bits = static_cast<std::uint8_t>(bits)});
     used += bits;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
       if (is_prefix(rules_[rule][field], bits)) continue;
-      out_->ranged.push_back(field);
+      out_.ranged.push_back(field);
       break;
     }
   }
@@ -184,7 +141,7 @@ bool Maker::place_fields() {
 Words Maker::mask_of(std::span<const unsigned> lengths) const {
   Words out = {};
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    const Place& place = out_->places[i];
+    const Place& place = out_.places[i];
     out.at(place.word) |= prefix_mask(lengths[i], place.bits) << place.shift;
   }
   return out;
@@ -193,13 +150,13 @@ Words Maker::mask_of(std::span<const unsigned> lengths) const {
 Words Maker::value_of(std::size_t rule) const {
   std::vector<std::uint64_t> firsts;
   for (const Range& range : rules_[rule]) firsts.push_back(range.first);
-  return out_->pack(firsts);
+  return pack(out_.places, firsts);
 }
 
 std::uint64_t Maker::masked_hash(const Words& value, const Words& masks) const {
   Words masked = {};
-  for (std::size_t i = 0; i < out_->words; ++i) masked.at(i) = value.at(i) & masks.at(i);
-  return hash(masked, out_->words);
+  for (std::size_t i = 0; i < out_.words; ++i) masked.at(i) = value.at(i) & masks.at(i);
+  return tuple_hash(masked, out_.words);
 }
 
 // The lengths of a table that is made for a rule. The shorter they are, the more rules find a place
@@ -262,16 +219,18 @@ void Maker::distribute() {
 
 // Rules come in ascending order: each goes to the end of its slot's chain.
 void Maker::fill(const Table& table) {
-  Tuples& out = *out_;
+  TupleTables& out = out_;
   const std::size_t slots = std::bit_ceil(table.chains.size() * 2);
   const auto first_slot = static_cast<std::uint32_t>(out.slots.size());
   const auto slot_mask = static_cast<std::uint32_t>(slots - 1);
   out.rows.push_back({.first_rule = table.rules.front(),
                       .first_slot = first_slot,
                       .slot_mask = slot_mask,
+                      .longest_chain = 0,
                       .masks = table.masks});
   out.slots.resize(out.slots.size() + slots, none);
   std::vector<std::uint32_t> last(slots, none);
+  std::vector<std::uint32_t> chain_lengths(slots, 0);
   for (const std::uint32_t rule : table.rules) {
     const auto entry = static_cast<std::uint32_t>(out.entries.size());
     const Words value = value_of(rule);
@@ -282,6 +241,8 @@ void Maker::fill(const Table& table) {
       out.entries[last[slot]].next = entry;
     }
     last[slot] = entry;
+    std::uint32_t& longest = out.rows.back().longest_chain;
+    longest = std::max(longest, ++chain_lengths[slot]);
     out.entries.push_back({.rule = rule, .next = none});
     std::vector<unsigned> lengths;
     for (std::size_t field = 0; field < rules_.fields(); ++field) {
@@ -298,7 +259,7 @@ void Maker::fill(const Table& table) {
   }
 }
 
-std::unique_ptr<Tuples> Maker::finish() {
+TupleTables Maker::finish() {
   std::ranges::sort(tables_, {}, [](const Table& table) { return table.rules.front(); });
   for (const Table& table : tables_) fill(table);
   return std::move(out_);
@@ -306,11 +267,48 @@ std::unique_ptr<Tuples> Maker::finish() {
 
 }  // namespace
 
-std::unique_ptr<Structure> build_tuples(const RuleList& rules) {
+const TupleTables::Words tuple_factors = {
+    0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9, 0xd6e8feb86659fd93,
+    0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 0x94d049bb133111eb, 0xbf58476d1ce4e5b9};
+
+// A multiplication carries bits upwards only: each is followed by what brings them down again.
+std::uint64_t tuple_hash(const TupleTables::Words& masked, std::size_t words) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < words; ++i) {
+    sum = (sum ^ masked.at(i)) * tuple_factors.at(i);
+    sum ^= sum >> 32U;
+  }
+  return sum;
+}
+
+std::size_t TupleTables::longest_search() const {
+  std::size_t sum = 0;
+  for (const Row& row : rows) sum += 1 + row.longest_chain;
+  return sum;
+}
+
+std::size_t TupleTables::bytes() const {
+  return rows.size() * (16 + 8 * words) + 4 * slots.size() +
+         entries.size() * (8 + 16 * words + 16 * ranged.size());
+}
+
+// A row and a slot of each table, and every other one's entry, by the caches that they lie in.
+double TupleTables::cost() const {
+  const auto memory = static_cast<double>(bytes());
+  const double load = memory < 0.5e6 ? 7 : memory < 8e6 ? 20 : 60;
+  return 20 + (load * 1.5 + 10) * static_cast<double>(rows.size());
+}
+
+std::optional<TupleTables> make_tuple_tables(const RuleList& rules) {
   Maker maker(rules);
-  if (!maker.place_fields()) return nullptr;
+  if (!maker.place_fields()) return std::nullopt;
   maker.distribute();
   return maker.finish();
+}
+
+std::unique_ptr<Structure> build_tuples(const RuleList& rules) {
+  auto tables = make_tuple_tables(rules);
+  return tables ? std::make_unique<Tuples>(std::move(*tables)) : nullptr;
 }
 
 }  // namespace weir::classify

@@ -5,21 +5,68 @@
 // (J. Daly et al., "TupleMerge: Fast Software Packet Processing for Online Packet Classification",
 // IEEE/ACM Transactions on Networking 27(4), 2019). Tables are searched in the order of their first
 // rules, until none of those left could come before what was found.
-//
-// All is in flat arrays, as a program can walk them in the value of one map:
-//   rows     one a table: its first rule, the place of its slots, their number less one, masks
-//   slots    the number of an entry, or none; a power of two for each table
-//   entries  one a rule: masks and values of the key's words, ranges of the fields that are no
-//            prefixes, the rule, and the next entry of the same slot, in the order of rules
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "classify/structure.h"
 
 namespace weir::classify {
 
-// Nothing for keys of more than 8 words of 64 bits.
+// In flat arrays, as a program walks them.
+struct TupleTables {
+  static constexpr std::uint32_t none = 0xffffffff;
+  static constexpr std::size_t most_words = 8;
+  using Words = std::array<std::uint64_t, most_words>;
+
+  // Where a field is in the words of a key: none stands in two.
+  struct Place {
+    std::uint8_t word = 0;
+    std::uint8_t shift = 0;
+    std::uint8_t bits = 0;
+  };
+  struct Row {
+    std::uint32_t first_rule = 0;
+    std::uint32_t first_slot = 0;
+    std::uint32_t slot_mask = 0;
+    std::uint32_t longest_chain = 0;  // entries
+    Words masks = {};
+  };
+  struct Entry {
+    std::uint32_t rule = 0;
+    std::uint32_t next = none;  // of the same slot, of a later rule
+  };
+
+  std::vector<Place> places;  // of the fields
+  std::size_t words = 0;
+  std::vector<std::size_t> ranged;   // the fields that not all rules test by prefixes
+  std::vector<Row> rows;             // one a table, ascending by first_rule
+  std::vector<std::uint32_t> slots;  // the number of an entry, or none; a power of two for each row
+  std::vector<Entry> entries;        // one a rule
+  std::vector<std::uint64_t> masks;  // `words` an entry: the prefixes of the rule
+  std::vector<std::uint64_t> values;  // the same
+  std::vector<Range> ranges;          // ranged.size() an entry
+
+  // Rows and entries that a search looks at, at most.
+  [[nodiscard]] std::size_t longest_search() const;
+  // As Structure says them.
+  [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] double cost() const;
+};
+
+// What a row's slots are told by: of the masked words of a key.
+[[nodiscard]] std::uint64_t tuple_hash(const TupleTables::Words& masked, std::size_t words);
+// The factor of each word in it.
+extern const TupleTables::Words tuple_factors;
+
+// Nothing for keys of more words than there may be.
+[[nodiscard]] std::optional<TupleTables> make_tuple_tables(const RuleList& rules);
+
 [[nodiscard]] std::unique_ptr<Structure> build_tuples(const RuleList& rules);
 
 }  // namespace weir::classify

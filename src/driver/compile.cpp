@@ -12,6 +12,7 @@
 #include "driver/stages.h"
 #include "imr/verify.h"
 #include "passes/imr_break.h"
+#include "passes/imr_find_runs.h"
 #include "passes/pipeline.h"
 
 namespace weir::driver {
@@ -73,7 +74,11 @@ void run_imr_passes(imr::Unit& unit, std::size_t program, const Options& options
   for (const passes::ImrPass& pass : passes::imr_passes()) {
     if (!pass.required && !enabled(options, pass.name)) continue;
     Stage stage(options, pass.name, program, unit);
-    pass.run(unit);
+    if (options.all_runs && pass.run == passes::imr_find_runs) {
+      passes::imr_find_all_runs(unit);
+    } else {
+      pass.run(unit);
+    }
     stage.done(unit);
 #ifndef NDEBUG
     imr::verify(unit);

@@ -60,6 +60,7 @@ struct Options {
   // Instructions that the kernel's verifier follows over all paths (BPF_COMPLEXITY_LIMIT_INSNS, of
   // which 1,000,000 since 5.2). Programs that surely need more are refused.
   std::uint64_t verifier_limit = 1'000'000;
+  bool all_runs = false;      // tests only: short runs of rules are searched, not tried, too
   backend::Limits limits;     // what programs must do without
   bool break_a_pass = false;  // tests only: one pass goes wrong, and every judge must notice
   Observer observer = {};     // told of each stage and pass when it is over

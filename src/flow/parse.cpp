@@ -387,6 +387,7 @@ class Parser {
         return register_operand(out.a);
       case Op::add:
       case Op::sub:
+      case Op::mul:
       case Op::and_:
       case Op::or_:
       case Op::xor_:
@@ -409,9 +410,7 @@ class Parser {
       case Op::trace: {
         WEIR_CHECK(map_operand(out));
         WEIR_CHECK(sign(","));
-        WEIR_TRY(imm, number());
-        out.imm = imm;
-        return {};
+        return register_or_number(out.b, out.imm);
       }
     }
     throw InvariantError("no such operation");
@@ -475,8 +474,7 @@ class Parser {
   Status count(Instruction& out) {
     WEIR_CHECK(map_operand(out));
     WEIR_CHECK(sign("["));
-    WEIR_TRY(imm, number());
-    out.imm = imm;
+    WEIR_CHECK(register_or_number(out.b, out.imm));
     WEIR_CHECK(sign("]"));
     WEIR_CHECK(sign(","));
     return register_operand(out.a);

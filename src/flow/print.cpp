@@ -104,6 +104,7 @@ std::string print(const Instruction& i) {
       return reg(i.dst) + " = " + name + " " + reg(i.a);
     case Op::add:
     case Op::sub:
+    case Op::mul:
     case Op::and_:
     case Op::or_:
     case Op::xor_:
@@ -122,9 +123,9 @@ std::string print(const Instruction& i) {
     case Op::map_value:
       return reg(i.dst) + " = " + name + " " + map(i.map);
     case Op::count:
-      return name + " " + map(i.map) + "[" + std::to_string(i.imm) + "], " + reg(i.a);
+      return name + " " + map(i.map) + "[" + second(i.b, i.imm) + "], " + reg(i.a);
     case Op::trace:
-      return name + " " + map(i.map) + ", " + std::to_string(i.imm);
+      return name + " " + map(i.map) + ", " + second(i.b, i.imm);
     case Op::set_mark:
       return name + " " + reg(i.a);
     case Op::site:

@@ -110,7 +110,7 @@ class Verifier {
     } else if (i.op == Op::count) {
       require(map.type == isa::MapType::percpu_array || map.type == isa::MapType::array,
               "not an array", text);
-      require(i.imm < map.max_entries, "no such counter", text);
+      require(i.b.valid() || i.imm < map.max_entries, "no such counter", text);
     }
   }
 
@@ -214,6 +214,7 @@ class Verifier {
       }
       case Op::constant:
       case Op::sub:
+      case Op::mul:
       case Op::and_:
       case Op::or_:
       case Op::xor_:

@@ -236,6 +236,8 @@ struct Rule {
   std::uint32_t total_statements = 0;  // as written, the native ones included
   RuleId copy_of = {};                 // the rule as written, where a pass made this one of it
   bool synthetic = false;              // made by a pass, of no rule: it never counts as matched
+  // Rules of one number that follow one another are searched together (classify/runs.h); 0: none.
+  std::uint32_t run = 0;
 };
 
 struct BaseChain {

@@ -290,6 +290,7 @@ void Parser::rule(ChainId chain) {
   if (take_symbol("#")) draft.number = number<std::uint32_t>("a rule number", 0xfffffffe);
   draft.removed = take_word("removed");
   rule.synthetic = take_word("synthetic");
+  if (take_word("run")) rule.run = number<std::uint32_t>("a run's number", 0xffffffff);
   const TableId table = draft_.ruleset[chain].table;
   if (take_word("written")) {
     expect_word("in");

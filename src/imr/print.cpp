@@ -170,6 +170,7 @@ void Printer::rule(RuleId id, ChainId listed_in, bool removed) {
   out_ += "  rule #" + number(id.value);
   if (removed) out_ += " removed";
   if (rule.synthetic) out_ += " synthetic";
+  if (rule.run != 0) out_ += " run " + number(rule.run);
   if (rule.chain != listed_in) out_ += " written in " + name(ruleset_[rule.chain].name);
   if (rule.copy_of.valid()) out_ += " copy of #" + number(rule.copy_of.value);
   const Origin& origin = rule.origin;

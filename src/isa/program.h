@@ -54,6 +54,8 @@ struct MapSpec {
   std::uint32_t max_entries = 0;
   std::uint32_t flags = 0;  // BPF_F_NO_PREALLOC for LPM tries
   SharedList<MapEntry> entries;
+  // Rules, into Object::rule_names, that are no code of their own but rows of a table in here.
+  SharedList<std::uint32_t> rules = {};
 };
 
 // Numbers of enum bpf_prog_type; the attach types are those that go with them.

@@ -102,6 +102,7 @@ class CommonLoads {
         return window_[i.a.index()];
       case Op::add:
       case Op::sub:
+      case Op::mul:
       case Op::and_:
       case Op::or_:
       case Op::xor_:

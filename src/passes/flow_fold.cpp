@@ -40,6 +40,8 @@ std::optional<std::uint64_t> compute(Op op, std::uint64_t a, std::uint64_t b) {
       return a + b;
     case Op::sub:
       return a - b;
+    case Op::mul:
+      return a * b;
     case Op::and_:
       return a & b;
     case Op::or_:
@@ -84,6 +86,8 @@ bool changes_nothing(Op op, std::uint64_t imm, std::uint64_t bits) {
     case Op::shl:
     case Op::shr:
       return imm == 0;
+    case Op::mul:
+      return imm == 1;
     case Op::and_:
       return (bits & ~imm) == 0;
     case Op::constant:
@@ -149,8 +153,8 @@ class Folder {
     replace(i.b);
     for (Reg& r : i.args) replace(r);
     if (!takes_two(i.op) || !i.b.valid()) return;
-    const bool commutes =
-        i.op == Op::add || i.op == Op::and_ || i.op == Op::or_ || i.op == Op::xor_;
+    const bool commutes = i.op == Op::add || i.op == Op::mul || i.op == Op::and_ ||
+                          i.op == Op::or_ || i.op == Op::xor_;
     if (commutes && number_of(i.a) && !number_of(i.b)) std::swap(i.a, i.b);
     const bool shifts = i.op == Op::shl || i.op == Op::shr;
     if (!shifts || number_of(i.b).value_or(0) < 64) make_immediate(i.b, i.imm);
@@ -212,6 +216,7 @@ class Folder {
         return bytes_mask(i.size);
       case Op::add:
       case Op::sub:
+      case Op::mul:
       case Op::swap64:
       case Op::context:
       case Op::opaque_zero:

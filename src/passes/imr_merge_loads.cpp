@@ -64,6 +64,7 @@ imr::Statement statement(imr::Ruleset& ruleset, const Comparison& comparison) {
 void imr_merge_loads(imr::Unit& unit) {
   for (const imr::ChainId chain : unit_chains(unit)) {
     for (const imr::RuleId id : unit.ruleset[chain].rules) {
+      if (unit.ruleset[id].run != 0) continue;
       auto& statements = unit.ruleset[id].statements;
       for (std::size_t i = 0; i + 1 < statements.size();) {
         const auto first = comparison(unit.ruleset, statements[i]);

@@ -28,7 +28,7 @@ bool leaves_by_return(const imr::Set& map) {
 
 // The test that a rule may share with its neighbours.
 const imr::Match* guard(const imr::Ruleset& ruleset, const imr::Rule& rule) {
-  if (rule.statements.size() < 2) return nullptr;
+  if (rule.statements.size() < 2 || rule.run != 0) return nullptr;
   for (const imr::Statement& statement : rule.statements) {
     const auto* verdict = std::get_if<imr::VerdictStatement>(&statement);
     if (verdict != nullptr && leaves_by_return(verdict->verdict)) return nullptr;

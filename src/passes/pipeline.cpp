@@ -9,6 +9,7 @@
 #include "passes/flow_merge_windows.h"
 #include "passes/flow_thread_branches.h"
 #include "passes/imr_dead_rules.h"
+#include "passes/imr_find_runs.h"
 #include "passes/imr_fold_constants.h"
 #include "passes/imr_inline_chains.h"
 #include "passes/imr_merge_loads.h"
@@ -23,6 +24,7 @@ constexpr std::array imr_table = {
     ImrPass{"fold-constants", imr_fold_constants},
     ImrPass{"dead-rules", imr_dead_rules},
     ImrPass{"inline-chains", imr_inline_chains},
+    ImrPass{"find-runs", imr_find_runs},
     ImrPass{"share-guards", imr_share_guards},
     ImrPass{"merge-loads", imr_merge_loads},
 };

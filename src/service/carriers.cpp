@@ -24,14 +24,20 @@ std::int32_t rule_at(const isa::Program& program, std::uint32_t insn) {
   return behind == program.origins.begin() ? -1 : std::prev(behind)->rule;
 }
 
-void find_in(const isa::Program& program, std::size_t index, std::vector<Carriers>& out) {
+void find_in(const isa::Object& object, std::size_t index, std::vector<Carriers>& out) {
+  const isa::Program& program = object.programs[index];
   for (const isa::OriginRow& row : program.origins) {
     if (row.rule >= 0) out.at(static_cast<std::size_t>(row.rule)).programs.insert(index);
   }
   for (const isa::Relocation& relocation : program.relocations) {
     const auto map = map_of(relocation);
     const std::int32_t rule = rule_at(program, relocation.insn);
-    if (map && rule >= 0) out.at(static_cast<std::size_t>(rule)).maps.insert(map->index());
+    if (!map) continue;
+    if (rule >= 0) out.at(static_cast<std::size_t>(rule)).maps.insert(map->index());
+    for (const std::uint32_t row : object.maps[map->index()].rules) {
+      out.at(row).programs.insert(index);
+      out.at(row).maps.insert(map->index());
+    }
   }
 }
 
@@ -43,7 +49,7 @@ void add(std::vector<std::uint32_t>& list, std::uint32_t id) {
 
 std::vector<Carriers> find_carriers(const isa::Object& object) {
   std::vector<Carriers> out(object.rule_names.size());
-  for (std::size_t i = 0; i < object.programs.size(); ++i) find_in(object.programs[i], i, out);
+  for (std::size_t i = 0; i < object.programs.size(); ++i) find_in(object, i, out);
   return out;
 }
 

@@ -162,12 +162,16 @@ Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
 // The same ruleset compiled in another way must mean the same.
 JudgeOptions Run::variant(const JudgeOptions& plain, std::mt19937_64& random) const {
   JudgeOptions options = plain;
-  switch (random() % 4) {
+  switch (random() % 5) {
     case 0:
       options.compiler.trace = true;
       break;
     case 3:
       options.compiler.small_parts = true;
+      options.compiler.trace = random() % 2 == 0;
+      break;
+    case 4:
+      options.compiler.all_runs = true;
       options.compiler.trace = random() % 2 == 0;
       break;
     case 1:
@@ -192,7 +196,8 @@ std::optional<Mismatch> Run::judge_one(const Generated& generated,
                                        std::span<const packet::Packet> packets,
                                        const JudgeOptions& options, std::size_t index) {
   Tally& tally = options.compiler.trace || !options.compiler.untrusted_memory ||
-                         options.compiler.small_parts || !options.compiler.disabled_passes.empty()
+                         options.compiler.small_parts || options.compiler.all_runs ||
+                         !options.compiler.disabled_passes.empty()
                      ? variants_
                      : plain_;
   auto found = judge(generated.subject, packets, options, tally);
@@ -250,7 +255,8 @@ void Run::explain(const Generated& generated, std::span<const packet::Packet> pa
             << "\nto see it again:  " << rerun(index)
             << "\nall its forms in: " << directory.string() << "\ncompiled with: trace "
             << options.compiler.trace << ", untrusted memory " << options.compiler.untrusted_memory
-            << ", small parts " << options.compiler.small_parts << ", disabled passes";
+            << ", small parts " << options.compiler.small_parts << ", all runs "
+            << options.compiler.all_runs << ", disabled passes";
   for (const std::string& pass : options.compiler.disabled_passes) std::cout << " " << pass;
   std::cout << "\n"
             << (again ? record_failure(directory / "minimal", smallest, *subject, kept, *again,
@@ -349,7 +355,8 @@ void Run::summary(std::size_t failed) const {
             << " pairs judged (" << plain_.matched << " matched a rule, " << plain_.dropped
             << " dropped, " << plain_.marked << " given a mark), " << plain_.interpreter_runs
             << " by the interpreter, " << plain_.kernel_runs << " by the kernel; "
-            << variants_.pairs << " more traced, with passes off, in small parts or by slices ("
+            << variants_.pairs
+            << " more traced, with passes off, in small parts, all runs searched or by slices ("
             << variants_.kernel_runs << " by the kernel too); nft refused " << refused_
             << " scripts, " << native_ << " were not translated whole; " << failed
             << " mismatches, seed " << settings_.seed << "\n";

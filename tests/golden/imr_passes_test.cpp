@@ -11,6 +11,7 @@
 #include "imr/verify.h"
 #include "passes/imr_break.h"
 #include "passes/imr_dead_rules.h"
+#include "passes/imr_find_runs.h"
 #include "passes/imr_fold_constants.h"
 #include "passes/imr_inline_chains.h"
 #include "passes/imr_merge_loads.h"
@@ -37,6 +38,8 @@ Transforms transforms() {
   return {
       {"imr_break", over_units(passes::imr_break)},
       {"imr_dead_rules", over_units(passes::imr_dead_rules)},
+      // Of all lengths: those that pay would fill pages.
+      {"imr_find_runs", over_units(passes::imr_find_all_runs)},
       {"imr_fold_constants", over_units(passes::imr_fold_constants)},
       {"imr_inline_chains", over_units(passes::imr_inline_chains)},
       {"imr_merge_loads", over_units(passes::imr_merge_loads)},

@@ -171,7 +171,7 @@ class Generator {
 
   void arithmetic() {
     static constexpr auto ops =
-        std::to_array<Op>({Op::add, Op::sub, Op::and_, Op::or_, Op::xor_, Op::shl, Op::shr,
+        std::to_array<Op>({Op::add, Op::sub, Op::mul, Op::and_, Op::or_, Op::xor_, Op::shl, Op::shr,
                            Op::swap16, Op::swap32, Op::swap64, Op::copy, Op::copy});
     Instruction i{.op = ops.at(pick(ops.size())), .a = number()};
     if (flow::shape(i.op) == "dab") {

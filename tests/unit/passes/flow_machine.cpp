@@ -113,6 +113,9 @@ class Machine {
       case Op::sub:
         reg(i.dst) = reg(i.a) - second(i.b, i.imm);
         return;
+      case Op::mul:
+        reg(i.dst) = reg(i.a) * second(i.b, i.imm);
+        return;
       case Op::and_:
         reg(i.dst) = reg(i.a) & second(i.b, i.imm);
         return;
@@ -153,10 +156,10 @@ class Machine {
         reg(i.dst) = new_region(value_at(function_.maps.at(i.map.index()), Bytes(4, 0)));
         return;
       case Op::count:
-        outcome_.counts.emplace_back(i.imm, reg(i.a));
+        outcome_.counts.emplace_back(second(i.b, i.imm), reg(i.a));
         return;
       case Op::trace:
-        outcome_.trace.push_back(i.imm);
+        outcome_.trace.push_back(second(i.b, i.imm));
         return;
       case Op::set_mark:
         world_.context.at(static_cast<std::size_t>(flow::ContextKey::mark)) = reg(i.a) & 0xffffffff;

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Finds runs of rules that are searched together (classify/runs.h) where that is faster than to try
+// one after another, and numbers their rules. Passes behind it leave such rules as they are.
+//
+//   match payload network 12 4 == 0x0a000001; drop          rule run 1 ...
+//   match payload network 12 4 == 0x0a000002; accept   ->   rule run 1 ...
+//   ... hundreds more                                       ...
+//
+// Reads: rules. Writes: Rule::run.
+#pragma once
+
+#include "imr/imr.h"
+
+namespace weir::passes {
+
+void imr_find_runs(imr::Unit& unit);
+// For tests: of all lengths from one rule on, whatever they cost.
+void imr_find_all_runs(imr::Unit& unit);
+
+}  // namespace weir::passes
