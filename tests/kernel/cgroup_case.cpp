@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "differential/random.h"
+#include "driver/reads.h"
 #include "imr/constants.h"
 #include "kernel/counters.h"
 #include "kernel/programs.h"
@@ -198,7 +199,16 @@ CgroupReport CgroupCase::run(const differential::RulesetAtHook& subject, const s
   };
   if (const Status loaded = nft_.load_ruleset(script); !loaded) return refuse(loaded.error(), true);
   const auto programs = make_programs(subject.ruleset, subject.attachments, options_);
-  if (!programs) return refuse(programs.error(), programs.error().kind == ErrorKind::partial);
+  // An input error: what cgroups do not know of packets, and chains do.
+  if (!programs) {
+    return refuse(programs.error(), programs.error().kind == ErrorKind::partial ||
+                                        programs.error().kind == ErrorKind::input);
+  }
+  // A TUN device is no Ethernet device, for which the evaluator takes all.
+  if (driver::scan_reads(subject.ruleset, subject.attachments)
+          .meta.contains(imr::MetaKey::iiftype)) {
+    return refuse(input_error("the type of the device is not judged here").error(), true);
+  }
   std::vector<ByteView> packets;
   for (const Message& message : messages) packets.emplace_back(message.bytes);
   for (SocketWorld* world : {&control_, &nft_, &weir_}) world->prepare(packets);
