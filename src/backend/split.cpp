@@ -400,9 +400,14 @@ void Planner::find_slots() {
 }  // namespace
 
 bool needs_splitting(const Function& function) {
+  const auto is_site = [](const flow::Instruction& instruction) {
+    return instruction.op == flow::Op::site;
+  };
   std::uint64_t sum = 0;
   for (const Block& block : function.blocks) {
     if (block.end.kind == Terminator::Kind::dispatch) return true;
+    // Without its dispatch, which no path reaches, a way back that is noted for nobody.
+    if (std::ranges::any_of(block.instructions, is_site)) return true;
     sum += weight(block);
   }
   return sum > most_in_one_piece;

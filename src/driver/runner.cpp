@@ -200,9 +200,8 @@ class EvaluatorBackend final : public Backend {
 // postrouting; one that this host sends is at none before.
 engine::Input::At place_of_skb(const Hook& hook) {
   using At = engine::Input::At;
-  if (hook.kind != Hook::Kind::netfilter || hook.nf_hook == NfHook::postrouting) {
-    return At::output_else_input;
-  }
+  if (hook.kind != Hook::Kind::netfilter) return At::output_else_input;
+  if (hook.nf_hook == NfHook::postrouting) return At::output;
   return hook.nf_hook == NfHook::output ? At::none : At::input;
 }
 

@@ -64,6 +64,7 @@ class Exploration {
   static constexpr std::size_t long_loop = 1024;
   static constexpr std::uint32_t long_loop_step = 64;
   static constexpr std::size_t longest_stretch = 256;  // operations
+  static constexpr std::size_t most_waiting = 8000;
 
   struct Path {
     State state;
@@ -219,6 +220,8 @@ class Exploration {
     }
     if (branches.taken) {
       if (path_.origin != none) ++checkpoints_[path_.origin].unfinished;
+      // Nor does the verifier let more paths wait (BPF_COMPLEXITY_LIMIT_JMP_SEQ).
+      if (keep_ == Keep::as_kernel && pending_.size() >= most_waiting) processed_ = most_;
       pending_.push_back({std::move(*branches.taken), operation.target, path_.origin, path_.steps});
     }
     path_.state = std::move(*branches.not_taken);

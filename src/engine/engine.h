@@ -41,7 +41,7 @@ struct Input {
   std::uint16_t iiftype = 1;  // net_device::type; ARPHRD_ETHER
   std::uint16_t oiftype = 1;
   // The device it is at, skb->dev.
-  enum class At : std::uint8_t { output_else_input, input, none };
+  enum class At : std::uint8_t { output_else_input, input, output, none };
   At at = At::output_else_input;
   std::uint8_t pkttype = 0;
   std::uint16_t protocol = 0;       // skb->protocol as a big-endian value stored in memory order
@@ -92,7 +92,7 @@ class Engine {
 // where it keeps them.
 struct Walk {
   std::uint64_t instructions = 0;  // each as often as a path came by, over all functions
-  bool complete = false;           // whether `most` of them were enough
+  bool complete = false;  // whether `most` of them were enough, and few enough paths waited
 };
 [[nodiscard]] Result<Walk> walk(const isa::Object& object, std::size_t index, std::uint64_t most);
 

@@ -110,8 +110,9 @@ void Machine::prepare_skb(const Input& input, std::size_t linear) {
     skb_.vlan_proto = network_order(input.vlan_protocol);
     skb_.vlan_tci = input.vlan_tci;
   }
-  if (input.iif != 0 && input.at != Input::At::none) skb_.dev = &in_;
-  if (input.oif != 0 && input.at == Input::At::output_else_input) skb_.dev = &out_;
+  const bool either = input.at == Input::At::output_else_input;
+  if (input.iif != 0 && (either || input.at == Input::At::input)) skb_.dev = &in_;
+  if (input.oif != 0 && (either || input.at == Input::At::output)) skb_.dev = &out_;
   if (skb_.dev != nullptr) skb_.dev_ifindex = static_cast<std::uint32_t>(skb_.dev->ifindex);
   skb_.head = linear_.data();
   skb_.data = linear_.data() + headroom + before_;
