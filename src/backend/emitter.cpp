@@ -402,7 +402,7 @@ void Emitter::binary(const Instruction& instruction) {
   const bool small_b = b.valid() ? bits(b) <= 32 : instruction.imm <= max32;
   const bool arithmetic = instruction.op == Op::add || instruction.op == Op::sub ||
                           instruction.op == Op::mul || instruction.op == Op::shl ||
-                          (instruction.op == Op::shr && b.valid());
+                          (instruction.op == Op::shr && (b.valid() || instruction.imm >= 32));
   // 32-bit forms clear the upper half, which is zero anyway, and take any 32-bit constant.
   const bool narrow = !arithmetic && small_b && (bits(a) <= 32 || instruction.op == Op::and_);
   const auto form = [&](Opcode imm_form) { return narrow ? isa::narrow(imm_form) : imm_form; };

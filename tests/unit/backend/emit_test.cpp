@@ -245,6 +245,28 @@ void expect_sound(const flow::Function& function) {
   }
 }
 
+// In 32 bits a shift takes counts below 32 only, however few bits the value has.
+TEST(Emission, ShiftsNarrowValuesByMoreThanTheirBits) {
+  const auto function = flow::parse(R"(function "shifts"
+map 0 "counters" percpu_array key 4 value 16 entries 8
+b0:
+  v0 = context mark
+  v1 = shr v0, 32
+  branch v1 eq 0 ? b1 : b2
+b1:
+  ret accept
+b2:
+  ret drop
+)",
+                                    "shifts");
+  ASSERT_TRUE(function) << function.error().text();
+  auto emitted = Emitted::make(*function, backend::netfilter_profile);
+  ASSERT_TRUE(emitted) << emitted.error().text();
+  World world;
+  world.context.at(static_cast<std::size_t>(ContextKey::mark)) = 0xffffffff;
+  EXPECT_TRUE(emitted->run(world).accepted);
+}
+
 TEST(Allocation, KeepsLiveValuesApartAndAcrossCalls) {
   Random random(2);
   for (int i = 0; i < 150 && !testing::Test::HasFailure(); ++i) {
