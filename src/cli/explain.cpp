@@ -118,6 +118,18 @@ Result<Explained> explain(Rules rules) {
   return out;
 }
 
+// The map that the program searches for the rule, if it is no code of its own.
+const isa::MapSpec* map_with(const isa::Object& object, const isa::Program& program,
+                             imr::RuleId rule) {
+  for (const isa::Relocation& relocation : program.relocations) {
+    const auto* value = std::get_if<isa::MapValueReference>(&relocation.what);
+    if (value == nullptr) continue;
+    const isa::MapSpec& map = object.maps[value->map.index()];
+    if (std::ranges::find(map.rules, rule.value) != map.rules.end()) return &map;
+  }
+  return nullptr;
+}
+
 void print_program(const Explained& explained, std::size_t index, imr::RuleId rule) {
   const driver::CompiledProgram& program = explained.compilation.programs.at(index);
   const ProgramTexts& texts = explained.programs.at(index);
@@ -127,6 +139,12 @@ void print_program(const Explained& explained, std::size_t index, imr::RuleId ru
     const auto passes = explained.trail.imr_passes(explained.compilation, index, nfproto, rule);
     print_part(fmt::format("IMR in {} for {}{}", name, to_string(nfproto), changed_by(passes)),
                part_of(texts.optimized[u], rule));
+  }
+  const isa::Object& object = explained.compilation.object;
+  if (const isa::MapSpec* map = map_with(object, object.programs.at(index), rule)) {
+    fmt::print("  no code of its own: {} looks for it in map {}, together with {} other rules\n",
+               name, map->name, map->rules.size() - 1);
+    return;
   }
   const std::string* flow = part_of(texts.flow, rule);
   const auto passes = explained.trail.flow_passes(index, rule);
