@@ -9,6 +9,7 @@
 #include "backend/run_tables.h"
 #include "backend/sets.h"
 #include "classify/tuples.h"
+#include "imr/identity.h"
 
 namespace weir::backend {
 
@@ -292,8 +293,7 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
   current_rule_ = id;
   const BlockId start = [&] {
     out_.set_rule(rule.synthetic ? -1
-                                 : static_cast<std::int32_t>(
-                                       (rule.copy_of.valid() ? rule.copy_of : id).value));
+                                 : static_cast<std::int32_t>(imr::as_written(ruleset_, id).value));
     return out_.block();
   }();
   const std::int32_t label = out_.rule();
@@ -535,8 +535,7 @@ void RootLowering::branching_ends() {
 void RootLowering::trace(bool decided) {
   const imr::Rule& rule = ruleset_[current_rule_];
   if (rule.synthetic) return;
-  const imr::RuleId original = rule.copy_of.valid() ? rule.copy_of : current_rule_;
-  trace(original.value | (decided ? trace_decided : 0));
+  trace(imr::as_written(ruleset_, current_rule_).value | (decided ? trace_decided : 0));
 }
 
 void RootLowering::trace(std::uint64_t entry) {

@@ -5,6 +5,8 @@
 #include <bit>
 #include <utility>
 
+#include "imr/identity.h"
+
 namespace weir::backend {
 namespace {
 
@@ -29,11 +31,6 @@ class Writer {
 
 std::uint64_t row_at(const RunTable& table, std::size_t row) {
   return table.offset + std::uint64_t{table.row_size} * row;
-}
-
-imr::RuleId as_written(const imr::Ruleset& ruleset, imr::RuleId rule) {
-  const imr::RuleId original = ruleset[rule].copy_of;
-  return original.valid() ? original : rule;
 }
 
 void write_entries(const Run& run, const TupleTables& tables, const RunTable& place, Bytes& value) {
@@ -62,7 +59,7 @@ void write_actions(const imr::Ruleset& ruleset, const Run& run, const RunTable& 
   for (std::size_t i = 0; i < run.owner.size(); ++i) {
     const classify::RunRule& rule = run.rules[run.owner[i]];
     Writer out(value, row_at(place, i));
-    out.put(as_written(ruleset, rule.rule).value, 4);
+    out.put(imr::as_written(ruleset, rule.rule).value, 4);
     out.put(rule.counter.valid() ? rule.counter.value + 1 : 0, 4);
     out.put(rule.verdict == imr::Verdict::Kind::accept ? ends_with_accept
             : rule.verdict == imr::Verdict::Kind::drop ? ends_with_drop
@@ -117,7 +114,7 @@ isa::MapSpec run_map(const imr::Ruleset& ruleset, const Run& run, const TupleTab
   map.max_entries = 1;
   map.entries.push_back({Bytes(4, 0), std::move(value)});
   for (const classify::RunRule& rule : run.rules) {
-    map.rules.push_back(as_written(ruleset, rule.rule).value);
+    map.rules.push_back(imr::as_written(ruleset, rule.rule).value);
   }
   return map;
 }

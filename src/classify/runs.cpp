@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "base/bytes.h"
+#include "imr/identity.h"
 
 namespace weir::classify {
 namespace {
@@ -265,7 +266,6 @@ class Maker {
   };
   using Ranges = std::vector<Range>;  // of the fields of one source
 
-  [[nodiscard]] bool same(imr::ExprId a, imr::ExprId b) const;
   [[nodiscard]] bool holds(const Source& source, const Test& test) const;
   [[nodiscard]] Source& source_of(const Test& test);
   void find_sources();
@@ -283,31 +283,10 @@ class Maker {
   std::vector<std::uint32_t> owner_;
 };
 
-bool Maker::same(imr::ExprId a, imr::ExprId b) const {
-  if (a == b) return true;
-  const imr::Expr& left = unit_.ruleset[a];
-  const imr::Expr& right = unit_.ruleset[b];
-  if (left.index() != right.index()) return false;
-  if (const auto* mask = std::get_if<imr::MaskXor>(&left)) {
-    const auto& other = std::get<imr::MaskXor>(right);
-    return mask->mask == other.mask && mask->flip == other.flip && same(mask->source, other.source);
-  }
-  if (const auto* shift = std::get_if<imr::Shift>(&left)) {
-    const auto& other = std::get<imr::Shift>(right);
-    return shift->direction == other.direction && shift->bits == other.bits &&
-           same(shift->source, other.source);
-  }
-  if (const auto* swap = std::get_if<imr::ByteSwap>(&left)) {
-    const auto& other = std::get<imr::ByteSwap>(right);
-    return swap->unit == other.unit && same(swap->source, other.source);
-  }
-  return left == right;
-}
-
 // Bytes of the network header that are always there are the beginning of longer ones at the same
 // place: nft loads three bytes of an address to test a prefix of 24 bits.
 bool Maker::holds(const Source& source, const Test& test) const {
-  if (same(source.expr, test.expr)) return true;
+  if (imr::same_expr(unit_.ruleset, source.expr, test.expr)) return true;
   const auto* have = std::get_if<imr::Payload>(&unit_.ruleset[source.expr]);
   const auto* want = std::get_if<imr::Payload>(&unit_.ruleset[test.expr]);
   return have != nullptr && want != nullptr && have->base == want->base &&

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "flow/flow.h"
+#include "imr/identity.h"
 #include "imr/print.h"
 #include "isa/isa.h"
 
@@ -31,11 +32,6 @@ std::optional<std::uint32_t> leading_number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc()) return std::nullopt;
   return number;
-}
-
-imr::RuleId as_written(const imr::Ruleset& ruleset, imr::RuleId rule) {
-  while (ruleset[rule].copy_of.valid()) rule = ruleset[rule].copy_of;
-  return rule;
 }
 
 imr::RuleId rule_of(std::int32_t number) {
@@ -79,7 +75,7 @@ ByRule imr_by_rule(const imr::Ruleset& ruleset, const std::string& printed) {
     const auto number = leading_number(line.substr(head.size()));
     invariant(number.has_value(), "a rule without a number");
     const bool removed = line.find(" removed") == head.size() + std::to_string(*number).size();
-    const imr::RuleId rule = as_written(ruleset, imr::RuleId(std::size_t{*number}));
+    const imr::RuleId rule = imr::as_written(ruleset, imr::RuleId(std::size_t{*number}));
     if (!removed) {
       open = rule;
       out[rule];

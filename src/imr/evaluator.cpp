@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "imr/identity.h"
 #include "imr/packet_view.h"
 #include "imr/reading.h"
 #include "imr/visit.h"
@@ -127,12 +128,8 @@ class Evaluation {
   // Whether a statement lets the rule go on; the verdict of a rule is left in `end`.
   bool run_statement(const Statement& statement, RuleEnd& end);
 
-  RuleId as_written(RuleId id) const {
-    while (ruleset_[id].copy_of.valid()) id = ruleset_[id].copy_of;
-    return id;
-  }
   void decide(RuleId rule) {
-    if (!ruleset_[rule].synthetic) outcome_.decided_by = as_written(rule);
+    if (!ruleset_[rule].synthetic) outcome_.decided_by = as_written(ruleset_, rule);
   }
   bool at_xdp() const { return unit_.hook.kind == Hook::Kind::xdp; }
 
@@ -184,7 +181,8 @@ Outcome::Verdict Evaluation::walk(ChainId root) {
     if (at.next < rules.size()) {
       rule = rules[at.next++];
       const RuleEnd end = run_rule(ruleset_[rule]);
-      if (end.matched && !ruleset_[rule].synthetic) outcome_.matched.push_back(as_written(rule));
+      if (end.matched && !ruleset_[rule].synthetic)
+        outcome_.matched.push_back(as_written(ruleset_, rule));
       if (end.native || end.verdict.kind == Verdict::Kind::queue) {
         decide(rule);
         return Outcome::Verdict::native;

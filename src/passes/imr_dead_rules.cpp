@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "imr/identity.h"
 #include "passes/imr_tools.h"
 
 namespace weir::passes {
@@ -26,7 +27,7 @@ bool never_holds(const imr::Ruleset& ruleset, const imr::Rule& rule, std::size_t
   if (match == nullptr || match->op != imr::Relop::eq) return false;
   for (std::size_t i = 0; i < index; ++i) {
     const auto* earlier = std::get_if<imr::Match>(&rule.statements[i]);
-    if (earlier == nullptr || !same_expr(ruleset, earlier->lhs, match->lhs)) continue;
+    if (earlier == nullptr || !imr::same_expr(ruleset, earlier->lhs, match->lhs)) continue;
     const bool same = earlier->rhs == match->rhs;
     if (earlier->rhs.size() == match->rhs.size() &&
         ((earlier->op == imr::Relop::eq && !same) || (earlier->op == imr::Relop::ne && same))) {

@@ -17,8 +17,9 @@ constexpr std::size_t fewest_rules = 64;
 constexpr double cost_of_rule = 0.5;
 // A search is a loop, which the kernel's verifier walks as often as it may go round.
 constexpr std::size_t longest_search = 1000;
-// Each has a map of its own, of the 64 of a program.
-constexpr std::uint32_t most_runs = 16;
+// In a unit. Each has a map of its own, of the 64 of a program, which up to three units share with
+// the maps of sets and of counters.
+constexpr std::uint32_t most_runs = 6;
 
 bool searchable(const imr::Unit& unit, std::span<const imr::RuleId> rules, bool where_it_pays) {
   if (rules.empty() || (where_it_pays && rules.size() < fewest_rules)) return false;

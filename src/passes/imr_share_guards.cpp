@@ -5,6 +5,7 @@
 #include <map>
 #include <variant>
 
+#include "imr/identity.h"
 #include "passes/imr_tools.h"
 
 namespace weir::passes {
@@ -88,7 +89,7 @@ class Sharing {
     if (writes_mark_ && imr::reads(ruleset_, first->lhs, imr::MetaKey::mark)) return to;
     while (to < rules.size()) {
       const imr::Match* next = guard(ruleset_, ruleset_[rules[to]]);
-      if (next == nullptr || !same_match(ruleset_, *first, *next)) break;
+      if (next == nullptr || !imr::same_match(ruleset_, *first, *next)) break;
       ++to;
     }
     return to;

@@ -12,42 +12,6 @@ namespace weir::passes {
 using imr::ExprId;
 using imr::Ruleset;
 
-bool same_expr(const Ruleset& ruleset, ExprId a, ExprId b) {
-  if (a == b) return true;
-  const imr::Expr& left = ruleset[a];
-  const imr::Expr& right = ruleset[b];
-  if (left.index() != right.index()) return false;
-  return imr::match_on(
-      left,
-      [&](const imr::MaskXor& one) {
-        const auto& other = std::get<imr::MaskXor>(right);
-        return one.mask == other.mask && one.flip == other.flip &&
-               same_expr(ruleset, one.source, other.source);
-      },
-      [&](const imr::Shift& one) {
-        const auto& other = std::get<imr::Shift>(right);
-        return one.direction == other.direction && one.bits == other.bits &&
-               same_expr(ruleset, one.source, other.source);
-      },
-      [&](const imr::ByteSwap& one) {
-        const auto& other = std::get<imr::ByteSwap>(right);
-        return one.unit == other.unit && same_expr(ruleset, one.source, other.source);
-      },
-      [&](const imr::Concat& one) {
-        return std::ranges::equal(one.parts, std::get<imr::Concat>(right).parts,
-                                  [&](ExprId x, ExprId y) { return same_expr(ruleset, x, y); });
-      },
-      [&](const imr::MapLookup& one) {
-        const auto& other = std::get<imr::MapLookup>(right);
-        return one.map == other.map && same_expr(ruleset, one.key, other.key);
-      },
-      [&](const auto& leaf) { return leaf == std::get<std::decay_t<decltype(leaf)>>(right); });
-}
-
-bool same_match(const Ruleset& ruleset, const imr::Match& a, const imr::Match& b) {
-  return a.op == b.op && a.rhs == b.rhs && same_expr(ruleset, a.lhs, b.lhs);
-}
-
 std::optional<Bytes> constant_value(const imr::Unit& unit, ExprId expr) {
   using Value = std::optional<Bytes>;
   return imr::match_on(

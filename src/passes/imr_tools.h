@@ -14,12 +14,6 @@
 
 namespace weir::passes {
 
-// Whether two expressions of one ruleset are the same, whatever their ids.
-[[nodiscard]] bool same_expr(const imr::Ruleset& ruleset, imr::ExprId a, imr::ExprId b);
-// The same of two comparisons.
-[[nodiscard]] bool same_match(const imr::Ruleset& ruleset, const imr::Match& a,
-                              const imr::Match& b);
-
 // The value of an expression that is the same for all packets of the unit.
 [[nodiscard]] std::optional<Bytes> constant_value(const imr::Unit& unit, imr::ExprId expr);
 

@@ -10,38 +10,10 @@
 
 namespace weir::backend {
 
-using flow::ContextKey;
-
 namespace {
 
 // How much of the packet the socket gets: more than there is means all of it.
 constexpr std::int32_t whole_packet = -1;
-
-// A packet socket sees both directions; skb->dev is the device where it was seen.
-std::optional<ContextKey> context_key(imr::MetaKey key) {
-  switch (key) {
-    case imr::MetaKey::protocol:
-      return ContextKey::protocol;
-    case imr::MetaKey::mark:
-      return ContextKey::mark;
-    case imr::MetaKey::length:
-      return ContextKey::length;
-    case imr::MetaKey::pkttype:
-      return ContextKey::pkttype;
-    case imr::MetaKey::iif:
-      return ContextKey::iif;
-    case imr::MetaKey::iifname:
-      return ContextKey::iifname0;
-    case imr::MetaKey::iiftype:
-      return ContextKey::iiftype;
-    case imr::MetaKey::oif:
-    case imr::MetaKey::oifname:
-    case imr::MetaKey::l4proto:
-    case imr::MetaKey::nfproto:
-      return std::nullopt;
-  }
-  throw InvariantError("meta key out of range");
-}
 
 constexpr Profile make() {
   Profile profile;
@@ -50,7 +22,8 @@ constexpr Profile make() {
   profile.accept = whole_packet;
   profile.drop = 0;
   profile.start = Profile::Start::skb;
-  profile.context_key = context_key;
+  // A packet socket sees both directions; skb->dev is the device where the packet was seen.
+  profile.context_key = facts::skb_key_at_ingress;
   profile.window_buffer = true;
   profile.emit_context = facts::emit_skb_context;
   profile.emit_window = facts::helper_window;
