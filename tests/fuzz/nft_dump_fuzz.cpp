@@ -16,11 +16,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       (void)frontend::nft::to_diagnostic(frontend::nft::parse_errors(text, "input"), text, "input");
       break;
     case 1:
-      (void)frontend::nft::rule_lines(text, "input");
+      (void)frontend::nft::scan_script(text);
       break;
     case 2:
       // Netlink messages are aligned, as a buffer of their own is.
-      (void)frontend::nft::translate(Bytes(bytes.begin(), bytes.end()), "", {}, {});
+      (void)frontend::nft::translate(Bytes(bytes.begin(), bytes.end()), "", {}, "", {});
       break;
   }
   return 0;

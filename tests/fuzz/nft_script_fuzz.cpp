@@ -4,6 +4,7 @@
 // anything.
 #include <string_view>
 
+#include "frontend/nft/division.h"
 #include "frontend/nft/listing.h"
 #include "frontend/nft/named_interfaces.h"
 #include "frontend/nft/nft_errors.h"
@@ -12,7 +13,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace weir::frontend::nft;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  (void)rule_lines(text, "input");
+  (void)Division(text, scan_script(text).extents).part(0);
   (void)rule_texts(text);
   (void)named_devices(text, false);
   (void)named_devices(text, true);

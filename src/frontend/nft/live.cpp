@@ -65,7 +65,7 @@ Result<LiveRuleset> read_live() {
   if (!context) return system_error("cannot start libnftables");
   WEIR_TRY(reading, read_once_settled(context.get()));
   LiveRuleset out;
-  WEIR_TRY(ruleset, translate(reading.dump, reading.listing, {}, present_interfaces()));
+  WEIR_TRY(ruleset, translate(reading.dump, reading.listing, {}, "", present_interfaces()));
   out.ruleset = std::move(ruleset);
   forget_others(out.ruleset);
   out.listing = std::move(reading.listing);

@@ -22,6 +22,7 @@ struct Options {
   // Run behind the script, each as a transaction of its own: nft 1.0.6 loses elements of interval
   // sets that come and go in one.
   std::vector<std::string> commands = {};
+  bool divide = true;  // tests only: false reads long scripts in one piece as well
 };
 
 // Reads a ruleset from `script`; `file` names it in messages. Errors of nft come back with

@@ -166,7 +166,9 @@ class Translator {
   }
 
  private:
-  imr::ExprId add(imr::Expr expr) { return scope_.ruleset->add(std::move(expr)); }
+  imr::ExprId add(imr::Expr expr) {
+    return scope_.expressions->add(*scope_.ruleset, std::move(expr));
+  }
   [[nodiscard]] std::size_t full_size(const Value& value) const {
     return imr::value_size(*scope_.ruleset, value.expr);
   }
@@ -243,13 +245,12 @@ class Translator {
   }
 
   Reason meta(const nftnl_expr* expr) {
-    const std::string key_name = key_in_text(expr);
     if (has(expr, NFTNL_EXPR_META_SREG)) {
       if (number(expr, NFTNL_EXPR_META_KEY) == NFT_META_MARK) return set_mark(expr);
-      return "'meta " + key_name + " set' is not translated yet";
+      return "'meta " + key_in_text(expr) + " set' is not translated yet";
     }
     const auto key = meta_key(number(expr, NFTNL_EXPR_META_KEY));
-    if (!key) return "'meta " + key_name + "' is not translated yet";
+    if (!key) return "'meta " + key_in_text(expr) + "' is not translated yet";
     const bool may_be_absent = *key == imr::MetaKey::l4proto || *key == imr::MetaKey::iiftype;
     store_load(number(expr, NFTNL_EXPR_META_DREG), imr::Meta{*key}, may_be_absent);
     return {};
@@ -270,10 +271,11 @@ class Translator {
   }
 
   Reason ct(const nftnl_expr* expr) {
-    const std::string key_name = key_in_text(expr);
-    if (has(expr, NFTNL_EXPR_CT_SREG)) return "'ct " + key_name + " set' is not translated yet";
+    if (has(expr, NFTNL_EXPR_CT_SREG)) {
+      return "'ct " + key_in_text(expr) + " set' is not translated yet";
+    }
     if (number(expr, NFTNL_EXPR_CT_KEY) != NFT_CT_STATE || has(expr, NFTNL_EXPR_CT_DIR)) {
-      return "'ct " + key_name + "' is not translated yet";
+      return "'ct " + key_in_text(expr) + "' is not translated yet";
     }
     store_load(number(expr, NFTNL_EXPR_CT_DREG), imr::Ct{imr::CtKey::state}, false);
     return {};
@@ -446,40 +448,39 @@ class Translator {
   std::vector<imr::ExprId> pending_;  // loads that may have no value, and are not used yet
 };
 
+// The expressions of a rule from number `from` on, as nft --debug=netlink prints them.
+std::string debug_texts(const nftnl_rule* source, std::size_t from) {
+  std::string out;
+  std::size_t index = 0;
+  const NlExprIterator iterator(nftnl_expr_iter_create(source));
+  while (const nftnl_expr* expr = nftnl_expr_iter_next(iterator.get())) {
+    if (index++ >= from) out += (out.empty() ? "" : " ") + debug_text(expr);
+  }
+  return out;
+}
+
 }  // namespace
 
 void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr::RuleId id,
                            imr::Rule& rule) {
   Translator translator(scope, id, rule);
   Reason reason;
-  std::string all;
-  std::string native_text;
-  std::string loads;  // text of what stands behind the last statement
+  std::size_t index = 0;
+  std::size_t open = 0;  // the first expression behind the last one that became a statement
   const NlExprIterator iterator(nftnl_expr_iter_create(source));
   while (const nftnl_expr* expr = nftnl_expr_iter_next(iterator.get())) {
-    all += (all.empty() ? "" : " ") + debug_text(expr);
     if (is_statement(expr)) ++rule.total_statements;
-    if (reason.empty()) {
-      const std::size_t before = rule.statements.size();
-      reason = translator.translate(expr);
-      if (reason.empty()) {
-        if (rule.statements.size() > before) {
-          loads.clear();
-        } else {
-          loads += debug_text(expr) + " ";
-        }
-        continue;
-      }
-      native_text = loads;
-    } else {
-      native_text += ' ';
-    }
-    native_text += debug_text(expr);
+    ++index;
+    if (!reason.empty()) continue;
+    const std::size_t before = rule.statements.size();
+    reason = translator.translate(expr);
+    if (reason.empty() && rule.statements.size() > before) open = index;
   }
   if (!reason.empty()) {
-    rule.statements.push_back(imr::Native{std::move(native_text), std::move(reason)});
+    rule.statements.push_back(imr::Native{debug_texts(source, open), std::move(reason)});
   }
-  if (rule.origin.text.empty()) rule.origin.text = std::move(all);
+  rule.statements.shrink_to_fit();
+  if (rule.origin.text.empty()) rule.origin.text = debug_texts(source, 0);
 }
 
 }  // namespace weir::frontend::nft

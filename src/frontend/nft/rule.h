@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "frontend/nft/expressions.h"
 #include "frontend/nft/netlink.h"
 #include "frontend/nft/sets.h"
 #include "imr/imr.h"
@@ -16,6 +17,7 @@ namespace weir::frontend::nft {
 
 struct RuleScope {
   imr::Ruleset* ruleset = nullptr;
+  ExpressionPool* expressions = nullptr;                   // of the ruleset
   FindChain find_chain;                                    // of the rule's table
   std::function<imr::SetId(const std::string&)> find_set;  // the same
   std::string native_reason;  // not empty: nothing of the chain is translated

@@ -8,10 +8,14 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <tuple>
+#include <utility>
 
+#include "frontend/nft/expressions.h"
 #include "frontend/nft/listing.h"
 #include "frontend/nft/netlink.h"
+#include "frontend/nft/parts.h"
 #include "frontend/nft/rule.h"
 #include "frontend/nft/sets.h"
 #include "frontend/nft/source_lines.h"
@@ -65,10 +69,23 @@ std::string comment_of(const nftnl_rule* rule) {
 
 class Builder {
  public:
-  Builder(std::string_view listing, const ScriptText& script)
-      : texts_(rule_texts(listing)), file_(script.file) {
-    lines_ = rule_lines(script.text, file_);
+  Builder(std::map<ChainKey, std::vector<RulePlace>> places, std::string file)
+      : file_(std::move(file)), places_(std::move(places)) {}
+
+  void begin_part(std::string_view listing) {
+    ++parts_;
+    texts_ = rule_texts(listing);
+    part_sets_.clear();
+    numbering_.begin_part();
+    elements_joined_ = false;
+    part_rules_ = ruleset_.rules.size();
   }
+
+  Status end_part() {
+    return numbering_.end_part(std::span(ruleset_.rules).subspan(part_rules_), ruleset_);
+  }
+
+  [[nodiscard]] std::size_t rules() const { return ruleset_.rules.size(); }
 
   Status message(const nlmsghdr* message) {
     const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(message));
@@ -89,9 +106,12 @@ class Builder {
     }
   }
 
-  imr::Ruleset finish(const std::vector<imr::Interface>& links) {
+  Result<imr::Ruleset> finish(const std::vector<imr::Interface>& links) {
     if (!elements_joined_) join_all_elements();
-    forget_doubtful_lines();
+    const bool all_lines = forget_doubtful_lines();
+    if (parts_ > 1 && (!all_lines || !in_order() || !mean_the_same_together(ruleset_))) {
+      return differs();
+    }
     ruleset_.interfaces = links;
     if (uses_loopback()) ruleset_.interfaces.push_back({"lo", loopback});
     return std::move(ruleset_);
@@ -102,6 +122,10 @@ class Builder {
 
   static std::unexpected<Diagnostic> unreadable(const char* what) {
     return system_error(std::string("cannot read a ") + what + " of the kernel's ruleset");
+  }
+
+  static std::unexpected<Diagnostic> differs() {
+    return system_error("the parts of a script do not go together");
   }
 
   template <typename Map>
@@ -117,6 +141,7 @@ class Builder {
       return unreadable("table");
     }
     const std::string name = nftnl_table_get_str(source.get(), NFTNL_TABLE_NAME);
+    if (parts_ > 1) return tables_.contains({family_, name, ""}) ? Status() : differs();
     const bool dormant =
         (nftnl_table_get_u32(source.get(), NFTNL_TABLE_FLAGS) & NFT_TABLE_F_DORMANT) != 0;
     tables_[{family_, name, ""}] = ruleset_.add(imr::Table{family_, name, dormant});
@@ -134,6 +159,7 @@ class Builder {
     chain.name = text_or_empty(nftnl_chain_get_str(source.get(), NFTNL_CHAIN_NAME));
     chain.base = base_of(source.get());
     const Name name{family_, table, chain.name};
+    if (parts_ > 1) return chains_.contains(name) ? Status() : differs();
     chains_[name] = ruleset_.add(std::move(chain));
     return {};
   }
@@ -170,7 +196,15 @@ class Builder {
     if (!table_id.valid()) return unreadable("set");
     imr::Set set = describe_set(source.get(), table_id);
     const Name name{family_, table, set.name};
-    sets_[name] = ruleset_.add(std::move(set));
+    if (set.anonymous) {
+      set.name =
+          numbering_.name_of(table_id, set.name, nftnl_set_get_u64(source.get(), NFTNL_SET_HANDLE));
+      part_sets_[name] = ruleset_.add(std::move(set));
+    } else if (parts_ == 1) {
+      sets_[name] = ruleset_.add(std::move(set));
+    } else if (!sets_.contains(name)) {
+      return differs();
+    }
     return {};
   }
 
@@ -181,8 +215,9 @@ class Builder {
     }
     const std::string table = text_or_empty(nftnl_set_get_str(source.get(), NFTNL_SET_TABLE));
     const std::string name = text_or_empty(nftnl_set_get_str(source.get(), NFTNL_SET_NAME));
-    const imr::SetId id = find(sets_, {family_, table, name});
+    const imr::SetId id = find_set(table, name);
     if (!id.valid()) return unreadable("set element");
+    if (parts_ > 1 && !ruleset_[id].anonymous) return {};  // they came with the first part
     read_elements(source.get(), chain_finder(table), ruleset_[id], raw_elements_[id]);
     return {};
   }
@@ -193,6 +228,7 @@ class Builder {
       if (!set.native_reason.empty()) continue;
       set.elements = join_elements(std::move(raw), set);
     }
+    raw_elements_.clear();
     elements_joined_ = true;
   }
 
@@ -210,14 +246,13 @@ class Builder {
     rule.origin.handle = nftnl_rule_get_u64(source.get(), NFTNL_RULE_HANDLE);
     rule.origin.text = find(texts_, {family_, table, rule.origin.handle});
     rule.origin.comment = comment_of(source.get());
-    rule.origin.location = place_of({family_, table, chain}, ruleset_[chain_id].rules.size());
+    rule.origin.location = place_of(chain_id, {family_, table, chain});
 
     RuleScope scope;
     scope.ruleset = &ruleset_;
+    scope.expressions = &expressions_;
     scope.find_chain = chain_finder(table);
-    scope.find_set = [this, &table](const std::string& name) {
-      return find(sets_, {family_, table, name});
-    };
+    scope.find_set = [this, &table](const std::string& name) { return find_set(table, name); };
     scope.native_reason = reason_of(chain_id);
     translate_expressions(source.get(), scope, imr::RuleId(ruleset_.rules.size()), rule);
     ruleset_.add(std::move(rule));
@@ -237,22 +272,42 @@ class Builder {
     return {};
   }
 
-  // Of the rule that is number `index` in its chain.
-  [[nodiscard]] SourceLocation place_of(const ChainKey& chain, std::size_t index) const {
-    const auto found = lines_.find(chain);
-    if (found == lines_.end() || index >= found->second.size()) return {file_, 0, 0};
-    return found->second[index];
+  [[nodiscard]] imr::SetId find_set(const std::string& table, const std::string& name) const {
+    const imr::SetId own = find(part_sets_, {family_, table, name});
+    return own.valid() ? own : find(sets_, {family_, table, name});
+  }
+
+  // Of the next rule of the chain.
+  [[nodiscard]] SourceLocation place_of(imr::ChainId id, const ChainKey& chain) {
+    if (id != last_chain_) {
+      last_chain_ = id;
+      const auto found = places_.find(chain);
+      last_places_ = found == places_.end() ? nullptr : &found->second;
+    }
+    const std::size_t index = ruleset_[id].rules.size();
+    if (last_places_ == nullptr || index >= last_places_->size()) return {file_, 0, 0};
+    return {file_, (*last_places_)[index].line, (*last_places_)[index].column};
   }
 
   // The scan of the script is right about a chain only if it saw as many rules as there are.
-  void forget_doubtful_lines() {
+  // Whether it was right about all of them.
+  bool forget_doubtful_lines() {
+    bool all = true;
     for (const auto& [name, id] : chains_) {
       const auto& [family, table, chain] = name;
-      const auto found = lines_.find({family, table, chain});
+      const auto found = places_.find({family, table, chain});
       const std::vector<imr::RuleId>& rules = ruleset_[id].rules;
-      if (found != lines_.end() && found->second.size() == rules.size()) continue;
+      const std::size_t seen = found == places_.end() ? 0 : found->second.size();
+      if (seen == rules.size()) continue;
+      all = false;
       for (const imr::RuleId rule : rules) ruleset_[rule].origin.location = {file_, 0, 0};
     }
+    return all;
+  }
+
+  // Whether the rules stand chain by chain, as they would in one dump.
+  [[nodiscard]] bool in_order() const {
+    return std::ranges::is_sorted(ruleset_.rules, {}, &imr::Rule::chain);
   }
 
   // `lo` is there without being made, so it is found by its index in what was translated.
@@ -276,11 +331,19 @@ class Builder {
     });
   }
 
-  std::map<RuleKey, std::string> texts_;
   std::string file_;
-  std::map<ChainKey, std::vector<SourceLocation>> lines_;
+  std::map<ChainKey, std::vector<RulePlace>> places_;
+  imr::ChainId last_chain_;  // the chain of the rule before, and its places
+  const std::vector<RulePlace>* last_places_ = nullptr;
+
+  std::size_t parts_ = 0;
+  std::map<RuleKey, std::string> texts_;  // of the part at hand, as is what follows
+  std::map<Name, imr::SetId> part_sets_;  // those without a name of the user's
+  std::size_t part_rules_ = 0;            // the first of its rules
+  Numbering numbering_;
   Family family_ = Family::ip;  // of the message at hand
   imr::Ruleset ruleset_;
+  ExpressionPool expressions_;
   std::map<Name, imr::TableId> tables_;
   std::map<Name, imr::ChainId> chains_;
   std::map<Name, imr::SetId> sets_;
@@ -290,9 +353,18 @@ class Builder {
 
 }  // namespace
 
-Result<imr::Ruleset> translate(ByteView dump, std::string_view listing, const ScriptText& script,
-                               const std::vector<imr::Interface>& links) {
-  Builder builder(listing, script);
+class RulesetBuilder::Parts : public Builder {
+  using Builder::Builder;
+};
+
+RulesetBuilder::RulesetBuilder(std::map<ChainKey, std::vector<RulePlace>> places, std::string file)
+    : parts_(std::make_unique<Parts>(std::move(places), std::move(file))) {}
+RulesetBuilder::RulesetBuilder(RulesetBuilder&&) noexcept = default;
+RulesetBuilder& RulesetBuilder::operator=(RulesetBuilder&&) noexcept = default;
+RulesetBuilder::~RulesetBuilder() = default;
+
+Status RulesetBuilder::add(ByteView dump, std::string_view listing) {
+  parts_->begin_part(listing);
   int size = static_cast<int>(dump.size());
   const auto* message = reinterpret_cast<const nlmsghdr*>(dump.data());
   for (; mnl_nlmsg_ok(message, size); message = mnl_nlmsg_next(message, &size)) {
@@ -301,9 +373,25 @@ Result<imr::Ruleset> translate(ByteView dump, std::string_view listing, const Sc
         mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) {
       return system_error("cannot read a message of the kernel's ruleset");
     }
-    WEIR_CHECK(builder.message(message));
+    WEIR_CHECK(parts_->message(message));
   }
   if (size > 0) return system_error("the kernel's ruleset ends within a message");
+  return parts_->end_part();
+}
+
+std::size_t RulesetBuilder::rules() const {
+  return parts_->rules();
+}
+
+Result<imr::Ruleset> RulesetBuilder::finish(const std::vector<imr::Interface>& links) {
+  return parts_->finish(links);
+}
+
+Result<imr::Ruleset> translate(ByteView dump, std::string_view listing,
+                               std::map<ChainKey, std::vector<RulePlace>> places,
+                               const std::string& file, const std::vector<imr::Interface>& links) {
+  RulesetBuilder builder(std::move(places), file);
+  WEIR_CHECK(builder.add(dump, listing));
   return builder.finish(links);
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "frontend/nft/scratch.h"
 
-#include <net/if.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,10 +8,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <exception>
+#include <optional>
 #include <utility>
 
-#include "frontend/nft/links.h"
-#include "frontend/nft/named_interfaces.h"
+#include "frontend/nft/divided.h"
+#include "frontend/nft/missing_links.h"
 #include "frontend/nft/nft_errors.h"
 #include "frontend/nft/ruleset.h"
 #include "frontend/nft/wire.h"
@@ -20,9 +20,6 @@
 
 namespace weir::frontend::nft {
 namespace {
-
-constexpr std::uint32_t loopback_index = 1;
-constexpr std::uint32_t first_made_up_index = 1000000;
 
 // Whether nft's JSON syntax is meant: an object with the member "nftables".
 bool is_json(std::string_view script) {
@@ -35,63 +32,6 @@ bool is_json(std::string_view script) {
   script.remove_prefix(1);
   skip_space();
   return script.starts_with("\"nftables\"");
-}
-
-std::optional<std::uint32_t> own_index(const std::string& name) {
-  const unsigned index = if_nametoindex(name.c_str());
-  if (index == 0) return std::nullopt;
-  return index;
-}
-
-// The link to make for an interface that the script names, beside those `known` already.
-Result<imr::Interface> choose_link(const std::string& name, const Options& options,
-                                   const std::vector<imr::Interface>& known) {
-  const auto taken = [&known](std::uint32_t index) {
-    return std::ranges::any_of(known,
-                               [index](const imr::Interface& i) { return i.index == index; });
-  };
-  std::optional<std::uint32_t> index =
-      options.interface_index ? options.interface_index(name) : own_index(name);
-  if (!index) {
-    index = first_made_up_index;
-    while (taken(*index)) ++*index;
-  }
-  if (name.size() >= IFNAMSIZ) {
-    return input_error("interface name '" + name + "' is longer than 15 characters");
-  }
-  if (*index <= loopback_index || *index >= first_peer_index) {
-    return input_error("interface '" + name + "' cannot have the index " + std::to_string(*index));
-  }
-  if (taken(*index)) {
-    return input_error("two interfaces with the index " + std::to_string(*index) +
-                       ", one of them '" + name + "'");
-  }
-  return imr::Interface{name, *index};
-}
-
-// Interfaces whose absence may be why nft refused the request, less those that it had already.
-Result<std::vector<imr::Interface>> missing_links(const std::vector<NftError>& errors,
-                                                  const Request& request, const Options& options) {
-  const auto says = [&errors](std::string_view text) {
-    return std::ranges::any_of(errors, [text](const NftError& e) { return e.text == text; });
-  };
-  std::vector<std::string> names = missing_interfaces(errors);
-  const auto append = [&names](std::vector<std::string> more) {
-    names.insert(names.end(), more.begin(), more.end());
-  };
-  if (request.json && says(no_interface)) append(interfaces_in_json(request.script));
-  if (says(no_device)) append(named_devices(request.script, request.json));
-
-  std::vector<imr::Interface> known = request.links;
-  for (const std::string& name : names) {
-    const bool made = std::ranges::any_of(
-        known, [&name](const imr::Interface& link) { return link.name == name; });
-    if (made) continue;
-    WEIR_TRY(link, choose_link(name, options, known));
-    known.push_back(link);
-  }
-  known.erase(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(request.links.size()));
-  return known;
 }
 
 [[noreturn]] void run_child(int socket) {
@@ -128,11 +68,20 @@ Result<ScratchNamespace> ScratchNamespace::create() {
     return system_error("cannot fork", error);
   }
   ScratchNamespace scratch(sockets[0], child);
-  Bytes frame;
-  if (!receive_frame(scratch.socket_, frame)) return lost_child();
-  const Answer greeting = decode_answer(frame);
-  if (greeting.outcome != Answer::Outcome::loaded) return system_error(greeting.text);
+  const std::optional<Answer> greeting = scratch.receive();
+  if (!greeting) return lost_child();
+  if (greeting->outcome != Answer::Outcome::loaded) return system_error(greeting->text);
   return scratch;
+}
+
+bool ScratchNamespace::send(const Request& request) {
+  return send_frame(socket_, encode(request));
+}
+
+std::optional<Answer> ScratchNamespace::receive() {
+  Bytes frame;
+  if (!receive_frame(socket_, frame)) return std::nullopt;
+  return decode_answer(frame);
 }
 
 ScratchNamespace::ScratchNamespace(ScratchNamespace&& other) noexcept
@@ -171,28 +120,31 @@ Result<imr::Ruleset> ScratchNamespace::read(const std::string& script, const std
     WEIR_TRY(fresh, create());
     *this = std::move(fresh);
   }
-  Request request{script, is_json(script), {}, options.commands};
+  const bool json = is_json(script);
+  ScannedScript scanned = json ? ScannedScript() : scan_script(script);
+  if (const Division division(script, scanned.extents); division.parts() > 1) {
+    if (auto ruleset = read_divided(division, scanned, file, options)) return std::move(*ruleset);
+  }
+  Request request{script, json, {}, options.commands};
   for (;;) {
-    Bytes frame;
-    if (!send_frame(socket_, encode(request)) || !receive_frame(socket_, frame)) {
+    const std::optional<Answer> answer = send(request) ? receive() : std::nullopt;
+    if (!answer) {
       // nft's assertions do fail on some scripts; the next one gets another process.
       stop();
       return lost_child();
     }
-    const Answer answer = decode_answer(frame);
-    switch (answer.outcome) {
-      case Answer::Outcome::loaded: {
-        const ScriptText text{request.json ? std::string_view() : std::string_view(script), file};
-        return translate(answer.dump, answer.listing, text, request.links);
-      }
+    switch (answer->outcome) {
+      case Answer::Outcome::loaded:
+        return translate(answer->dump, answer->listing, std::move(scanned.places), file,
+                         request.links);
       case Answer::Outcome::failed:
-        return system_error(answer.text);
+        return system_error(answer->text);
       case Answer::Outcome::refused:
         break;
     }
-    const std::vector<NftError> errors = parse_errors(answer.text, file);
+    const std::vector<NftError> errors = parse_errors(answer->text, file);
     WEIR_TRY(more, missing_links(errors, request, options));
-    if (more.empty()) return std::unexpected(to_diagnostic(errors, answer.text, file));
+    if (more.empty()) return std::unexpected(to_diagnostic(errors, answer->text, file));
     request.links.insert(request.links.end(), more.begin(), more.end());
   }
 }

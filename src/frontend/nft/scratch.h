@@ -4,9 +4,11 @@
 // makes one per call; who reads many scripts keeps one.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "frontend/nft/nft.h"
+#include "frontend/nft/wire.h"
 
 namespace weir::frontend::nft {
 
@@ -23,6 +25,11 @@ class ScratchNamespace {
   // statements start at the directory that was current in create().
   [[nodiscard]] Result<imr::Ruleset> read(const std::string& script, const std::string& file,
                                           const Options& options = {});
+
+  // The same in two steps, without another try: one request, and its answer. Without success when
+  // the process is gone.
+  [[nodiscard]] bool send(const Request& request);
+  [[nodiscard]] std::optional<Answer> receive();
 
  private:
   ScratchNamespace(int socket, int child) : socket_(socket), child_(child) {}

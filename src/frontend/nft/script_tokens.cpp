@@ -4,84 +4,76 @@
 #include <algorithm>
 
 namespace weir::frontend::nft {
-namespace {
 
-class Tokenizer {
- public:
-  explicit Tokenizer(std::string_view script) : script_(script) {}
+bool Tokenizer::at(std::string_view text) const {
+  return script_.substr(position_, text.size()) == text;
+}
 
-  std::vector<Token> run() {
-    while (position_ < script_.size()) step();
-    return std::move(tokens_);
-  }
-
- private:
-  [[nodiscard]] bool at(std::string_view text) const {
-    return script_.substr(position_).starts_with(text);
-  }
-
-  void step() {
+std::optional<Token> Tokenizer::next() {
+  while (position_ < script_.size()) {
     const char c = script_[position_];
     if (at("\\\n")) {
       ++position_;
       new_line();
     } else if (c == '\n') {
-      add(Token::Kind::end, 0);
+      const Token end = take(Token::Kind::end, 0);
       new_line();
+      return end;
     } else if (c == ' ' || c == '\t' || c == '\r') {
       ++position_;
     } else if (c == '#') {
       while (position_ < script_.size() && script_[position_] != '\n') ++position_;
     } else if (c == ';') {
-      add(Token::Kind::end, 1);
+      return take(Token::Kind::end, 1);
     } else if (c == '{') {
-      add(Token::Kind::open, 1);
+      return take(Token::Kind::open, 1);
     } else if (c == '}') {
-      add(Token::Kind::close, 1);
-    } else if (c == '"') {
-      quoted_word();
+      return take(Token::Kind::close, 1);
     } else {
-      word();
+      return c == '"' ? quoted_word() : word();
     }
   }
+  return std::nullopt;
+}
 
-  void new_line() {
-    ++position_;
-    ++line_;
-    line_start_ = position_;
-  }
+void Tokenizer::new_line() {
+  ++position_;
+  ++line_;
+  line_start_ = position_;
+}
 
-  void add(Token::Kind kind, std::size_t size, bool quoted = false) {
-    tokens_.push_back({kind, script_.substr(position_, size), quoted, line_,
-                       static_cast<std::uint32_t>(position_ - line_start_ + 1)});
-    position_ += size;
-  }
+Token Tokenizer::take(Token::Kind kind, std::size_t size) {
+  const Token token{.kind = kind,
+                    .text = script_.substr(position_, size),
+                    .line = line_,
+                    .column = static_cast<std::uint32_t>(position_ - line_start_ + 1),
+                    .offset = position_};
+  position_ += size;
+  return token;
+}
 
-  void quoted_word() {
-    std::size_t close = script_.find('"', position_ + 1);
-    if (close == std::string_view::npos) close = script_.size();
-    add(Token::Kind::word, close - position_, true);
-    tokens_.back().text.remove_prefix(1);
-    for (const char c : tokens_.back().text) line_ += c == '\n' ? 1 : 0;
-    position_ = std::min(close + 1, script_.size());
-  }
+Token Tokenizer::quoted_word() {
+  std::size_t close = script_.find('"', position_ + 1);
+  if (close == std::string_view::npos) close = script_.size();
+  Token token = take(Token::Kind::word, close - position_);
+  token.quoted = true;
+  token.text.remove_prefix(1);
+  for (const char c : token.text) line_ += c == '\n' ? 1 : 0;
+  position_ = std::min(close + 1, script_.size());
+  return token;
+}
 
-  void word() {
-    const std::size_t end = script_.find_first_of(" \t\r\n;{}\"#\\", position_ + 1);
-    add(Token::Kind::word, (end == std::string_view::npos ? script_.size() : end) - position_);
-  }
-
-  std::string_view script_;
-  std::size_t position_ = 0;
-  std::size_t line_start_ = 0;
-  std::uint32_t line_ = 1;
-  std::vector<Token> tokens_;
-};
-
-}  // namespace
+Token Tokenizer::word() {
+  const std::size_t end = script_.find_first_of(" \t\r\n;{}\"#\\", position_ + 1);
+  return take(Token::Kind::word,
+              (end == std::string_view::npos ? script_.size() : end) - position_);
+}
 
 std::vector<Token> tokenize(std::string_view script) {
-  return Tokenizer(script).run();
+  std::vector<Token> tokens;
+  Tokenizer tokenizer(script);
+  while (const std::optional<Token> token = tokenizer.next()) tokens.push_back(*token);
+  return tokens;
 }
 
 }  // namespace weir::frontend::nft

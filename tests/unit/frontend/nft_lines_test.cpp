@@ -115,9 +115,9 @@ TEST(Lines, OfScriptsThatEndAnywhere) {
       "insert rule ip t c drop; delete rule ip t c handle 1\n"
       "table ip t { chain c { type filter hook input priority 0; drop; }\n}\nadd";
   for (std::size_t size = 0; size <= script.size(); ++size) {
-    for (const auto& [chain, places] : rule_lines(script.substr(0, size), "x.nft")) {
+    for (const auto& [chain, places] : scan_script(script.substr(0, size)).places) {
       EXPECT_FALSE(chain.table.empty());
-      for (const SourceLocation& place : places) EXPECT_LE(place.line, 6U);
+      for (const RulePlace& place : places) EXPECT_LE(place.line, 6U);
     }
   }
 }

@@ -80,7 +80,8 @@ class Builder {
     ruleset.add(std::move(chain));
     imr::Rule rule;
     rule.chain = imr::ChainId(0);
-    const RuleScope scope{&ruleset, [](const std::string&) { return imr::ChainId(); },
+    ExpressionPool expressions;
+    const RuleScope scope{&ruleset, &expressions, [](const std::string&) { return imr::ChainId(); },
                           [](const std::string&) { return imr::SetId(); }, ""};
     translate_expressions(rule_.get(), scope, imr::RuleId(0), rule);
     ruleset.add(std::move(rule));
