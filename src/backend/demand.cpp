@@ -80,4 +80,8 @@ void add_demand(const imr::Ruleset& ruleset, const imr::Rule& rule, Demand& dema
   for (const imr::Statement& statement : rule.statements) std::visit(collector, statement);
 }
 
+void add_demand(const imr::Ruleset& ruleset, imr::ExprId expr, Demand& demand) {
+  Collector{ruleset, demand}.expr(expr);
+}
+
 }  // namespace weir::backend

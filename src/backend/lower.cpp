@@ -357,12 +357,13 @@ void Lowering::unit(const imr::Unit& unit, Headers headers) {
 Status lower(std::span<const imr::Unit> units, const Profile& profile, const LowerOptions& options,
              SharedMaps& shared, flow::Function& function) {
   for (const imr::Unit& unit : units) WEIR_CHECK(check_servable(unit, profile));
+  std::vector<const imr::Unit*> all;
+  for (const imr::Unit& unit : units) all.push_back(&unit);
   if (!shared.sets) {
-    std::vector<const imr::Unit*> all;
-    for (const imr::Unit& unit : units) all.push_back(&unit);
     WEIR_TRY(sets, SetMaps::make(all, function.maps));
     shared.sets = std::move(sets);
   }
+  if (!shared.runs) shared.runs = RunMaps::make(all, shared.trace.valid(), function.maps);
   Lowering(units, profile, options, shared, function).run();
   return {};
 }

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "backend/profile.h"
+#include "backend/run_maps.h"
 #include "backend/set_maps.h"
 #include "base/error.h"
 #include "flow/flow.h"
@@ -21,6 +22,7 @@ struct SharedMaps {
   isa::MapIndex trace;                  // not valid: nothing is traced
   isa::MapIndex opaque;                 // made on demand: an array whose one value is a zero
   std::shared_ptr<const SetMaps> sets;  // none: lower() makes those of its units
+  std::shared_ptr<const RunMaps> runs;  // the same
 };
 
 // Words of the packet and the context that one program keeps for several rules, at most.
@@ -29,6 +31,9 @@ constexpr unsigned most_shared_words = 24;
 // Each return that a program knows is one more way for the kernel's verifier to walk.
 constexpr unsigned most_direct_returns = 6;
 constexpr unsigned any_direct_returns = 0xffffffff;
+// So is each round of a search that follows another, some 70 instructions.
+constexpr std::size_t most_direct_rounds = 1000;
+constexpr std::size_t any_direct_rounds = 0xffffffff;
 
 struct LowerOptions {
   bool drop_unparsable = true;
@@ -36,6 +41,8 @@ struct LowerOptions {
   // Where more rules than that jump to chains which several rules jump to, those chains end in a
   // `dispatch`, and the function has to be split.
   unsigned direct_returns = most_direct_returns;
+  // The same where searches in a run of rules may take more rounds than that.
+  std::size_t direct_rounds = most_direct_rounds;
 };
 
 // One function of one or two units (an XDP program serves both protocols); all units name the same

@@ -8,7 +8,6 @@
 #include "backend/run_search.h"
 #include "backend/run_tables.h"
 #include "backend/sets.h"
-#include "classify/tuples.h"
 #include "imr/identity.h"
 
 namespace weir::backend {
@@ -20,18 +19,16 @@ using flow::Reg;
 
 namespace {
 
-// Marks of trace entries; their meaning is told at driver::trace_capacity.
-constexpr std::uint64_t trace_decided = 0x80000000;
-constexpr std::uint64_t trace_policy = 0xffffffff;
-
 bool goes_elsewhere(const imr::Verdict& verdict) {
   return verdict.kind == imr::Verdict::Kind::jump || verdict.kind == imr::Verdict::Kind::go_to;
 }
 
 // Calls `visit` for each place in a rule from which another chain can be entered. What stands
-// behind a verdict is never reached, nor what stands behind a map without `continue`.
+// behind a verdict is never reached, nor what stands behind a map without `continue`. The chains
+// that a run leads to are part of its search.
 void for_each_site(const imr::Ruleset& ruleset, const SetMaps& sets, const imr::Rule& rule,
                    const std::function<void(imr::ChainId)>& visit) {
+  if (rule.run != 0) return;
   for (const imr::Statement& statement : rule.statements) {
     if (const auto* verdict = std::get_if<imr::VerdictStatement>(&statement)) {
       if (goes_elsewhere(verdict->verdict)) visit(verdict->verdict.chain);
@@ -51,11 +48,42 @@ void merge(Demand& into, const Demand& from) {
   for (const auto& [leaf, times] : from) into[leaf] += times;
 }
 
-// What a root's rules need together, each chain counted once.
-Demand root_demand(const imr::Ruleset& ruleset, imr::ChainId root) {
+// What the rules of a chain need, each in itself.
+Demand own_demand(const imr::Unit& unit, const SharedMaps& maps,
+                  std::span<const imr::RuleId> rules) {
   Demand demand;
-  for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) {
-    for (const imr::RuleId rule : ruleset[chain].rules) add_demand(ruleset, ruleset[rule], demand);
+  while (!rules.empty()) {
+    const std::span<const imr::RuleId> together = run_at(unit.ruleset, rules);
+    rules = rules.subspan(together.size());
+    const imr::Rule& rule = unit.ruleset[together.front()];
+    if (rule.run == 0) {
+      add_demand(unit.ruleset, rule, demand);
+      continue;
+    }
+    // As of two rules: the fields of a key are read at the same time.
+    const classify::Run& run = maps.runs->place(unit, rule.run).index.run;
+    for (const classify::RunField& field : run.fields) {
+      add_demand(unit.ruleset, field.expr, demand);
+      add_demand(unit.ruleset, field.expr, demand);
+    }
+  }
+  return demand;
+}
+
+// What a root's rules need together, each chain counted once.
+Demand root_demand(const imr::Unit& unit, const SharedMaps& maps, imr::ChainId root) {
+  Demand demand;
+  std::set<imr::ChainId> seen = {root};
+  std::vector<imr::ChainId> pending = {root};
+  while (!pending.empty()) {
+    const imr::ChainId chain = pending.back();
+    pending.pop_back();
+    merge(demand, own_demand(unit, maps, unit.ruleset[chain].rules));
+    for (const imr::RuleId rule : unit.ruleset[chain].rules) {
+      for_each_site(unit.ruleset, *maps.sets, unit.ruleset[rule], [&](imr::ChainId target) {
+        if (seen.insert(target).second) pending.push_back(target);
+      });
+    }
   }
   return demand;
 }
@@ -74,7 +102,8 @@ RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId roo
       start_(start),
       passed_(passed),
       direct_returns_(options.direct_returns),
-      demand_(root_demand(unit.ruleset, root)),
+      direct_rounds_(options.direct_rounds),
+      demand_(root_demand(unit, shared, root)),
       values_(out, unit, profile, demand_, *shared.sets, headers, start, options.shared_words) {}
 
 void RootLowering::run() {
@@ -153,9 +182,8 @@ void RootLowering::collect_needs() {
     if (const auto found = chain_needs_.find(chain); found != chain_needs_.end()) {
       return found->second;
     }
-    Demand demand;
+    Demand demand = own_demand(unit_, maps_, ruleset_[chain].rules);
     for (const imr::RuleId rule : ruleset_[chain].rules) {
-      add_demand(ruleset_, ruleset_[rule], demand);
       for_each_site(ruleset_, *maps_.sets, ruleset_[rule],
                     [&](imr::ChainId target) { merge(demand, needs(target)); });
     }
@@ -175,17 +203,16 @@ bool RootLowering::reaches_shared(imr::ChainId chain) {
 }
 
 void RootLowering::chain_rules(imr::ChainId chain, BlockId end) {
-  const std::span<const imr::RuleId> rules = ruleset_[chain].rules;
-  for (std::size_t from = 0; from < rules.size();) {
-    std::size_t to = from + 1;
-    const std::uint32_t number = ruleset_[rules[from]].run;
-    while (number != 0 && to < rules.size() && ruleset_[rules[to]].run == number) ++to;
-    const auto together = rules.subspan(from, to - from);
+  std::span<const imr::RuleId> rules = ruleset_[chain].rules;
+  while (!rules.empty()) {
+    const std::span<const imr::RuleId> together = run_at(ruleset_, rules);
+    rules = rules.subspan(together.size());
     gather(together, chain);
-    if (number == 0 || !run(together, end)) {
-      for (const imr::RuleId id : together) rule(id, end);
+    if (ruleset_[together.front()].run != 0) {
+      run(together, end);
+    } else {
+      rule(together.front(), end);
     }
-    from = to;
   }
   out_.set_rule(-1);
   out_.jump(end);
@@ -196,10 +223,9 @@ void RootLowering::chain_rules(imr::ChainId chain, BlockId end) {
 // its jumps: in front of the first one, everything is made.
 void RootLowering::gather(std::span<const imr::RuleId> rules, imr::ChainId chain) {
   if (chain != root_) return;
-  Demand needed;
+  Demand needed = own_demand(unit_, maps_, rules);
   bool all = false;
   for (const imr::RuleId id : rules) {
-    add_demand(ruleset_, ruleset_[id], needed);
     for_each_site(ruleset_, *maps_.sets, ruleset_[id], [&](imr::ChainId target) {
       merge(needed, chain_needs_.at(target));
       all = all || reaches_shared(target);
@@ -209,24 +235,18 @@ void RootLowering::gather(std::span<const imr::RuleId> rules, imr::ChainId chain
   values_.gather(all ? demand_ : needed);
 }
 
-bool RootLowering::run(std::span<const imr::RuleId> rules, BlockId end) {
-  const auto made = classify::make_run(unit_, rules);
-  const auto tables = made ? classify::make_tuple_tables(made->list) : std::nullopt;
-  if (!tables) return false;
-  const RunLayout layout = run_layout(*made, *tables);
-  std::vector<isa::MapSpec>& maps = out_.function().maps;
-  maps.push_back(run_map(ruleset_, *made, *tables, layout, "run" + std::to_string(maps.size())));
-  const isa::MapIndex map(maps.size() - 1);
+void RootLowering::run(std::span<const imr::RuleId> rules, BlockId end) {
+  const RunPlace& place = maps_.runs->place(unit_, ruleset_[rules.front()].run);
   out_.set_rule(-1);
   const BlockId start = out_.block();
   out_.jump(start);
   out_.at(start);
   const BlockId next = out_.block();
-  const Reg action =
-      search_run(out_, {*made, *tables, layout, map}, run_key(*made, next), start_.opaque, next);
-  run_action(*made, action, end);
+  const std::vector<Reg> key = run_key(place.index.run, next);
+  RunSearch search(out_, place, key, start_.opaque, direct_rounds_);
+  const Reg action = search.first(next);
+  run_action(place, search, action, end, next);
   out_.at(next);
-  return true;
 }
 
 // A register for each field. Of a value that may be absent it is the number that stands for none;
@@ -255,11 +275,11 @@ std::vector<Reg> RootLowering::run_key(const classify::Run& run, BlockId never) 
   return key;
 }
 
-void RootLowering::run_action(const classify::Run& run, Reg action, BlockId end) {
-  const Reg rule = out_.load(action, 0, 4);
-  const Reg how = out_.load(action, 8, 4);
-  const auto counts = [](const classify::RunRule& one) { return one.counter.valid(); };
-  if (std::ranges::any_of(run.rules, counts)) {
+void RootLowering::run_action(const RunPlace& place, RunSearch& search, Reg action, BlockId end,
+                              BlockId next) {
+  const std::vector<classify::RunAction>& actions = place.index.run.actions;
+  const auto counts = [](const classify::RunAction& one) { return one.counter.valid(); };
+  if (std::ranges::any_of(actions, counts)) {
     const Reg counter = out_.load(action, 4, 4);
     const BlockId counted = out_.block();
     out_.leave_if(Condition::eq, counter, 0, counted);
@@ -270,21 +290,34 @@ void RootLowering::run_action(const classify::Run& run, Reg action, BlockId end)
     out_.jump(counted);
     out_.at(counted);
   }
-  const auto leave = [&](std::uint64_t flag) {
-    if (!maps_.trace.valid()) return;
-    out_.append({.op = Op::trace, .b = out_.binary(Op::or_, rule, flag), .map = maps_.trace});
+  if (maps_.trace.valid()) {
+    const Reg entry = out_.load(action, 0, 4);
+    const BlockId traced = out_.block();
+    out_.leave_if(Condition::eq, entry, run_untraced, traced);
+    out_.append({.op = Op::trace, .b = entry, .map = maps_.trace});
+    out_.jump(traced);
+    out_.at(traced);
+  }
+  const Reg how = out_.load(action, 8, 4);
+  const auto is = [&](RunEnd one) {
+    const BlockId there = out_.block();
+    out_.leave_if(Condition::eq, how, static_cast<std::uint64_t>(one), there);
+    return there;
   };
-  const BlockId drop = out_.block();
-  const BlockId back = out_.block();
-  out_.leave_if(Condition::eq, how, ends_with_drop, drop);
-  out_.leave_if(Condition::eq, how, ends_with_return, back);
-  leave(trace_decided);
-  out_.jump(passed_);
+  const BlockId drop = is(RunEnd::drop);
+  const BlockId leave = is(RunEnd::leave);
+  if (place.index.goes_on()) {
+    const BlockId on = is(RunEnd::on);
+    out_.leave_if(Condition::eq, how, static_cast<std::uint64_t>(RunEnd::behind), next);
+    out_.jump(passed_);
+    out_.at(on);
+    search.resume(action);
+  } else {
+    out_.jump(passed_);
+  }
   out_.at(drop);
-  leave(trace_decided);
   out_.ret(false);
-  out_.at(back);
-  leave(0);
+  out_.at(leave);
   out_.jump(end);
 }
 
@@ -538,7 +571,7 @@ void RootLowering::trace(bool decided) {
   trace(imr::as_written(ruleset_, current_rule_).value | (decided ? trace_decided : 0));
 }
 
-void RootLowering::trace(std::uint64_t entry) {
+void RootLowering::trace(std::uint32_t entry) {
   if (maps_.trace.valid()) out_.append({.op = Op::trace, .imm = entry, .map = maps_.trace});
 }
 

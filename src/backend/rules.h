@@ -11,6 +11,7 @@
 
 #include "backend/builder.h"
 #include "backend/lower.h"
+#include "backend/run_search.h"
 #include "backend/values.h"
 #include "classify/runs.h"
 #include "imr/imr.h"
@@ -56,10 +57,11 @@ class RootLowering {
   [[nodiscard]] bool reaches_shared(imr::ChainId chain);
   void chain_rules(imr::ChainId chain, flow::BlockId end);
   void rule(imr::RuleId id, flow::BlockId end);
-  // Rules that are searched together; false where they are better tried one by one.
-  [[nodiscard]] bool run(std::span<const imr::RuleId> rules, flow::BlockId end);
+  // Rules that are searched together.
+  void run(std::span<const imr::RuleId> rules, flow::BlockId end);
   [[nodiscard]] std::vector<flow::Reg> run_key(const classify::Run& run, flow::BlockId never);
-  void run_action(const classify::Run& run, flow::Reg action, flow::BlockId end);
+  void run_action(const RunPlace& place, RunSearch& search, flow::Reg action, flow::BlockId end,
+                  flow::BlockId next);
   void gather(std::span<const imr::RuleId> rules, imr::ChainId chain);
   void shared_chains();
   void dispatch_ends();
@@ -74,7 +76,7 @@ class RootLowering {
   void verdict(const imr::Verdict& verdict, flow::BlockId next, flow::BlockId end);
   void call(imr::ChainId chain, flow::BlockId back);
   void trace(bool decided);
-  void trace(std::uint64_t entry);
+  void trace(std::uint32_t entry);
 
   Builder& out_;
   const imr::Unit& unit_;
@@ -92,6 +94,7 @@ class RootLowering {
   bool dispatches_ = false;
   std::map<imr::ChainId, Demand> chain_needs_;  // of the chain and all that it reaches
   unsigned direct_returns_;
+  std::size_t direct_rounds_;
   Demand demand_;
   Values values_;
 };

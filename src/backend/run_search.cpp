@@ -14,46 +14,15 @@ using flow::Condition;
 using flow::Op;
 using flow::Reg;
 
-namespace {
-
-class Search {
- public:
-  Search(Builder& out, const RunSearch& search, std::span<const Reg> key, Reg opaque)
-      : out_(out), tables_(search.tables), search_(search), key_(key), opaque_(opaque) {}
-
-  Reg run(BlockId miss);
-
- private:
-  void pack();
-  void advance();
-  void look();
-  [[nodiscard]] Reg hash(Reg table);
-  [[nodiscard]] Reg row(const RunTable& table, Reg index);
-  // The same number in a register of which the verifier knows nothing.
-  [[nodiscard]] Reg blurred(Reg reg) { return out_.binary(Op::add, reg, opaque_); }
-
-  Builder& out_;
-  const classify::TupleTables& tables_;
-  const RunSearch& search_;
-  std::span<const Reg> key_;
-  Reg opaque_;
-  std::vector<Reg> words_;
-  Reg table_;  // the next one's number
-  Reg entry_;  // the next one's number in the chain; 0: on to the next table
-  Reg best_;   // the rank of the rule found so far
-  BlockId loop_;
-  BlockId end_;
-};
-
-Reg Search::row(const RunTable& table, Reg index) {
+Reg RunSearch::row(const RunTable& table, Reg index) {
   Reg offset = out_.binary(Op::and_, index, table.rows - 1U);
   const auto shift = static_cast<std::uint64_t>(std::countr_zero(table.row_size));
   if (shift != 0) offset = out_.binary(Op::shl, offset, shift);
   if (table.offset != 0) offset = out_.binary(Op::add, offset, table.offset);
-  return out_.binary(Op::add, out_.map_value(search_.map), offset);
+  return out_.binary(Op::add, out_.map_value(place_.map), offset);
 }
 
-void Search::pack() {
+void RunSearch::pack() {
   words_.resize(tables_.words);
   for (std::size_t i = 0; i < key_.size(); ++i) {
     const classify::TupleTables::Place& place = tables_.places[i];
@@ -65,7 +34,7 @@ void Search::pack() {
 }
 
 // classify::tuple_hash()
-Reg Search::hash(Reg table) {
+Reg RunSearch::hash(Reg table) {
   Reg sum;
   for (std::size_t i = 0; i < words_.size(); ++i) {
     const Reg mask = out_.load(table, RunLayout::table_masks + 8 * i, 8);
@@ -78,8 +47,8 @@ Reg Search::hash(Reg table) {
 }
 
 // To the first entry of the next table's slot.
-void Search::advance() {
-  const Reg table = row(search_.layout.tables, table_);
+void RunSearch::advance() {
+  const Reg table = row(place_.layout.tables, table_);
   out_.assign(table_, Op::add, table_, 1);
   out_.accumulate(table_, Op::add, opaque_);
   // No rule of this table, nor of those behind it, comes before what was found.
@@ -88,12 +57,12 @@ void Search::advance() {
   out_.at(on);
   const Reg slot = out_.binary(Op::and_, hash(table), out_.load(table, 8, 4));
   const Reg index = out_.binary(Op::add, slot, out_.load(table, 4, 4));
-  out_.assign_load(entry_, row(search_.layout.slots, index), 0, 4);
+  out_.assign_load(entry_, row(place_.layout.slots, index), 0, 4);
   out_.jump(loop_);
 }
 
-void Search::look() {
-  const Reg entry = row(search_.layout.entries, entry_);
+void RunSearch::look() {
+  const Reg entry = row(place_.layout.entries, entry_);
   const BlockId better = out_.block();
   const BlockId leave = out_.block();
   const BlockId next = out_.block();
@@ -101,6 +70,11 @@ void Search::look() {
   out_.branch(Condition::gt, blurred(rank), blurred(best_), better, leave);
 
   out_.at(better);
+  if (goes_on_) {
+    const BlockId allowed = out_.block();
+    out_.branch(Condition::gt, blurred(rank), blurred(limit_), next, allowed);
+    out_.at(allowed);
+  }
   std::uint64_t at = RunLayout::entry_words;
   Reg different;
   for (std::size_t i = 0; i < words_.size(); ++i) {
@@ -112,7 +86,7 @@ void Search::look() {
   out_.leave_if(Condition::ne, different, 0, next);
   at += 16 * words_.size();
   for (const std::size_t field : tables_.ranged) {
-    const std::uint8_t size = end_size(search_.run.list.bits(field));
+    const std::uint8_t size = end_size(place_.index.run.list.bits(field));
     const BlockId above = out_.block();
     const BlockId inside = out_.block();
     out_.branch(Condition::lt, blurred(key_[field]), out_.load(entry, at, size), next, above);
@@ -133,23 +107,35 @@ void Search::look() {
   out_.jump(loop_);
 }
 
-Reg Search::run(BlockId miss) {
-  pack();
-  const Reg round = out_.function().new_register();
-  table_ = out_.function().new_register();
-  entry_ = out_.function().new_register();
-  best_ = out_.function().new_register();
-  out_.assign_opaque(round, opaque_);
+void RunSearch::begin() {
   out_.assign_opaque(table_, opaque_);
   out_.assign_absent(entry_, opaque_, 4);
   out_.assign_absent(best_, opaque_, 4);
+  out_.jump(loop_);
+}
+
+Reg RunSearch::first(BlockId miss) {
+  pack();
+  for (Reg* reg : {&round_, &table_, &entry_, &best_, &limit_}) {
+    *reg = out_.function().new_register();
+  }
+  if (goes_on_) {
+    out_.assign_absent(limit_, opaque_, 4);
+    out_.assign(limit_, Op::xor_, limit_, first_rank);
+  }
+  begin_ = out_.block();
   loop_ = out_.block();
   end_ = out_.block();
-  out_.jump(loop_);
+  out_.jump(begin_);
+  out_.at(begin_);
+  out_.assign_opaque(round_, opaque_);
+  begin();
 
   out_.at(loop_);
-  out_.leave_if(Condition::ge, round, tables_.longest_search() + 1, end_);
-  out_.assign(round, Op::add, round, 1);
+  // Never: it is what shows the verifier that the loop ends.
+  const std::size_t most = dispatches_ ? tables_.longest_search() + 1 : rounds();
+  out_.leave_if(Condition::ge, round_, most + 1, miss);
+  out_.assign(round_, Op::add, round_, 1);
   const BlockId chain = out_.block();
   const BlockId table = out_.block();
   out_.branch(Condition::eq, blurred(entry_), 0, table, chain);
@@ -161,14 +147,18 @@ Reg Search::run(BlockId miss) {
   out_.at(end_);
   out_.leave_if(Condition::eq, blurred(best_), 0, miss);
   // first_rank is all ones.
-  return row(search_.layout.actions, out_.binary(Op::xor_, best_, first_rank));
+  return row(place_.layout.actions, out_.binary(Op::xor_, best_, first_rank));
 }
 
-}  // namespace
-
-Reg search_run(Builder& out, const RunSearch& search, std::span<const Reg> key, Reg opaque,
-               BlockId miss) {
-  return Search(out, search, key, opaque).run(miss);
+void RunSearch::resume(Reg action) {
+  out_.assign_load(limit_, action, 12, 4);
+  if (!dispatches_) {
+    begin();
+    return;
+  }
+  const Reg site = out_.function().new_register();
+  out_.append({.op = Op::site, .dst = site, .imm = begin_.value});
+  out_.dispatch(site, {{begin_.value, begin_}});
 }
 
 }  // namespace weir::backend

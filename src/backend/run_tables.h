@@ -6,11 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "base/bytes.h"
-#include "classify/runs.h"
-#include "classify/tuples.h"
+#include "classify/run_index.h"
 #include "isa/program.h"
 
 namespace weir::backend {
@@ -38,19 +38,31 @@ struct RunLayout {
   // more than 32 bits)}
   RunTable entries;
   static constexpr std::uint64_t entry_words = 8;
-  // Of each rule of the list: {the rule as written (4), its counter's number and 1 or 0 (4), how
-  // it ends (4), 0 (4)}
+  // Of each rule of the list: {the entry that it leaves in a trace or run_untraced (4), its
+  // counter's number and 1 or 0 (4), a RunEnd (4), the rank from which on the search goes on (4)}
   RunTable actions;
   std::uint64_t size = 0;  // bytes
 };
-constexpr std::uint32_t ends_with_accept = 0;
-constexpr std::uint32_t ends_with_drop = 1;
-constexpr std::uint32_t ends_with_return = 2;
+enum class RunEnd : std::uint32_t {
+  accept,
+  drop,
+  leave,   // the chain that the run stands in
+  on,      // with the search
+  behind,  // to what follows the run
+};
+constexpr std::uint32_t run_untraced = 0xffffffff;
 
-[[nodiscard]] RunLayout run_layout(const classify::Run& run, const classify::TupleTables& tables);
-[[nodiscard]] isa::MapSpec run_map(const imr::Ruleset& ruleset, const classify::Run& run,
-                                   const classify::TupleTables& tables, const RunLayout& layout,
-                                   std::string name);
+// Marks of trace entries; their meaning is told at driver::trace_capacity.
+constexpr std::uint32_t trace_decided = 0x80000000;
+constexpr std::uint32_t trace_policy = 0xffffffff;
+
+// The rules at the beginning of a part of a chain that are one run, or the first one.
+[[nodiscard]] std::span<const imr::RuleId> run_at(const imr::Ruleset& ruleset,
+                                                  std::span<const imr::RuleId> rules);
+
+[[nodiscard]] RunLayout run_layout(const classify::RunIndex& index);
+[[nodiscard]] isa::MapSpec run_map(const imr::Ruleset& ruleset, const classify::RunIndex& index,
+                                   const RunLayout& layout, std::string name);
 
 // Bytes of each end of the range of a field in an entry.
 [[nodiscard]] constexpr std::uint8_t end_size(unsigned field_bits) {

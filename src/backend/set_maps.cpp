@@ -328,6 +328,7 @@ std::vector<imr::SetId> used_sets(const imr::Unit& unit) {
   for (const imr::ChainId root : unit.roots) {
     for (const imr::ChainId chain : imr::reachable_chains(unit.ruleset, root)) {
       for (const imr::RuleId rule : unit.ruleset[chain].rules) {
+        if (unit.ruleset[rule].run != 0) continue;  // has the elements in the tables of its run
         for (const imr::Statement& statement : unit.ruleset[rule].statements) {
           if (const auto* match = std::get_if<imr::MatchSet>(&statement)) use(match->set);
           if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) use(map->map);

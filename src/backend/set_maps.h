@@ -120,7 +120,7 @@ class SetMaps {
   std::map<Key, Entry> entries_;
 };
 
-// Each set that rules of the unit use, once.
+// Each set that rules of the unit use, once; those in runs need none.
 [[nodiscard]] std::vector<imr::SetId> used_sets(const imr::Unit& unit);
 
 }  // namespace weir::backend

@@ -36,6 +36,8 @@ using Demand = std::map<Leaf, unsigned>;
 
 // Adds the leaves that the statements of a rule need.
 void add_demand(const imr::Ruleset& ruleset, const imr::Rule& rule, Demand& demand);
+// Adds those of an expression.
+void add_demand(const imr::Ruleset& ruleset, imr::ExprId expr, Demand& demand);
 
 // What parsing finds out about a packet's headers; registers are not valid until parsed.
 struct Headers {

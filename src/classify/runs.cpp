@@ -2,324 +2,92 @@
 #include "classify/runs.h"
 
 #include <algorithm>
-#include <bit>
-#include <map>
 #include <utility>
 #include <variant>
 
 #include "base/bytes.h"
+#include "classify/tests.h"
 #include "imr/identity.h"
 
 namespace weir::classify {
 namespace {
 
-constexpr std::size_t widest_value = 16;  // bytes
 constexpr std::size_t most_fields = 12;
 // What the tests of one rule may multiply to, and all rules of a run together.
-constexpr std::size_t most_of_rule = 64;
+constexpr std::size_t most_of_rule = 1024;
 constexpr std::size_t most_per_rule = 4;
-constexpr std::size_t always_enough = 4096;
+constexpr std::size_t always_enough = 8192;
 
-// From `first` to `last`, as memcmp(3) orders them; both of one size.
-struct Interval {
-  Bytes first;
-  Bytes last;
-};
-
-// A test: the value of the expression is in one of the intervals.
-struct Test {
-  imr::ExprId expr;
-  std::size_t size = 0;  // bytes of the value
-  std::vector<Interval> intervals;
-};
-
-Bytes filled(const Bytes& bytes, std::size_t size, std::uint8_t with) {
-  Bytes out = bytes;
-  out.resize(size, with);
-  return out;
-}
-
-// The neighbour of a value, if there is one.
-std::optional<Bytes> next(Bytes bytes) {
-  for (std::size_t i = bytes.size(); i-- > 0;) {
-    if (++bytes[i] != 0) return bytes;
-  }
-  return std::nullopt;
-}
-std::optional<Bytes> previous(Bytes bytes) {
-  for (std::size_t i = bytes.size(); i-- > 0;) {
-    if (bytes[i]-- != 0) return bytes;
-  }
-  return std::nullopt;
-}
-
-// All that is in none of the intervals, which are ascending and apart.
-std::vector<Interval> complement(const std::vector<Interval>& intervals, std::size_t size) {
-  std::vector<Interval> out;
-  std::optional<Bytes> from = Bytes(size, 0);
-  for (const Interval& interval : intervals) {
-    const auto end = previous(interval.first);
-    if (end && *from <= *end) out.push_back({*from, *end});
-    from = next(interval.last);
-    if (!from) return out;
-  }
-  out.push_back({*from, Bytes(size, 0xff)});
-  return out;
-}
-
-// Leading ones, then zeros.
-bool is_prefix_mask(const Bytes& mask) {
-  bool ended = false;
-  for (const std::uint8_t byte : mask) {
-    if (ended && byte != 0) return false;
-    if (byte == 0xff) continue;
-    ended = true;
-    if (std::countl_one(byte) != std::popcount(byte)) return false;
-  }
-  return true;
-}
-
-class Reader {
+// The values that a run looks at, and the fields of its key.
+class Sources {
  public:
-  explicit Reader(const imr::Unit& unit) : unit_(unit), ruleset_(unit.ruleset) {}
+  explicit Sources(const imr::Unit& unit) : unit_(unit) {}
 
-  // Of a statement that tests one value by intervals.
-  [[nodiscard]] std::optional<Test> test(const imr::Statement& statement) const {
-    if (const auto* match = std::get_if<imr::Match>(&statement)) return of(*match);
-    if (const auto* range = std::get_if<imr::MatchRange>(&statement)) return of(*range);
-    if (const auto* set = std::get_if<imr::MatchSet>(&statement)) return of(*set);
-    return std::nullopt;
-  }
-
-  // Whether every packet of the unit has the value.
-  [[nodiscard]] bool always_there(imr::ExprId expr) const;
+  void add(const Test& test);
+  // False where there are too many, or one is too wide to say that it is absent.
+  [[nodiscard]] bool make_fields();
+  [[nodiscard]] const std::vector<RunField>& fields() const { return fields_; }
+  // The fields of a value, from which on.
+  [[nodiscard]] std::size_t first_field(const TestedValue& value) const;
+  [[nodiscard]] std::size_t size(const TestedValue& value) const;
 
  private:
-  [[nodiscard]] std::optional<Test> of(const imr::Match& match) const;
-  [[nodiscard]] std::optional<Test> of(const imr::MatchRange& match) const;
-  [[nodiscard]] std::optional<Test> of(const imr::MatchSet& match) const;
-  // Nothing of expressions that are no plain values.
-  [[nodiscard]] std::optional<Test> about(imr::ExprId expr) const;
-
-  const imr::Unit& unit_;
-  const imr::Ruleset& ruleset_;
-};
-
-bool Reader::always_there(imr::ExprId expr) const {
-  if (const auto* payload = std::get_if<imr::Payload>(&ruleset_[expr])) {
-    if (payload->base != imr::HeaderBase::network) return false;
-    // The stack has checked the fixed headers of what comes as IPv4 or IPv6.
-    const unsigned sure = unit_.nfproto == Nfproto::ipv4   ? 20
-                          : unit_.nfproto == Nfproto::ipv6 ? 40
-                                                           : 0;
-    return payload->offset + payload->length <= sure;
-  }
-  if (const auto* meta = std::get_if<imr::Meta>(&ruleset_[expr])) {
-    return meta->key != imr::MetaKey::l4proto && meta->key != imr::MetaKey::pkttype &&
-           meta->key != imr::MetaKey::iiftype;
-  }
-  if (std::holds_alternative<imr::Ct>(ruleset_[expr])) return true;
-  const std::vector<imr::ExprId> sources = imr::sources(ruleset_[expr]);
-  return std::ranges::all_of(sources, [&](imr::ExprId source) { return always_there(source); });
-}
-
-std::optional<Test> Reader::about(imr::ExprId expr) const {
-  const imr::Expr& what = ruleset_[expr];
-  const bool plain = std::holds_alternative<imr::Payload>(what) ||
-                     std::holds_alternative<imr::Meta>(what) ||
-                     std::holds_alternative<imr::Ct>(what);
-  const bool made = std::holds_alternative<imr::MaskXor>(what) ||
-                    std::holds_alternative<imr::ByteSwap>(what) ||
-                    std::holds_alternative<imr::Shift>(what);
-  if (!plain && !made) return std::nullopt;
-  for (const imr::ExprId source : imr::sources(what)) {
-    if (!about(source)) return std::nullopt;
-  }
-  const std::size_t size = imr::value_size(ruleset_, expr);
-  if (size == 0 || size > widest_value) return std::nullopt;
-  return Test{.expr = expr, .size = size, .intervals = {}};
-}
-
-std::optional<Test> Reader::of(const imr::Match& match) const {
-  auto test = about(match.lhs);
-  if (!test || match.rhs.size() > test->size) return std::nullopt;
-  Interval equal{filled(match.rhs, test->size, 0), filled(match.rhs, test->size, 0xff)};
-  // A masked value that equals something is the source in an interval.
-  const auto* mask = std::get_if<imr::MaskXor>(&ruleset_[match.lhs]);
-  const bool whole = match.rhs.size() == test->size;
-  const bool equality = match.op == imr::Relop::eq || match.op == imr::Relop::ne;
-  if (mask != nullptr && whole && equality && is_prefix_mask(mask->mask)) {
-    bool possible = true;
-    for (std::size_t i = 0; i < test->size; ++i) {
-      const auto value = static_cast<std::uint8_t>(match.rhs[i] ^ mask->flip[i]);
-      possible = possible && (value & ~mask->mask[i]) == 0;
-      equal.first[i] = value;
-      equal.last[i] = static_cast<std::uint8_t>(value | ~mask->mask[i]);
-    }
-    if (!possible) return std::nullopt;
-    test->expr = mask->source;
-  }
-  const Bytes lowest(test->size, 0);
-  const Bytes highest(test->size, 0xff);
-  switch (match.op) {
-    case imr::Relop::eq:
-      test->intervals = {equal};
-      return test;
-    case imr::Relop::ne:
-      test->intervals = complement({equal}, test->size);
-      return test;
-    case imr::Relop::lt:
-      if (const auto end = previous(equal.first)) test->intervals = {{lowest, *end}};
-      return test;
-    case imr::Relop::le:
-      test->intervals = {{lowest, equal.last}};
-      return test;
-    case imr::Relop::gt:
-      if (const auto start = next(equal.last)) test->intervals = {{*start, highest}};
-      return test;
-    case imr::Relop::ge:
-      test->intervals = {{equal.first, highest}};
-      return test;
-  }
-  throw InvariantError("relational operator out of range");
-}
-
-std::optional<Test> Reader::of(const imr::MatchRange& match) const {
-  auto test = about(match.lhs);
-  if (!test || match.from.size() > test->size) return std::nullopt;
-  const Interval inside{filled(match.from, test->size, 0), filled(match.to, test->size, 0xff)};
-  if (inside.first <= inside.last) test->intervals = {inside};
-  if (match.inverted) test->intervals = complement(test->intervals, test->size);
-  return test;
-}
-
-// Named sets may change while a program runs.
-std::optional<Test> Reader::of(const imr::MatchSet& match) const {
-  const imr::Set& set = ruleset_[match.set];
-  auto test = about(match.key);
-  if (!test || !set.anonymous || set.catch_all || !set.field_sizes.empty() ||
-      set.key_size > test->size || set.elements.size() > most_of_rule) {
-    return std::nullopt;
-  }
-  for (const imr::Element& element : set.elements) {
-    test->intervals.push_back(
-        {filled(element.key, test->size, 0), filled(element.last, test->size, 0xff)});
-  }
-  if (match.inverted) test->intervals = complement(test->intervals, test->size);
-  return test;
-}
-
-// A rule that suits: its tests, and what it does when all hold.
-struct Parts {
-  std::vector<Test> tests;
-  RunRule rule;
-};
-
-std::optional<Parts> parts_of(const imr::Unit& unit, imr::RuleId id) {
-  const imr::Rule& rule = unit.ruleset[id];
-  const Reader reader(unit);
-  Parts out;
-  out.rule.rule = id;
-  if (rule.synthetic || rule.statements.empty()) return std::nullopt;
-  std::size_t at = 0;
-  for (; at < rule.statements.size(); ++at) {
-    auto test = reader.test(rule.statements[at]);
-    if (!test) break;
-    out.tests.push_back(std::move(*test));
-  }
-  if (at < rule.statements.size()) {
-    if (const auto* counter = std::get_if<imr::Counter>(&rule.statements[at])) {
-      out.rule.counter = counter->counter;
-      ++at;
-    }
-  }
-  if (at + 1 != rule.statements.size()) return std::nullopt;
-  const auto* end = std::get_if<imr::VerdictStatement>(&rule.statements[at]);
-  if (end == nullptr) return std::nullopt;
-  out.rule.verdict = end->verdict.kind;
-  switch (end->verdict.kind) {
-    case imr::Verdict::Kind::accept:
-    case imr::Verdict::Kind::drop:
-    case imr::Verdict::Kind::return_:
-      return out;
-    case imr::Verdict::Kind::continue_:
-    case imr::Verdict::Kind::jump:
-    case imr::Verdict::Kind::go_to:
-    case imr::Verdict::Kind::queue:
-      return std::nullopt;
-  }
-  throw InvariantError("verdict out of range");
-}
-
-class Maker {
- public:
-  explicit Maker(const imr::Unit& unit) : unit_(unit), reader_(unit) {}
-
-  std::optional<Run> run(std::span<const imr::RuleId> rules);
-
- private:
-  // A value that the run looks at, and where its fields are.
   struct Source {
     imr::ExprId expr;
     std::size_t size = 0;
     std::size_t first_field = 0;
   };
-  using Ranges = std::vector<Range>;  // of the fields of one source
-
-  [[nodiscard]] bool holds(const Source& source, const Test& test) const;
-  [[nodiscard]] Source& source_of(const Test& test);
-  void find_sources();
-  bool make_fields();
-  [[nodiscard]] static Interval widened(const Interval& interval, std::size_t size);
-  [[nodiscard]] static std::optional<Ranges> ranges_of(const Interval& interval);
-  [[nodiscard]] bool add(const Parts& parts, std::uint32_t owner);
+  [[nodiscard]] bool holds(const Source& source, const TestedValue& value) const;
+  [[nodiscard]] const Source& find(const TestedValue& value) const;
 
   const imr::Unit& unit_;
-  Reader reader_;
-  std::vector<Parts> parts_;
   std::vector<Source> sources_;
   std::vector<RunField> fields_;
-  std::vector<Ranges> rows_;
-  std::vector<std::uint32_t> owner_;
 };
 
 // Bytes of the network header that are always there are the beginning of longer ones at the same
 // place: nft loads three bytes of an address to test a prefix of 24 bits.
-bool Maker::holds(const Source& source, const Test& test) const {
-  if (imr::same_expr(unit_.ruleset, source.expr, test.expr)) return true;
+bool Sources::holds(const Source& source, const TestedValue& value) const {
+  if (imr::same_expr(unit_.ruleset, source.expr, value.expr)) return true;
   const auto* have = std::get_if<imr::Payload>(&unit_.ruleset[source.expr]);
-  const auto* want = std::get_if<imr::Payload>(&unit_.ruleset[test.expr]);
+  const auto* want = std::get_if<imr::Payload>(&unit_.ruleset[value.expr]);
   return have != nullptr && want != nullptr && have->base == want->base &&
-         have->offset == want->offset && reader_.always_there(source.expr) &&
-         reader_.always_there(test.expr);
+         have->offset == want->offset && always_there(unit_, source.expr) &&
+         always_there(unit_, value.expr);
 }
 
-Maker::Source& Maker::source_of(const Test& test) {
-  return *std::ranges::find_if(sources_, [&](const Source& source) { return holds(source, test); });
+const Sources::Source& Sources::find(const TestedValue& value) const {
+  return *std::ranges::find_if(sources_,
+                               [&](const Source& source) { return holds(source, value); });
 }
 
-void Maker::find_sources() {
-  for (const Parts& parts : parts_) {
-    for (const Test& test : parts.tests) {
-      const auto found =
-          std::ranges::find_if(sources_, [&](const Source& source) { return holds(source, test); });
-      if (found == sources_.end()) {
-        sources_.push_back({.expr = test.expr, .size = test.size});
-      } else if (found->size < test.size) {
-        found->expr = test.expr;
-        found->size = test.size;
-      }
-      if (sources_.size() > most_fields) return;
+std::size_t Sources::first_field(const TestedValue& value) const {
+  return find(value).first_field;
+}
+std::size_t Sources::size(const TestedValue& value) const {
+  return find(value).size;
+}
+
+void Sources::add(const Test& test) {
+  for (const TestedValue& value : test.values) {
+    if (sources_.size() > most_fields) return;
+    const auto found =
+        std::ranges::find_if(sources_, [&](const Source& source) { return holds(source, value); });
+    if (found == sources_.end()) {
+      sources_.push_back({.expr = value.expr, .size = value.size});
+    } else if (found->size < value.size) {
+      found->expr = value.expr;
+      found->size = value.size;
     }
   }
 }
 
-// False where there are too many, or one is too wide to say that it is absent.
-bool Maker::make_fields() {
+bool Sources::make_fields() {
+  if (sources_.size() > most_fields) return false;
   // Wide ones first: tables are told by them, and they fill words.
   std::ranges::stable_sort(sources_, std::ranges::greater{}, &Source::size);
   for (Source& source : sources_) {
-    const bool may_be_absent = !reader_.always_there(source.expr);
+    const bool may_be_absent = !always_there(unit_, source.expr);
     if (may_be_absent && source.size > 7) return false;
     source.first_field = fields_.size();
     for (std::size_t offset = 0; offset < source.size; offset += 8) {
@@ -333,21 +101,19 @@ bool Maker::make_fields() {
   return !fields_.empty() && fields_.size() <= most_fields;
 }
 
-Interval Maker::widened(const Interval& interval, std::size_t size) {
-  return {filled(interval.first, size, 0), filled(interval.last, size, 0xff)};
-}
+using Ranges = std::vector<Range>;
 
 // Nothing of an interval of more than 8 bytes that is no range in each of its fields.
-std::optional<Maker::Ranges> Maker::ranges_of(const Interval& interval) {
+std::optional<Ranges> ranges_of(const Interval& interval, std::size_t size) {
+  const Bytes from = filled(interval.first, size, 0);
+  const Bytes to = filled(interval.last, size, 0xff);
   Ranges out;
-  const ByteView first = interval.first;
-  const ByteView last = interval.last;
   bool open = false;  // a field before has more than one value: this one has to have all
-  for (std::size_t at = 0; at < first.size(); at += 8) {
-    const std::size_t size = std::min<std::size_t>(8, first.size() - at);
-    const Range range{load_big_endian(first.subspan(at, size)),
-                      load_big_endian(last.subspan(at, size))};
-    const auto bits = static_cast<unsigned>(8 * size);
+  for (std::size_t at = 0; at < size; at += 8) {
+    const std::size_t part = std::min<std::size_t>(8, size - at);
+    const Range range{load_big_endian(ByteView(from).subspan(at, part)),
+                      load_big_endian(ByteView(to).subspan(at, part))};
+    const auto bits = static_cast<unsigned>(8 * part);
     const Range all{0, prefix_mask(bits, bits)};
     if (open && range != all) return std::nullopt;
     open = open || range.first != range.last;
@@ -356,70 +122,302 @@ std::optional<Maker::Ranges> Maker::ranges_of(const Interval& interval) {
   return out;
 }
 
-// All combinations of the intervals of the rule's tests.
-bool Maker::add(const Parts& parts, std::uint32_t owner) {
-  std::vector<Range> any;
-  for (const RunField& field : fields_) any.push_back({0, prefix_mask(field.bits(), field.bits())});
-  std::vector<Ranges> rows = {any};
-  for (const Test& test : parts.tests) {
-    const Source& source = source_of(test);
-    std::vector<Ranges> narrowed;
-    for (const Ranges& row : rows) {
-      for (const Interval& interval : test.intervals) {
-        const auto ranges = ranges_of(widened(interval, source.size));
-        if (!ranges) return false;
-        Ranges both = row;
-        bool possible = true;
-        for (std::size_t i = 0; i < ranges->size(); ++i) {
-          Range& range = both[source.first_field + i];
-          range = {std::max(range.first, (*ranges)[i].first),
-                   std::min(range.last, (*ranges)[i].last)};
-          possible = possible && range.first <= range.last;
-        }
-        if (possible) narrowed.push_back(std::move(both));
-        if (narrowed.size() > most_of_rule) return false;
+// Calls `visit` for each test of the rules and of those that they lead to.
+template <typename Visit>
+void for_each_test(const imr::Unit& unit, std::span<const imr::RuleId> rules, const Visit& visit) {
+  for (const imr::RuleId rule : rules) {
+    for (const imr::Statement& statement : unit.ruleset[rule].statements) {
+      if (const auto test = test_of(unit.ruleset, statement)) {
+        visit(*test);
+      } else if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+        const auto tests = tests_of(unit.ruleset, *map);
+        for (const TestedVerdict& one : *tests) visit(one.test);
       }
     }
-    rows = std::move(narrowed);
   }
-  for (Ranges& row : rows) {
-    rows_.push_back(std::move(row));
-    owner_.push_back(owner);
+}
+
+bool leads_on(const imr::Verdict& verdict) {
+  return verdict.kind == imr::Verdict::Kind::jump || verdict.kind == imr::Verdict::Kind::go_to;
+}
+
+// Walks the rules as a packet that may meet any of them would, and notes what it would have to be
+// like.
+class Maker {
+ public:
+  Maker(const imr::Unit& unit, bool matched)
+      : unit_(unit), ruleset_(unit.ruleset), matched_(matched), sources_(unit) {}
+
+  std::optional<Run> run(std::span<const imr::RuleId> rules);
+
+ private:
+  // Of one rule, or of the jumps that lead to a chain: what the packet is like if one of them
+  // holds.
+  using Rows = std::vector<Ranges>;
+  // A chain that is being walked: the actions that end it.
+  struct Frame {
+    bool top = false;
+    std::vector<std::uint32_t> returns;
+  };
+
+  [[nodiscard]] bool chain(std::span<const imr::RuleId> rules, const Rows& under, Frame& frame);
+  [[nodiscard]] bool rule(imr::RuleId id, Rows rows, Frame& frame);
+  [[nodiscard]] std::optional<Rows> narrowed(const Rows& rows, const Test& test) const;
+  [[nodiscard]] bool verdict(const imr::Verdict& verdict, RunAction action, const Rows& rows,
+                             Frame& frame);
+  [[nodiscard]] bool other_chain(imr::ChainId chain, const Rows& rows, bool comes_back,
+                                 Frame& frame);
+  // The number of the action.
+  std::uint32_t put(RunAction action, const Rows& rows);
+  void put_return(RunAction action, const Rows& rows, Frame& frame);
+  void put_on(RunAction action, const Rows& rows);
+
+  const imr::Unit& unit_;
+  const imr::Ruleset& ruleset_;
+  bool matched_;
+  Sources sources_;
+  std::size_t most_ = always_enough;
+  Rows list_;
+  std::vector<std::uint32_t> action_;
+  std::vector<RunAction> actions_;
+  std::set<imr::RuleId> rules_;
+};
+
+// All combinations of the boxes with what is known already.
+std::optional<Maker::Rows> Maker::narrowed(const Rows& rows, const Test& test) const {
+  Rows out;
+  for (const Box& box : test.boxes) {
+    std::vector<std::pair<std::size_t, Range>> ranges;
+    for (std::size_t i = 0; i < box.size(); ++i) {
+      const std::size_t first = sources_.first_field(test.values[i]);
+      const auto of_value = ranges_of(box[i], sources_.size(test.values[i]));
+      if (!of_value) return std::nullopt;
+      for (std::size_t j = 0; j < of_value->size(); ++j) {
+        ranges.emplace_back(first + j, (*of_value)[j]);
+      }
+    }
+    for (const Ranges& row : rows) {
+      Ranges both = row;
+      bool possible = true;
+      for (const auto& [field, range] : ranges) {
+        Range& narrow = both[field];
+        narrow = {std::max(narrow.first, range.first), std::min(narrow.last, range.last)};
+        possible = possible && narrow.first <= narrow.last;
+      }
+      if (possible) out.push_back(std::move(both));
+      if (out.size() > most_of_rule) return std::nullopt;
+    }
   }
+  return out;
+}
+
+std::uint32_t Maker::put(RunAction action, const Rows& rows) {
+  for (const Ranges& row : rows) {
+    list_.push_back(row);
+    action_.push_back(static_cast<std::uint32_t>(actions_.size()));
+  }
+  actions_.push_back(action);
+  return static_cast<std::uint32_t>(actions_.size() - 1);
+}
+
+// To what follows these rows.
+void Maker::put_on(RunAction action, const Rows& rows) {
+  action.matched = action.matched && matched_;
+  if (!action.counter.valid() && !action.matched) return;
+  action.end = RunAction::End::on;
+  action.resume = static_cast<std::uint32_t>(list_.size() + rows.size());
+  put(action, rows);
+}
+
+void Maker::put_return(RunAction action, const Rows& rows, Frame& frame) {
+  action.end = frame.top ? RunAction::End::leave : RunAction::End::on;
+  const std::uint32_t number = put(action, rows);
+  if (!frame.top) frame.returns.push_back(number);
+}
+
+bool Maker::other_chain(imr::ChainId id, const Rows& rows, bool comes_back, Frame& frame) {
+  Frame inner;
+  if (!chain(ruleset_[id].rules, rows, inner)) return false;
+  for (const std::uint32_t number : inner.returns) {
+    actions_[number].resume = static_cast<std::uint32_t>(list_.size());
+  }
+  if (!comes_back) put_return({}, rows, frame);
   return true;
 }
 
-std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
-  for (const imr::RuleId rule : rules) {
-    auto parts = parts_of(unit_, rule);
-    invariant(parts.has_value(), "classification: a rule that does not suit a run");
-    parts_.push_back(std::move(*parts));
+bool Maker::verdict(const imr::Verdict& verdict, RunAction action, const Rows& rows, Frame& frame) {
+  switch (verdict.kind) {
+    case imr::Verdict::Kind::accept:
+      action.end = RunAction::End::accept;
+      put(action, rows);
+      return true;
+    case imr::Verdict::Kind::drop:
+      action.end = RunAction::End::drop;
+      put(action, rows);
+      return true;
+    case imr::Verdict::Kind::return_:
+      put_return(action, rows, frame);
+      return true;
+    case imr::Verdict::Kind::jump:
+    case imr::Verdict::Kind::go_to:
+      put_on(action, rows);
+      return other_chain(verdict.chain, rows, verdict.kind == imr::Verdict::Kind::jump, frame);
+    case imr::Verdict::Kind::continue_:
+    case imr::Verdict::Kind::queue:
+      break;
   }
-  find_sources();
-  if (sources_.size() > most_fields || !make_fields()) return std::nullopt;
-  std::vector<std::uint8_t> bits;
-  for (const RunField& field : fields_) bits.push_back(field.bits());
-  Run out{.fields = fields_, .list = RuleList(std::move(bits)), .owner = {}, .rules = {}};
-  const std::size_t most = std::max(always_enough, rules.size() * most_per_rule);
-  for (std::size_t i = 0; i < parts_.size(); ++i) {
-    if (!add(parts_[i], static_cast<std::uint32_t>(i)) || rows_.size() > most) {
-      return std::nullopt;
+  throw InvariantError("classification: a verdict that does not suit a run");
+}
+
+bool Maker::rule(imr::RuleId id, Rows rows, Frame& frame) {
+  rules_.insert(id);
+  RunAction action{.rule = id, .counter = {}, .matched = false};
+  for (const imr::Statement& statement : ruleset_[id].statements) {
+    if (const auto* counter = std::get_if<imr::Counter>(&statement)) {
+      if (action.counter.valid()) put_on(action, rows);
+      action.counter = counter->counter;
+      continue;
     }
-    out.rules.push_back(parts_[i].rule);
+    if (const auto* end = std::get_if<imr::VerdictStatement>(&statement)) {
+      action.matched = true;
+      return verdict(end->verdict, action, rows, frame);
+    }
+    if (action.counter.valid()) put_on(std::exchange(action, {.rule = id}), rows);
+    if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+      action.matched = true;
+      const auto tests = tests_of(ruleset_, *map);
+      for (const TestedVerdict& one : *tests) {
+        const auto inside = narrowed(rows, one.test);
+        if (!inside) return false;
+        if (!inside->empty() && !verdict(one.verdict, action, *inside, frame)) return false;
+      }
+      return true;
+    }
+    const auto test = test_of(ruleset_, statement);
+    invariant(test.has_value(), "classification: a rule that does not suit a run");
+    auto inside = narrowed(rows, *test);
+    if (!inside) return false;
+    rows = std::move(*inside);
+    if (rows.empty()) return true;  // no packet is like that
   }
-  for (const Ranges& row : rows_) out.list.add(row);
-  out.owner = std::move(owner_);
+  action.matched = true;
+  put_on(action, rows);
+  return true;
+}
+
+bool Maker::chain(std::span<const imr::RuleId> rules, const Rows& under, Frame& frame) {
+  return std::ranges::all_of(
+      rules, [&](imr::RuleId id) { return rule(id, under, frame) && list_.size() <= most_; });
+}
+
+std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
+  const auto note = [&](const Test& test) { sources_.add(test); };
+  for_each_test(unit_, rules, note);
+  std::size_t all = rules.size();
+  for (const imr::ChainId other : chains_behind(ruleset_, rules)) {
+    for_each_test(unit_, ruleset_[other].rules, note);
+    all += ruleset_[other].rules.size();
+  }
+  if (!sources_.make_fields()) return std::nullopt;
+  most_ = std::max(always_enough, all * most_per_rule);
+  Ranges any;
+  std::vector<std::uint8_t> bits;
+  for (const RunField& field : sources_.fields()) {
+    any.push_back({0, prefix_mask(field.bits(), field.bits())});
+    bits.push_back(field.bits());
+  }
+  Frame top{.top = true, .returns = {}};
+  if (!chain(rules, {any}, top)) return std::nullopt;
+  Run out{.fields = sources_.fields(),
+          .list = RuleList(std::move(bits)),
+          .action = std::move(action_),
+          .actions = std::move(actions_),
+          .rules = {rules_.begin(), rules_.end()}};
+  for (const Ranges& row : list_) out.list.add(row);
   return out;
 }
 
 }  // namespace
 
-bool suits(const imr::Unit& unit, imr::RuleId rule) {
-  return parts_of(unit, rule).has_value();
+bool Suitability::suits(const imr::Verdict& verdict) {
+  switch (verdict.kind) {
+    case imr::Verdict::Kind::accept:
+    case imr::Verdict::Kind::drop:
+    case imr::Verdict::Kind::return_:
+      return true;
+    case imr::Verdict::Kind::continue_:
+    case imr::Verdict::Kind::queue:
+      return false;
+    case imr::Verdict::Kind::jump:
+    case imr::Verdict::Kind::go_to: {
+      if (!other_chains_ || barred_.contains(verdict.chain)) return false;
+      const auto found = known_.find(verdict.chain);
+      if (found != known_.end()) return found->second;
+      const bool all = std::ranges::all_of(unit_.ruleset[verdict.chain].rules,
+                                           [&](imr::RuleId rule) { return suits(rule); });
+      return known_[verdict.chain] = all;
+    }
+  }
+  throw InvariantError("verdict out of range");
 }
 
-std::optional<Run> make_run(const imr::Unit& unit, std::span<const imr::RuleId> rules) {
-  return Maker(unit).run(rules);
+void Suitability::bar(const std::set<imr::ChainId>& chains) {
+  barred_.insert(chains.begin(), chains.end());
+  known_.clear();
+}
+
+bool Suitability::suits(imr::RuleId id) {
+  const imr::Rule& rule = unit_.ruleset[id];
+  if (rule.synthetic || rule.run != 0 || rule.statements.empty()) return false;
+  for (const imr::Statement& statement : rule.statements) {
+    if (const auto* end = std::get_if<imr::VerdictStatement>(&statement)) {
+      return suits(end->verdict);
+    }
+    if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+      const auto tests = tests_of(unit_.ruleset, *map);
+      return tests && std::ranges::all_of(
+                          *tests, [&](const TestedVerdict& one) { return suits(one.verdict); });
+    }
+    if (!std::holds_alternative<imr::Counter>(statement) && !test_of(unit_.ruleset, statement)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<imr::ChainId> targets(const imr::Ruleset& ruleset, imr::RuleId rule) {
+  std::vector<imr::ChainId> out;
+  const auto follow = [&](const imr::Verdict& verdict) {
+    if (leads_on(verdict)) out.push_back(verdict.chain);
+  };
+  for (const imr::Statement& statement : ruleset[rule].statements) {
+    if (const auto* end = std::get_if<imr::VerdictStatement>(&statement)) {
+      follow(end->verdict);
+    } else if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+      const imr::Set& set = ruleset[map->map];
+      for (const imr::Element& element : set.elements) follow(*element.verdict);
+      if (set.catch_all) follow(*set.catch_all->verdict);
+    }
+  }
+  return out;
+}
+
+std::set<imr::ChainId> chains_behind(const imr::Ruleset& ruleset,
+                                     std::span<const imr::RuleId> rules) {
+  std::set<imr::ChainId> out;
+  for (const imr::RuleId rule : rules) {
+    for (const imr::ChainId target : targets(ruleset, rule)) {
+      if (out.contains(target)) continue;
+      const std::vector<imr::ChainId> reached = imr::reachable_chains(ruleset, target);
+      out.insert(reached.begin(), reached.end());
+    }
+  }
+  return out;
+}
+
+std::optional<Run> make_run(const imr::Unit& unit, std::span<const imr::RuleId> rules,
+                            bool matched) {
+  return Maker(unit, matched).run(rules);
 }
 
 }  // namespace weir::classify

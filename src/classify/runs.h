@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Runs: rules that follow one another in a chain, and are nothing but tests of values by ranges, at
-// most a counter, and a verdict that ends the chain. Which of them a packet meets can be searched
-// for at once.
+// Runs: rules that follow one another in a chain, and are nothing but tests of values by ranges,
+// counters, and what they lead to: an end, the next rule, or another chain of such rules, which is
+// then part of the run. Which of them a packet meets can be searched for at once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -28,24 +31,61 @@ struct RunField {
   }
 };
 
-struct RunRule {
+// What becomes of a packet that meets a rule of the list.
+struct RunAction {
+  enum class End : std::uint8_t {
+    accept,  // of the base chain
+    drop,
+    leave,  // to the end of the chain that the run stands in
+    on,     // to the rule of the list that `resume` says, or behind the run where it has no more
+  };
   imr::RuleId rule;
-  imr::CounterId counter;                                   // not valid: it counts nothing
-  imr::Verdict::Kind verdict = imr::Verdict::Kind::accept;  // or drop, or return_
+  imr::CounterId counter;  // not valid: it counts nothing
+  bool matched = false;    // the rule counts as matched
+  End end = End::on;
+  std::uint32_t resume = 0;
+  friend bool operator==(const RunAction&, const RunAction&) = default;
 };
 
 struct Run {
   std::vector<RunField> fields;
-  RuleList list;                     // a rule may need several of it: each is all of one
-  std::vector<std::uint32_t> owner;  // of each in the list, into `rules`
-  std::vector<RunRule> rules;
+  // A rule of the ruleset may need several rules here, and may need none where nothing would be
+  // done for it.
+  RuleList list;
+  std::vector<std::uint32_t> action;  // of each in the list, into `actions`
+  std::vector<RunAction> actions;
+  std::vector<imr::RuleId> rules;  // of the ruleset, those of other chains included
 };
 
-// Whether the rule can be part of a run.
-[[nodiscard]] bool suits(const imr::Unit& unit, imr::RuleId rule);
+// Which rules can be part of a run.
+class Suitability {
+ public:
+  // With `other_chains`, also those that jump to chains of nothing but rules that can.
+  Suitability(const imr::Unit& unit, bool other_chains)
+      : unit_(unit), other_chains_(other_chains) {}
 
-// Of rules that suit, in order. Nothing where they look at too much, or need too many of a list.
-[[nodiscard]] std::optional<Run> make_run(const imr::Unit& unit,
-                                          std::span<const imr::RuleId> rules);
+  [[nodiscard]] bool suits(imr::RuleId rule);
+  // No rule that leads to one of these chains does.
+  void bar(const std::set<imr::ChainId>& chains);
+
+ private:
+  [[nodiscard]] bool suits(const imr::Verdict& verdict);
+
+  const imr::Unit& unit_;
+  bool other_chains_;
+  std::set<imr::ChainId> barred_;
+  std::map<imr::ChainId, bool> known_;
+};
+
+// The chains that the rule jumps or goes to, repeats included.
+[[nodiscard]] std::vector<imr::ChainId> targets(const imr::Ruleset& ruleset, imr::RuleId rule);
+// The chains that these rules lead to, directly or not.
+[[nodiscard]] std::set<imr::ChainId> chains_behind(const imr::Ruleset& ruleset,
+                                                   std::span<const imr::RuleId> rules);
+
+// Of rules that suit, in order. Where nobody asks which rules were `matched`, those that do nothing
+// else have no place in the list. Nothing where they look at too much, or need too many of a list.
+[[nodiscard]] std::optional<Run> make_run(const imr::Unit& unit, std::span<const imr::RuleId> rules,
+                                          bool matched);
 
 }  // namespace weir::classify

@@ -183,6 +183,7 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   WEIR_TRY(sets, backend::SetMaps::make(optimized, result.object.maps,
                                         options.updatable_sets && !options.self_contained));
   result.sets = shared.sets = std::move(sets);
+  shared.runs = backend::RunMaps::make(optimized, options.trace, result.object.maps);
 
   for (CompiledProgram& program : result.programs) {
     WEIR_TRY(emitted, make_program(ruleset, program, options, result, shared));

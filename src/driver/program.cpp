@@ -186,14 +186,16 @@ Result<isa::Program> make_program(const imr::Ruleset& ruleset, CompiledProgram& 
   // With fewer shared words a program needs less stack; nearly always the first try fits.
   for (unsigned words = backend::most_shared_words;;) {
     backend::SharedMaps maps = shared;
-    const unsigned returns = !may_split ? backend::any_direct_returns
-                             : cut > 0  ? 0
-                                        : backend::most_direct_returns;
-    WEIR_CHECK(make_function(ruleset, program, options, profile, result,
-                             {.drop_unparsable = options.drop_unparsable,
-                              .shared_words = words,
-                              .direct_returns = returns},
-                             maps));
+    backend::LowerOptions lowering{.drop_unparsable = options.drop_unparsable,
+                                   .shared_words = words};
+    if (!may_split) {
+      lowering.direct_returns = backend::any_direct_returns;
+      lowering.direct_rounds = backend::any_direct_rounds;
+    } else if (cut > 0) {
+      lowering.direct_returns = 0;
+      lowering.direct_rounds = 0;
+    }
+    WEIR_CHECK(make_function(ruleset, program, options, profile, result, lowering, maps));
     flow::Function& function = program.function;
     if (cut == 0 && backend::needs_splitting(function)) {
       if (!may_split) return too_large(ruleset, program.attachment, options);

@@ -2,10 +2,14 @@
 #include "passes/imr_find_runs.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
 #include <span>
+#include <vector>
 
+#include "classify/run_index.h"
 #include "classify/runs.h"
-#include "classify/tuples.h"
 #include "passes/imr_tools.h"
 
 namespace weir::passes {
@@ -15,46 +19,124 @@ namespace {
 constexpr std::size_t fewest_rules = 64;
 // What a rule takes that is tried, in ns: of many, half are passed before one holds.
 constexpr double cost_of_rule = 0.5;
-// A search is a loop, which the kernel's verifier walks as often as it may go round.
-constexpr std::size_t longest_search = 1000;
+// A search is a loop, which the kernel's verifier walks as often as it may go round, some 70
+// instructions each time. Of its 1,000,000 this leaves enough for three units.
+constexpr std::size_t longest_searches = 2000;  // together
 // In a unit. Each has a map of its own, of the 64 of a program, which up to three units share with
 // the maps of sets and of counters.
 constexpr std::uint32_t most_runs = 6;
 
-bool searchable(const imr::Unit& unit, std::span<const imr::RuleId> rules, bool where_it_pays) {
-  if (rules.empty() || (where_it_pays && rules.size() < fewest_rules)) return false;
-  const auto run = classify::make_run(unit, rules);
-  if (!run) return false;
-  const auto tables = classify::make_tuple_tables(run->list);
-  if (!tables || tables->longest_search() > longest_search) return false;
-  return !where_it_pays || tables->cost() < cost_of_rule * static_cast<double>(rules.size());
-}
+using Rules = std::vector<imr::RuleId>;
 
-void find_runs(imr::Unit& unit, bool where_it_pays) {
-  std::uint32_t last = 0;
+class Finder {
+ public:
+  Finder(imr::Unit& unit, bool where_it_pays);
+
+  void run();
+
+ private:
+  // How long a search may take, where the rules are better searched.
+  [[nodiscard]] std::optional<std::size_t> longest_search(std::span<const imr::RuleId> rules) const;
+  // Of the chains that the rules lead to, those that rules elsewhere lead to as well.
+  [[nodiscard]] std::set<imr::ChainId> entered_from_elsewhere(
+      std::span<const imr::RuleId> rules) const;
+  void in_chain(imr::ChainId chain, bool other_chains);
+  void mark(std::span<const imr::RuleId> rules);
+
+  imr::Unit& unit_;
+  bool where_it_pays_;
+  std::uint32_t last_ = 0;
+  std::size_t left_ = longest_searches;
+  std::map<imr::ChainId, std::vector<imr::RuleId>> sites_;  // the rules that lead there
+};
+
+Finder::Finder(imr::Unit& unit, bool where_it_pays) : unit_(unit), where_it_pays_(where_it_pays) {
   for (const imr::ChainId chain : unit_chains(unit)) {
-    const std::vector<imr::RuleId> rules = unit.ruleset[chain].rules;
-    for (std::size_t from = 0; from < rules.size();) {
-      std::size_t to = from;
-      while (to < rules.size() && classify::suits(unit, rules[to])) ++to;
-      const auto run = std::span(rules).subspan(from, to - from);
-      if (last < most_runs && searchable(unit, run, where_it_pays)) {
-        ++last;
-        for (const imr::RuleId rule : run) unit.ruleset[rule].run = last;
+    for (const imr::RuleId rule : unit.ruleset[chain].rules) {
+      for (const imr::ChainId target : classify::targets(unit.ruleset, rule)) {
+        sites_[target].push_back(rule);
       }
-      from = std::max(to, from + 1);
     }
   }
+}
+
+std::optional<std::size_t> Finder::longest_search(std::span<const imr::RuleId> rules) const {
+  if (rules.empty() || last_ == most_runs) return std::nullopt;
+  // A chain is walked by those packets only that a rule leads there: it counts as one more rule.
+  std::size_t behind = 0;
+  for (const imr::ChainId chain : classify::chains_behind(unit_.ruleset, rules)) {
+    behind = std::max(behind, unit_.ruleset[chain].rules.size());
+  }
+  const std::size_t tried = rules.size() + behind;
+  if (where_it_pays_ && tried < fewest_rules) return std::nullopt;
+  const auto index = classify::RunIndex::make(unit_, rules, true);
+  if (!index) return std::nullopt;
+  const bool pays = index->cost() < cost_of_rule * static_cast<double>(tried);
+  if (where_it_pays_ && !pays) return std::nullopt;
+  const std::size_t longest = index->tables.longest_search();
+  if (longest > left_) return std::nullopt;
+  return longest;
+}
+
+std::set<imr::ChainId> Finder::entered_from_elsewhere(std::span<const imr::RuleId> rules) const {
+  const std::set<imr::ChainId> behind = classify::chains_behind(unit_.ruleset, rules);
+  std::set<imr::RuleId> inside(rules.begin(), rules.end());
+  for (const imr::ChainId chain : behind) {
+    inside.insert(unit_.ruleset[chain].rules.begin(), unit_.ruleset[chain].rules.end());
+  }
+  std::set<imr::ChainId> out;
+  for (const imr::ChainId chain : behind) {
+    const auto& sites = sites_.at(chain);
+    if (!std::ranges::all_of(sites, [&](imr::RuleId site) { return inside.contains(site); })) {
+      out.insert(chain);
+    }
+  }
+  return out;
+}
+
+void Finder::mark(std::span<const imr::RuleId> rules) {
+  ++last_;
+  for (const imr::RuleId rule : rules) unit_.ruleset[rule].run = last_;
+  for (const imr::ChainId chain : classify::chains_behind(unit_.ruleset, rules)) {
+    for (const imr::RuleId rule : unit_.ruleset[chain].rules) unit_.ruleset[rule].run = last_;
+  }
+}
+
+void Finder::in_chain(imr::ChainId chain, bool other_chains) {
+  const Rules rules = unit_.ruleset[chain].rules;
+  classify::Suitability suitability(unit_, other_chains);
+  for (std::size_t from = 0; from < rules.size();) {
+    std::size_t to = from;
+    while (to < rules.size() && suitability.suits(rules[to])) ++to;
+    const auto run = std::span(rules).subspan(from, to - from);
+    const std::set<imr::ChainId> barred = entered_from_elsewhere(run);
+    if (!barred.empty()) {
+      suitability.bar(barred);
+      continue;
+    }
+    if (const auto taken = longest_search(run)) {
+      left_ -= *taken;
+      mark(run);
+    }
+    from = std::max(to, from + 1);
+  }
+}
+
+// Chains come before those that they lead to.
+void Finder::run() {
+  for (const imr::ChainId chain : unit_chains(unit_)) in_chain(chain, true);
+  // Those that are too much together with what they lead to.
+  for (const imr::ChainId chain : unit_chains(unit_)) in_chain(chain, false);
 }
 
 }  // namespace
 
 void imr_find_runs(imr::Unit& unit) {
-  find_runs(unit, true);
+  Finder(unit, true).run();
 }
 
 void imr_find_all_runs(imr::Unit& unit) {
-  find_runs(unit, false);
+  Finder(unit, false).run();
 }
 
 }  // namespace weir::passes

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Finds runs of rules that are searched together (classify/runs.h) where that is faster than to try
-// one after another, and numbers their rules. Passes behind it leave such rules as they are.
+// one after another, and numbers their rules, those of chains included that only a run leads to.
+// Passes behind it leave such rules as they are.
 //
 //   match payload network 12 4 == 0x0a000001; drop          rule run 1 ...
 //   match payload network 12 4 == 0x0a000002; accept   ->   rule run 1 ...

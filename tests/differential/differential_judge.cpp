@@ -173,6 +173,7 @@ JudgeOptions Run::variant(const JudgeOptions& plain, std::mt19937_64& random) co
     case 4:
       options.compiler.all_runs = true;
       options.compiler.trace = random() % 2 == 0;
+      options.compiler.small_parts = random() % 3 == 0;
       break;
     case 1:
       for (const passes::ImrPass& pass : passes::imr_passes()) {

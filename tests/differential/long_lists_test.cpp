@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <random>
 #include <string>
+#include <string_view>
 
+#include "base/error.h"
 #include "bench/rule_sets.h"
 #include "bench/traces.h"
 #include "differential/judge.h"
@@ -18,23 +20,81 @@
 namespace weir::differential {
 namespace {
 
+// What becomes of the rules of a list.
+enum class Shape : std::uint8_t {
+  flat,      // every third one counts
+  accounts,  // two of three count and go on
+  tree,      // each leads to a chain of its own, through chains by protocol
+};
+
 struct Case {
   bench::ListKind kind;
   std::size_t rules;
   const char* hook;
+  Shape shape = Shape::flat;
 };
 
-// Every third rule has a counter.
-std::string script_of(const std::vector<bench::ListRule>& list) {
-  std::string out =
-      "table inet t {\n  chain base {\n    type filter hook forward priority 0; policy drop;\n";
+std::string_view to_string(Shape shape) {
+  switch (shape) {
+    case Shape::flat:
+      return "flat";
+    case Shape::accounts:
+      return "accounts";
+    case Shape::tree:
+      return "tree";
+  }
+  throw InvariantError("shape out of range");
+}
+
+std::string chain(const std::string& name, const std::string& rules) {
+  return "  chain " + name + " {\n" + rules + "  }\n";
+}
+
+constexpr const char* base_chain = "    type filter hook forward priority 0; policy drop;\n";
+
+std::string tree_of(const std::vector<bench::ListRule>& list) {
+  std::string chains;
+  std::string jumps;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string tests_and_verdict = bench::to_nft(list[i]);
+    const std::size_t verdict = tests_and_verdict.rfind(' ');
+    const std::string tests =
+        verdict == std::string::npos ? "" : tests_and_verdict.substr(0, verdict);
+    const std::string name = "c" + std::to_string(i);
+    std::string rules = "    ip ttl < 64 counter return\n    tcp dport { 22, 80-443 } counter\n";
+    if (i % 2 == 0) rules += "    ip length 0-100 " + std::string(i % 4 ? "drop" : "accept") + "\n";
+    chains += chain(name, rules);
+    jumps += "    " + tests + (i % 5 ? " counter jump " : " goto ") + name + "\n";
+  }
+  return chains + chain("tcps", jumps) +
+         chain("base", std::string(base_chain) +
+                           "    ip protocol vmap { tcp : jump tcps, 2-5 : accept }\n"
+                           "    counter accept\n");
+}
+
+std::string script_of(const std::vector<bench::ListRule>& list, Shape shape) {
+  if (shape == Shape::tree) return "table inet t {\n" + tree_of(list) + "}\n";
+  std::string rules = base_chain;
   for (std::size_t i = 0; i < list.size(); ++i) {
     std::string rule = bench::to_nft(list[i]);
     const std::size_t verdict = rule.rfind(' ');
-    if (i % 3 == 0 && verdict != std::string::npos) rule.insert(verdict, " counter");
-    out += "    " + rule + "\n";
+    if (verdict != std::string::npos) {
+      if (shape == Shape::accounts && i % 3 != 0) {
+        rule.replace(verdict, std::string::npos, " counter");
+      } else if (i % 3 == 0) {
+        rule.insert(verdict, " counter");
+      }
+    }
+    rules += "    " + rule + "\n";
   }
-  return out + "  }\n}\n";
+  return "table inet t {\n" + chain("base", rules) + "}\n";
+}
+
+bool is_searched(const RulesetAtHook& subject) {
+  const auto compiled = driver::compile(subject.ruleset, subject.attachments, {});
+  return compiled && std::ranges::any_of(compiled->object.maps, [](const isa::MapSpec& map) {
+           return map.name.starts_with("run");
+         });
 }
 
 class LongLists : public testing::TestWithParam<Case> {};
@@ -43,8 +103,10 @@ TEST_P(LongLists, MeanWhatTheirRulesDo) {
   auto scratch = frontend::nft::ScratchNamespace::create();
   ASSERT_TRUE(scratch) << scratch.error().text();
   const auto list = bench::make_list(GetParam().kind, GetParam().rules, 4);
-  const auto subject = read_at_hook(*scratch, script_of(list), *parse_hook(GetParam().hook));
+  const auto subject =
+      read_at_hook(*scratch, script_of(list, GetParam().shape), *parse_hook(GetParam().hook));
   ASSERT_TRUE(subject) << subject.error().text();
+  EXPECT_TRUE(is_searched(*subject));
   std::mt19937_64 random(7);
   std::vector<packet::Packet> packets = packets_for(*subject, 100, false, random);
   const std::size_t directed = packets.size();
@@ -73,21 +135,26 @@ TEST_P(LongLists, MeanWhatTheirRulesDo) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, LongLists,
-                         testing::Values(Case{bench::ListKind::acl, 1000, "netfilter:forward"},
-                                         Case{bench::ListKind::fw, 1000, "netfilter:forward"},
-                                         Case{bench::ListKind::ipc, 1000, "netfilter:forward"},
-                                         Case{bench::ListKind::acl, 3000, "xdp"},
-                                         Case{bench::ListKind::fw, 3000, "tc:ingress"},
-                                         Case{bench::ListKind::ipc, 3000, "cgroup:egress"},
-                                         Case{bench::ListKind::linear, 500, "xdp"},
-                                         Case{bench::ListKind::fw, 10000, "netfilter:forward"}),
-                         [](const auto& one) {
-                           std::string hook = one.param.hook;
-                           std::ranges::replace(hook, ':', '_');
-                           return std::string(bench::to_string(one.param.kind)) +
-                                  std::to_string(one.param.rules) + "_" + hook;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, LongLists,
+    testing::Values(Case{bench::ListKind::acl, 1000, "netfilter:forward"},
+                    Case{bench::ListKind::fw, 1000, "netfilter:forward"},
+                    Case{bench::ListKind::ipc, 1000, "netfilter:forward"},
+                    Case{bench::ListKind::acl, 3000, "xdp"},
+                    Case{bench::ListKind::fw, 3000, "tc:ingress"},
+                    Case{bench::ListKind::ipc, 3000, "cgroup:egress"},
+                    Case{bench::ListKind::linear, 500, "xdp"},
+                    Case{bench::ListKind::acl, 1000, "xdp", Shape::accounts},
+                    Case{bench::ListKind::linear, 2000, "tc:ingress", Shape::accounts},
+                    Case{bench::ListKind::acl, 1200, "netfilter:forward", Shape::tree},
+                    Case{bench::ListKind::ipc, 1000, "xdp", Shape::tree},
+                    Case{bench::ListKind::fw, 10000, "netfilter:forward"}),
+    [](const auto& one) {
+      std::string hook = one.param.hook;
+      std::ranges::replace(hook, ':', '_');
+      return std::string(bench::to_string(one.param.kind)) + std::to_string(one.param.rules) + "_" +
+             hook + "_" + std::string(to_string(one.param.shape));
+    });
 
 }  // namespace
 }  // namespace weir::differential
