@@ -255,19 +255,6 @@ std::vector<ListRule> linear_list(std::size_t rules) {
   return out;
 }
 
-std::string to_text(const Ipv4Prefix& prefix) {
-  std::string out;
-  for (const unsigned shift : {24U, 16U, 8U, 0U}) {
-    out += (out.empty() ? "" : ".") + std::to_string(prefix.address >> shift & 0xffU);
-  }
-  return prefix.length == 32 ? out : out + "/" + std::to_string(prefix.length);
-}
-
-std::string to_text(const PortRange& ports) {
-  const std::string first = std::to_string(ports.first);
-  return ports.first == ports.last ? first : first + "-" + std::to_string(ports.last);
-}
-
 }  // namespace
 
 std::string_view to_string(ListKind kind) {
@@ -326,6 +313,23 @@ std::vector<ListRule> make_list(ListKind kind, std::size_t rules, std::uint64_t 
   out.reserve(rules);
   for (const Ranked& one : ranked) out.push_back(one.rule);
   return out;
+}
+
+bool accepts_the_rest(std::span<const ListRule> rules) {
+  return std::ranges::none_of(rules, &ListRule::accept);
+}
+
+std::string to_text(const Ipv4Prefix& prefix) {
+  std::string out;
+  for (const unsigned shift : {24U, 16U, 8U, 0U}) {
+    out += (out.empty() ? "" : ".") + std::to_string(prefix.address >> shift & 0xffU);
+  }
+  return prefix.length == 32 ? out : out + "/" + std::to_string(prefix.length);
+}
+
+std::string to_text(const PortRange& ports) {
+  const std::string first = std::to_string(ports.first);
+  return ports.first == ports.last ? first : first + "-" + std::to_string(ports.last);
 }
 
 std::string to_nft(const ListRule& rule) {

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,12 @@ struct ListName {
 // cover them, as people write them.
 [[nodiscard]] std::vector<ListRule> make_list(ListKind kind, std::size_t rules, std::uint64_t seed);
 
+// What becomes of packets that no rule matches: accepted, in a list in which no rule accepts.
+[[nodiscard]] bool accepts_the_rest(std::span<const ListRule> rules);
+
+// "10.1.0.0/16", "10.0.0.1"; "80", "1024-65535".
+[[nodiscard]] std::string to_text(const Ipv4Prefix& prefix);
+[[nodiscard]] std::string to_text(const PortRange& ports);
 // "ip saddr 10.1.0.0/16 tcp dport 80 accept", as nft takes it in chains of families that see IPv4.
 [[nodiscard]] std::string to_nft(const ListRule& rule);
 

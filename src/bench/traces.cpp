@@ -89,6 +89,23 @@ std::optional<std::size_t> first_match(std::span<const ListRule> rules, const Fi
   return static_cast<std::size_t>(found - rules.begin());
 }
 
+// A block of rules at a time, so that it stays in the cache while the packets pass.
+std::vector<bool> accepted_by(std::span<const ListRule> rules, std::span<const FiveTuple> trace) {
+  constexpr std::size_t block = 512;
+  std::vector<bool> accepted(trace.size(), accepts_the_rest(rules));
+  std::vector<std::size_t> unmatched(trace.size());
+  std::iota(unmatched.begin(), unmatched.end(), 0);
+  for (std::size_t at = 0; at < rules.size(); at += block) {
+    const std::span<const ListRule> some = rules.subspan(at, std::min(block, rules.size() - at));
+    std::erase_if(unmatched, [&](std::size_t packet) {
+      const auto found = first_match(some, trace[packet]);
+      if (found) accepted[packet] = some[*found].accept;
+      return found.has_value();
+    });
+  }
+  return accepted;
+}
+
 std::vector<FiveTuple> make_trace(std::span<const ListRule> rules, std::size_t packets,
                                   std::uint64_t seed, const TraceOptions& options) {
   Drawer drawer(seed);

@@ -7,10 +7,9 @@
 
 #include <algorithm>
 #include <string>
-#include <utility>
 
 #include "backend/profile.h"
-#include "isa/isa.h"
+#include "driver/around.h"
 
 namespace weir::driver {
 namespace {
@@ -163,31 +162,6 @@ std::string text_for(const Hook& hook) {
   throw InvariantError("hook kind out of range");
 }
 
-isa::Program observed(const isa::Program& program, const Hook& hook,
-                      std::span<const isa::MapSpec> maps) {
-  auto around = isa::assemble(text_for(hook), maps, "observer");
-  invariant(around.has_value(), "the observer is no program");
-  const auto shift = static_cast<std::uint32_t>(around->insns.size());
-
-  isa::Program out = program;
-  out.insns = std::move(around->insns);
-  out.insns.insert(out.insns.end(), program.insns.begin(), program.insns.end());
-  for (isa::Relocation& relocation : out.relocations) relocation.insn += shift;
-  out.relocations.insert(out.relocations.begin(), around->relocations.begin(),
-                         around->relocations.end());
-  for (isa::OriginRow& row : out.origins) row.insn += shift;
-  out.origins.insert(out.origins.begin(), isa::OriginRow{.insn = 0, .rule = -1});
-  for (isa::Subprogram& function : out.subprograms) function.start += shift;
-  // Global: the kernel takes no word for what it returns, and it is verified on its own.
-  out.subprograms.insert(
-      out.subprograms.begin(),
-      isa::Subprogram{.start = shift,
-                      .name = "observed",
-                      .global = true,
-                      .arguments = {{.kind = isa::Subprogram::Argument::Kind::context}}});
-  return out;
-}
-
 }  // namespace
 
 Observed observed(const Compilation& compilation) {
@@ -202,7 +176,8 @@ Observed observed(const Compilation& compilation) {
                              .entries = {}});
   for (std::size_t i = 0; i < out.object.programs.size(); ++i) {
     isa::Program& program = out.object.programs[i];
-    program = observed(program, compilation.programs.at(i).attachment.hook, out.object.maps);
+    program =
+        around(program, text_for(compilation.programs.at(i).attachment.hook), out.object.maps);
   }
   return out;
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Frames put into the receive path of a namespace as fast as the kernel can make them: an XDP
-// program that passes everything, run with BPF_F_TEST_XDP_LIVE_FRAMES (Linux 5.18;
-// Documentation/bpf/bpf_prog_run.rst). No driver and no system call per packet stands between two
-// of them, so that what a hook does weighs as much as it can.
+// Copies of one frame put into the receive path of a namespace (kernel/live_frames.h). No driver
+// and no system call per packet stands between two of them, so that what a hook does weighs as much
+// as it can.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +12,6 @@
 #include "kernel/support/netns.h"
 
 namespace weir::bench {
-
-// CPU time of the calling thread, in ns.
-[[nodiscard]] double thread_time();
 
 class LiveFrames {
  public:

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -51,15 +50,6 @@ nlohmann::json json_of(const Spread& spread) {
 }
 
 }  // namespace
-
-Spread spread_of(std::vector<double> samples) {
-  invariant(!samples.empty(), "there are samples");
-  std::ranges::sort(samples);
-  const std::size_t last = samples.size() - 1;
-  return {.lower_quartile = samples[last / 4],
-          .median = samples[last / 2],
-          .upper_quartile = samples[last - last / 4]};
-}
 
 std::string table(const Results& results) {
   std::string text = "floors, ns per packet: median, quartiles\n";

@@ -7,17 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "bench/spread.h"
 #include "bench/subjects.h"
 
 namespace weir::bench {
-
-// Of one quantity over all rounds, in ns.
-struct Spread {
-  double lower_quartile = 0;
-  double median = 0;
-  double upper_quartile = 0;
-};
-[[nodiscard]] Spread spread_of(std::vector<double> samples);
 
 // One engine with one set of rules; samples are ns per packet, one a round.
 struct Series {

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "backend/profile.h"
+#include "bench/clock.h"
 #include "kernel/support/nft.h"
 
 namespace weir::bench {

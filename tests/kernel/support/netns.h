@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Network namespaces for tests. One lives as long as its Netns; no name of it shows in the file
-// system, and the machine's own namespace is never configured.
+// Network namespaces for tests (kernel/netns.h), where what goes wrong with them ends the test. The
+// machine's own namespace is never configured.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
-#include "kernel/kernel.h"
+#include "kernel/netns.h"
 
 namespace weir::test {
 
@@ -28,29 +27,26 @@ inline void expect(const Status& status) {
 
 class Netns {
  public:
-  [[nodiscard]] static Netns create();
-  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] static Netns create() { return Netns(expect(kernel::Netns::create())); }
+  [[nodiscard]] int fd() const { return netns_.fd(); }
+  [[nodiscard]] const kernel::Netns& get() const { return netns_; }
 
  private:
-  explicit Netns(kernel::Fd fd) : fd_(std::move(fd)) {}
-  kernel::Fd fd_;
+  explicit Netns(kernel::Netns netns) : netns_(std::move(netns)) {}
+  kernel::Netns netns_;
 };
 
 // The calling thread is in the namespace for as long as this lives, and then back where it was.
 class Inside {
  public:
-  explicit Inside(const Netns& netns);
-  ~Inside();
-  Inside(const Inside&) = delete;
-  Inside& operator=(const Inside&) = delete;
+  explicit Inside(const Netns& netns) : inside_(expect(kernel::Inside::enter(netns.get()))) {}
 
  private:
-  kernel::Fd before_;
+  kernel::Inside inside_;
 };
 
-// Runs a command in the calling thread's namespace; its output, or its error output as an error.
-[[nodiscard]] Result<std::string> run_command(const std::vector<std::string>& arguments,
-                                              std::string_view input = {});
+using kernel::run_command;
+
 // Writes /proc/sys/net/`name` of the calling thread's namespace. False when there is none such.
 bool set_sysctl(const std::string& name, std::string_view value);
 // The interface's index in the calling thread's namespace.

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "bench/contest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+
+#include "bench/clock.h"
+#include "bench/traces.h"
+
+namespace weir::bench {
+namespace {
+
+constexpr std::uint64_t list_seed = 1;
+constexpr std::uint64_t trace_seed = 1;
+
+// Verdicts are compared by so many packets at a time, first by fewer: an engine may be slow. Each
+// time takes the kernel some tens of milliseconds in which it waits (page_pool_destroy() and RCU).
+constexpr std::uint32_t portion = 2048;
+constexpr std::uint32_t first_portion = 256;
+// Of an engine that is slow: how long it is checked, and how long a sample takes, at most, in ns.
+constexpr double longest_check = 2e9;
+constexpr double longest_sample = 100e6;
+// Fewer in a sample would measure what sending itself costs.
+constexpr std::uint32_t fewest_packets = 512;
+constexpr int updates = 5;
+
+// The trace as it is sent, and what the rules make of it.
+struct Traffic {
+  Sender sender;
+  std::vector<std::uint32_t> accepted;  // of the packets before each, and of all
+  [[nodiscard]] std::uint32_t count() const {
+    return static_cast<std::uint32_t>(accepted.size() - 1);
+  }
+  // Of `count` packets from one on, around the end.
+  [[nodiscard]] std::uint32_t accepted_of(std::uint32_t first, std::uint32_t number) const {
+    const std::uint32_t whole = number / count() * accepted.back();
+    const std::uint32_t end = first + number % count();
+    if (end <= count()) return whole + accepted[end] - accepted[first];
+    return whole + accepted.back() - accepted[first] + accepted[end - count()];
+  }
+};
+
+Result<Traffic> traffic_of(const std::vector<ListRule>& rules, const ContestOptions& options) {
+  const auto trace = make_trace(rules, options.packets, trace_seed, {.skew = options.skew});
+  WEIR_TRY(sender, Sender::create(frames_of(trace)));
+  Traffic traffic{.sender = std::move(sender), .accepted = {0}};
+  for (const bool accept : accepted_by(rules, trace)) {
+    traffic.accepted.push_back(traffic.accepted.back() + (accept ? 1 : 0));
+  }
+  return traffic;
+}
+
+struct Floor {
+  Site site;
+  bool program = false;  // of weir's, or of the kernel's own
+  Wire accepting;
+  Wire dropping;
+  double accept_ns = 0;  // in this round
+  double drop_ns = 0;
+};
+
+struct Subject {
+  Engine engine;
+  Site site;
+  InForce in_force;
+  std::size_t floor = 0;  // index
+  std::string note;
+  std::vector<std::string> insertions;  // of nft
+  std::uint32_t checked = 0;
+  std::uint32_t packets = 0;  // a sample
+  std::vector<double> ns;
+  std::vector<double> floors;
+  std::vector<double> net;
+};
+
+double in_ms(double seconds) {
+  return seconds * 1e3;
+}
+
+}  // namespace
+
+struct Contest::Impl {
+  ContestOptions options;
+  std::deque<Floor> floors;
+
+  void tell(const std::string& what) const {
+    if (options.progress) options.progress(what);
+  }
+  [[nodiscard]] Result<std::size_t> floor_for(Site site, Engine engine);
+  [[nodiscard]] Result<Subject> put(Engine engine, Site site, const Hook& hook,
+                                    const std::vector<ListRule>& rules, const std::string& name);
+  [[nodiscard]] Status check(Subject& subject, const Traffic& traffic) const;
+  [[nodiscard]] Status one_round(std::deque<Subject>& subjects, const Traffic& traffic, int round);
+  [[nodiscard]] Status sample_floor(Floor& floor, const Traffic& traffic, bool forth) const;
+  [[nodiscard]] Status sample(Subject& subject, const Traffic& traffic, int round) const;
+  [[nodiscard]] Result<std::optional<double>> update(const Subject& subject) const;
+};
+
+Result<std::size_t> Contest::Impl::floor_for(Site site, Engine engine) {
+  const bool program = engine == Engine::weir;
+  for (std::size_t i = 0; i < floors.size(); ++i) {
+    if (floors[i].site == site && floors[i].program == program) return i;
+  }
+  WEIR_TRY(accepting, put_floor(site, engine, true));
+  WEIR_TRY(dropping, put_floor(site, engine, false));
+  floors.push_back({.site = site,
+                    .program = program,
+                    .accepting = std::move(accepting),
+                    .dropping = std::move(dropping)});
+  return floors.size() - 1;
+}
+
+Result<Subject> Contest::Impl::put(Engine engine, Site site, const Hook& hook,
+                                   const std::vector<ListRule>& rules, const std::string& name) {
+  tell(fmt::format("{}: loading {} at {}", name, to_string(engine), to_string(site)));
+  WEIR_TRY(floor, floor_for(site, engine));
+  const ChainPlace place = chain_place(site);
+  std::string note;
+  std::vector<std::string> insertions;
+  const auto load = [&]() -> Result<InForce> {
+    switch (engine) {
+      case Engine::weir:
+        // In the words that a user has for all hooks: IPv4 packets are what both see.
+        return put_weir({.text = nft_text(rules, chain_place(Site::prerouting)), .file = name},
+                        hook, options.break_weir);
+      case Engine::nft:
+        insertions.assign(updates, nft_insertion(place));
+        return put_nft(nft_text(rules, place));
+      case Engine::nft_sets: {
+        SetsText sets = nft_sets_text(rules, place);
+        note = fmt::format("{} maps", sets.maps);
+        insertions = std::move(sets.insertions);
+        return put_nft(sets.text);
+      }
+      case Engine::iptables:
+        return put_iptables(iptables_text(rules));
+    }
+    throw InvariantError("engine out of range");
+  };
+  WEIR_TRY(in_force, load());
+  return Subject{.engine = engine,
+                 .site = site,
+                 .in_force = std::move(in_force),
+                 .floor = floor,
+                 .note = std::move(note),
+                 .insertions = std::move(insertions)};
+}
+
+Status Contest::Impl::check(Subject& subject, const Traffic& traffic) const {
+  const Wire& wire = subject.in_force.wire;
+  WEIR_TRY(before, wire.accepted());
+  double time = 0;
+  double last_ns = 0;  // a packet
+  for (std::uint32_t first = 0; first < traffic.count() && time < longest_check;) {
+    const std::uint32_t some = first == 0 || time > longest_check / 8 ? first_portion : portion;
+    const std::uint32_t count = std::min(some, traffic.count() - first);
+    WEIR_TRY(ns, traffic.sender.send(wire, first, count));
+    WEIR_TRY(after, wire.accepted());
+    const std::uint32_t expected = traffic.accepted_of(first, count);
+    if (after - before != expected) {
+      return std::unexpected(Diagnostic{
+          .kind = ErrorKind::partial,
+          .message = fmt::format("{} at {} is wrong: of packets {} to {} it accepts {}, and the "
+                                 "rules accept {}; nothing is measured of wrong answers",
+                                 to_string(subject.engine), to_string(subject.site), first + 1,
+                                 first + count, after - before, expected)});
+    }
+    before = after;
+    time += ns;
+    last_ns = ns / count;
+    first += count;
+    subject.checked = first;
+  }
+  const double packets = longest_sample / std::max(last_ns, 1.0);
+  subject.packets = packets >= traffic.count()
+                        ? traffic.count()
+                        : std::max(static_cast<std::uint32_t>(packets),
+                                   std::min(fewest_packets, traffic.count()));
+  return {};
+}
+
+Status Contest::Impl::sample_floor(Floor& floor, const Traffic& traffic, bool forth) const {
+  for (const bool accept : {forth, !forth}) {
+    WEIR_TRY(ns,
+             traffic.sender.send(accept ? floor.accepting : floor.dropping, 0, traffic.count()));
+    (accept ? floor.accept_ns : floor.drop_ns) = ns / traffic.count();
+  }
+  return {};
+}
+
+Status Contest::Impl::sample(Subject& subject, const Traffic& traffic, int round) const {
+  const std::uint32_t count = subject.packets;
+  // Slow engines see another part of the trace in each round.
+  const auto first = static_cast<std::uint32_t>(
+      std::uint64_t{count} * static_cast<std::uint64_t>(round) % traffic.count());
+  WEIR_TRY(before, subject.in_force.wire.accepted());
+  WEIR_TRY(ns, traffic.sender.send(subject.in_force.wire, first, count));
+  WEIR_TRY(after, subject.in_force.wire.accepted());
+  const std::uint32_t accepted = traffic.accepted_of(first, count);
+  if (after - before != accepted) {
+    return std::unexpected(Diagnostic{
+        .kind = ErrorKind::partial,
+        .message = fmt::format("{} at {} is wrong: it accepts {} of {} packets, and the rules {}",
+                               to_string(subject.engine), to_string(subject.site), after - before,
+                               count, accepted)});
+  }
+  subject.ns.push_back(ns / count);
+  const Floor& floor = floors[subject.floor];
+  const double share = static_cast<double>(accepted) / count;
+  subject.floors.push_back(share * floor.accept_ns + (1 - share) * floor.drop_ns);
+  subject.net.push_back(subject.ns.back() - subject.floors.back());
+  return {};
+}
+
+// Subjects of one floor stand beside it, in one order and in the other, so that what drifts (clock,
+// cache, neighbours) meets all.
+Status Contest::Impl::one_round(std::deque<Subject>& subjects, const Traffic& traffic, int round) {
+  const bool forth = round % 2 == 0;
+  for (std::size_t n = 0; n < floors.size(); ++n) {
+    const std::size_t at = forth ? n : floors.size() - 1 - n;
+    WEIR_CHECK(sample_floor(floors[at], traffic, forth));
+    for (Subject& subject : subjects) {
+      if (subject.floor == at) WEIR_CHECK(sample(subject, traffic, round));
+    }
+  }
+  return {};
+}
+
+Result<std::optional<double>> Contest::Impl::update(const Subject& subject) const {
+  std::vector<double> samples;
+  for (const std::string& command : subject.insertions) {
+    WEIR_TRY(seconds, time_nft(subject.in_force.wire, command));
+    samples.push_back(in_ms(seconds));
+  }
+  for (int i = 0; i < updates && subject.engine == Engine::iptables; ++i) {
+    WEIR_TRY(seconds, time_iptables_insertion(subject.in_force.wire));
+    samples.push_back(in_ms(seconds));
+  }
+  if (samples.empty()) return std::nullopt;
+  return spread_of(samples).median;
+}
+
+Contest::Contest(ContestOptions options)
+    : impl_(std::make_unique<Impl>(Impl{.options = std::move(options), .floors = {}})) {}
+Contest::Contest(Contest&&) noexcept = default;
+Contest& Contest::operator=(Contest&&) noexcept = default;
+Contest::~Contest() = default;
+
+Result<std::vector<Row>> Contest::run(const ListName& name) {
+  const ContestOptions& options = impl_->options;
+  const std::string list = fmt::format("{}:{}", to_string(name.kind), name.rules);
+  impl_->tell(list + ": making rules and packets");
+  const std::vector<ListRule> rules = make_list(name.kind, name.rules, list_seed);
+  WEIR_TRY(traffic, traffic_of(rules, options));
+
+  std::vector<Engine> engines = {Engine::weir};
+  engines.insert(engines.end(), options.peers.begin(), options.peers.end());
+  std::deque<Subject> subjects;
+  std::vector<Row> rows;
+  std::vector<std::size_t> subject_of_row;
+  for (const Hook& hook : options.hooks) {
+    for (const Engine engine : engines) {
+      WEIR_TRY(site, site_of(engine, hook));
+      auto found = std::ranges::find_if(subjects, [&](const Subject& subject) {
+        return subject.engine == engine && subject.site == site;
+      });
+      if (found == subjects.end()) {
+        WEIR_TRY(subject, impl_->put(engine, site, hook, rules, list));
+        impl_->tell(fmt::format("{}: checking {} at {}", list, to_string(engine), to_string(site)));
+        WEIR_CHECK(impl_->check(subject, traffic));
+        subjects.push_back(std::move(subject));
+        found = subjects.end() - 1;
+      }
+      subject_of_row.push_back(static_cast<std::size_t>(found - subjects.begin()));
+      rows.push_back(
+          {.list = list, .rules = rules.size(), .engine = engine, .hook = hook, .site = site});
+    }
+  }
+  impl_->tell(list + ": measuring");
+  for (int round = 0; round < options.rounds; ++round) {
+    WEIR_CHECK(impl_->one_round(subjects, traffic, round));
+  }
+  std::vector<std::optional<double>> update_ms;
+  for (const Subject& subject : subjects) {
+    WEIR_TRY(ms, impl_->update(subject));
+    update_ms.push_back(ms);
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Subject& subject = subjects[subject_of_row[i]];
+    Row& row = rows[i];
+    row.ns = spread_of(subject.ns);
+    row.floor = spread_of(subject.floors);
+    row.net = spread_of(subject.net);
+    row.rounds = options.rounds;
+    row.packets = subject.packets;
+    row.checked = subject.checked;
+    row.accepted = traffic.accepted_of(0, subject.checked);
+    row.loading = subject.in_force.loading;
+    row.update_ms = update_ms[subject_of_row[i]];
+    row.memory = subject.in_force.memory;
+    row.note = subject.note;
+  }
+  return rows;
+}
+
+}  // namespace weir::bench

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// A trace as frames on a wire, and the program that puts them on it: live frames are copies of one,
+// so each is rewritten, to the next of the trace, before it goes to a device.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "bench/traces.h"
+#include "isa/program.h"
+
+namespace weir::bench {
+
+using MacAddress = std::array<std::uint8_t, 6>;
+// Of the devices at the two ends of the wire.
+inline constexpr MacAddress sender_address = {2, 0, 0, 0, 0, 1};
+inline constexpr MacAddress receiver_address = {2, 0, 0, 0, 0, 2};
+
+// Frames in slots of one size, one behind the other: the frame, padded, and in the last 4 bytes of
+// the slot its length.
+class FrameTrace {
+ public:
+  // Packets from their IP header on, at most 1,500 bytes each. Each gets an Ethernet header and is
+  // filled up to 60 bytes with zeros, as Ethernet has it.
+  explicit FrameTrace(const std::vector<Bytes>& packets);
+
+  [[nodiscard]] std::uint32_t count() const { return count_; }
+  [[nodiscard]] std::uint32_t slot_size() const { return slot_size_; }
+  // Of the longest frame, rounded up to 4 bytes: what live frames are made with.
+  [[nodiscard]] std::uint32_t frame_size() const { return slot_size_ - 4; }
+  [[nodiscard]] bool all_of_one_length() const { return all_of_one_length_; }
+  [[nodiscard]] const Bytes& slots() const { return slots_; }
+
+ private:
+  std::uint32_t count_ = 0;
+  std::uint32_t slot_size_ = 0;
+  bool all_of_one_length_ = true;
+  Bytes slots_;
+};
+[[nodiscard]] FrameTrace frames_of(std::span<const FiveTuple> trace);
+
+// The program, with the trace in its map `trace`. Its map `control` is one element of two 4-byte
+// numbers: which frame of the trace is next, and the index of the device that frames are redirected
+// to. Behind the last frame comes the first.
+[[nodiscard]] Result<isa::Object> sending_program(const FrameTrace& trace);
+inline constexpr std::size_t control_map = 0;  // into Object::maps
+
+}  // namespace weir::bench

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Rows of a contest for people and for programs.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "bench/contest.h"
+
+namespace weir::bench {
+
+// A row a line, lists apart, and below it where the time to load weir's went.
+[[nodiscard]] std::string table_of(std::span<const Row> rows);
+// {"results":[{"engine","hook","rules","ns","floor_ns","net_ns","load_s","update_ms",
+// "memory_bytes",...}]}: null where nothing is known. On one line.
+[[nodiscard]] std::string json_of(std::span<const Row> rows);
+
+}  // namespace weir::bench

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// A wire: two veth devices in a network namespace of their own, where nothing else is sent. Frames
+// that go in at one end come out of the other, and what is measured stands there.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "bench/frames.h"
+#include "kernel/kernel.h"
+#include "kernel/netns.h"
+
+namespace weir::bench {
+
+class Wire {
+ public:
+  // What comes out meets an XDP program, `taking`, which ends every frame, and adds one to the
+  // number at byte 8 * XDP_PASS of the value of `counts` for each that it would pass.
+  [[nodiscard]] static Result<Wire> to_driver(const kernel::Fd& taking, kernel::Fd counts);
+  // What comes out goes to the stack; IPv4 and IPv6 packets that come as far as the last place of
+  // the prerouting hook are counted and end there.
+  [[nodiscard]] static Result<Wire> to_stack();
+
+  [[nodiscard]] const kernel::Netns& netns() const { return netns_; }
+  // The index of the device that frames go in by, and of the one that they come out of.
+  [[nodiscard]] std::uint32_t input() const { return input_; }
+  [[nodiscard]] std::uint32_t output() const { return output_; }
+  static constexpr const char* output_name = "wire1";
+  // Keeps a program where it is attached.
+  void keep(kernel::Fd link) { links_.push_back(std::move(link)); }
+  // Packets that have been accepted so far.
+  [[nodiscard]] Result<std::uint64_t> accepted() const;
+
+ private:
+  explicit Wire(kernel::Netns netns) : netns_(std::move(netns)) {}
+  [[nodiscard]] static Result<Wire> create();
+  [[nodiscard]] Status lay();
+
+  kernel::Netns netns_;
+  std::uint32_t input_ = 0;
+  std::uint32_t output_ = 0;
+  kernel::Fd counts_;
+  std::vector<kernel::Fd> links_;
+};
+
+// The map `counts` of a wire.
+[[nodiscard]] isa::MapSpec counts_map();
+
+// Sends frames of one trace.
+class Sender {
+ public:
+  [[nodiscard]] static Result<Sender> create(const FrameTrace& trace);
+  // `count` frames from the one of index `first` on, the first behind the last. The CPU time of the
+  // calling thread that it took, in ns: all that becomes of a frame becomes of it in this thread.
+  [[nodiscard]] Result<double> send(const Wire& wire, std::uint32_t first,
+                                    std::uint32_t count) const;
+
+ private:
+  Sender(kernel::LoadedObject loaded, Bytes frame)
+      : loaded_(std::move(loaded)), frame_(std::move(frame)) {}
+
+  kernel::LoadedObject loaded_;
+  Bytes frame_;
+};
+
+}  // namespace weir::bench

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What weir bench measures by: frames of a trace as they come out of a wire, and that engines which
+// do not agree are not measured.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "bench/contest.h"
+#include "isa/isa.h"
+#include "kernel/support/netns.h"
+#include "kernel/support/root_only.h"
+
+namespace weir::bench {
+namespace {
+
+using test::expect;
+
+WEIR_ROOT_ONLY();
+
+constexpr std::size_t seen_size = 8 + 64;
+
+// Notes the length of each frame, and its first 60 bytes.
+kernel::LoadedObject noting_program() {
+  isa::Object object;
+  object.maps.push_back({.name = "seen",
+                         .type = isa::MapType::array,
+                         .key_size = 4,
+                         .value_size = seen_size,
+                         .max_entries = 1,
+                         .flags = 0,
+                         .entries = {}});
+  std::string text = R"(
+  r7 = *(u32 *)(r1 + 0)
+  r8 = *(u32 *)(r1 + 4)
+  r9 = map[seen][0]+0
+  r2 = r8
+  r2 -= r7
+  *(u64 *)(r9 + 0) = r2
+  r1 = r7
+  r1 += 60
+  if r1 > r8 goto out
+)";
+  for (int at = 0; at < 60; at += 4) {
+    text += "  r2 = *(u32 *)(r7 + " + std::to_string(at) + ")\n";
+    text += "  *(u32 *)(r9 + " + std::to_string(at + 8) + ") = r2\n";
+  }
+  text += "out:\n  r0 = 1\n  exit\n";
+  const isa::Assembly program = expect(isa::assemble(text, object.maps));
+  object.programs.push_back({.name = "note",
+                             .type = isa::ProgramType::xdp,
+                             .insns = program.insns,
+                             .relocations = program.relocations});
+  return expect(kernel::load(object));
+}
+
+Bytes packet_of(std::uint8_t mark, std::size_t size) {
+  Bytes packet(size, mark);
+  packet.front() = 0x45;
+  return packet;
+}
+
+TEST(Wire, CarriesTheFramesOfATrace) {
+  const std::vector<Bytes> packets = {packet_of(1, 40), packet_of(2, 300), packet_of(3, 101),
+                                      packet_of(4, 1500)};
+  const FrameTrace trace(packets);
+  const Sender sender = expect(Sender::create(trace));
+  const kernel::LoadedObject noting = noting_program();
+  const Wire wire = expect(Wire::to_driver(noting.programs.front(), kernel::Fd()));
+  struct Case {
+    std::uint32_t first;
+    std::uint32_t count;
+    std::size_t last;
+  };
+  // Behind the last frame comes the first, and a long frame behind a short one is whole again.
+  for (const auto& [first, count, last] :
+       {Case{0, 1, 0}, Case{1, 1, 1}, Case{2, 1, 2}, Case{0, 4, 3}, Case{3, 2, 0}, Case{2, 3, 0},
+        Case{0, 200, 3}}) {
+    EXPECT_GT(expect(sender.send(wire, first, count)), 0);
+    const Bytes seen =
+        expect(kernel::read_element(noting.maps.front(), native_bytes(0, 4), seen_size, false));
+    EXPECT_EQ(load_native(ByteView(seen).first(8)),
+              std::max<std::size_t>(60, packets[last].size() + 14))
+        << count << " frames from " << first;
+    const ByteView slot = ByteView(trace.slots()).subspan(last * trace.slot_size(), 60);
+    EXPECT_EQ(to_hex(ByteView(seen).subspan(8, 60)), to_hex(slot))
+        << count << " frames from " << first;
+  }
+}
+
+ContestOptions all_hooks() {
+  ContestOptions options{.hooks = {}, .peers = {Engine::nft, Engine::nft_sets}};
+  for (const char* hook : {"xdp", "tc:ingress", "netfilter:prerouting"}) {
+    options.hooks.push_back(expect(parse_hook(hook)));
+  }
+  options.rounds = 1;
+  options.packets = 4096;
+  return options;
+}
+
+// Every engine treats every packet as the rules ask for, or there are no rows.
+TEST(Contest, HasARowForEachEngineAndHook) {
+  Contest contest(all_hooks());
+  for (const ListName& name : {ListName{ListKind::acl, 300}, ListName{ListKind::fw, 300}}) {
+    const std::vector<Row> rows = expect(contest.run(name));
+    ASSERT_EQ(rows.size(), 9U);
+    for (const Row& row : rows) {
+      EXPECT_EQ(row.checked, 4096U) << to_string(row.engine) << " at " << to_string(row.site);
+      EXPECT_GT(row.accepted, 0U);
+      EXPECT_LT(row.accepted, row.checked);
+      EXPECT_EQ(row.accepted, rows.front().accepted);
+      EXPECT_GT(row.floor.median, 0);
+      EXPECT_GT(row.loading.seconds, 0);
+    }
+    EXPECT_TRUE(rows.front().memory.has_value());
+    EXPECT_TRUE(rows[1].update_ms.has_value());
+  }
+}
+
+TEST(Contest, MeasuresNothingOfWrongAnswers) {
+  ContestOptions options = all_hooks();
+  options.peers = {};
+  options.break_weir = true;
+  Contest contest(options);
+  const auto rows = contest.run({ListKind::acl, 100});
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().kind, ErrorKind::partial);
+  EXPECT_NE(rows.error().message.find("weir at xdp is wrong"), std::string::npos)
+      << rows.error().text();
+}
+
+TEST(Contest, ComesToSomeHooksOnly) {
+  ContestOptions options = all_hooks();
+  options.hooks = {expect(parse_hook("cgroup:ingress"))};
+  const auto rows = Contest(options).run({ListKind::acl, 10});
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().kind, ErrorKind::input);
+}
+
+}  // namespace
+}  // namespace weir::bench
