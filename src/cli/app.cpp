@@ -21,6 +21,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   add_apply(*app, action);
   add_confirm(*app, action);
   add_element(*app, action);
+  add_rule(*app, action);
   add_release(*app, action);
   add_list(*app, action);
   add_status(*app, action);

@@ -5,16 +5,17 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <memory>
 
 #include "cli/common.h"
+#include "cli/session.h"
 #include "cli/verbs.h"
 #include "driver/reassembly.h"
 #include "kernel/kernel.h"
 #include "object/elf.h"
 #include "service/apply.h"
 #include "service/attach.h"
+#include "service/counters.h"
 #include "service/object.h"
 #include "service/ssh.h"
 
@@ -27,6 +28,7 @@ struct Options {
   bool foreground = false;
   bool dry_run = false;
   bool lock = false;
+  bool replace = false;
   std::uint32_t confirm = 0;
 };
 
@@ -64,24 +66,9 @@ void print_planned(const service::PolicyState& state) {
              state.attachments.size());
 }
 
-// A guess from outside of the rules: SSH_CONNECTION of another machine's session, or a broken one,
-// is no reason not to apply. `cuts` says what the rules do to a session.
-template <typename Cuts>
-void warn_of_cut(const Cuts& cuts, bool guarded) {
-  const char* const text = std::getenv("SSH_CONNECTION");
-  if (text == nullptr) return;
-  const auto session = service::parse_ssh_connection(text);
-  if (!session) return;
-  const auto device = service::session_device(*session);
-  if (!device) return;
-  const std::vector<std::string> found = cuts(*session, *device);
-  if (found.empty()) return;
-  fmt::print(stderr, "{} these rules drop packets of the SSH session that this runs in ({})\n",
-             painted("weir: warning:", Colour::yellow, stderr), text);
-  for (const std::string& cut : found) fmt::print(stderr, "  {}\n", cut);
-  if (!guarded) {
-    fmt::print(stderr, "  with --confirm 60 they go by themselves, unless weir confirm comes\n");
-  }
+std::string_view advice(const Options& options) {
+  if (options.confirm != 0 || options.replace) return {};
+  return "with --confirm 60 they go by themselves, unless weir confirm comes";
 }
 
 Result<int> wait_in_foreground(service::Installed& installed, const sigset_t& signals) {
@@ -108,6 +95,7 @@ Result<int> tell(const Options& options, service::Installed& installed, const si
 service::Terms terms_of(const Options& options) {
   return {.name = options.name,
           .foreground = options.foreground,
+          .replace = options.replace,
           .lock = options.lock,
           .confirm = options.confirm};
 }
@@ -149,7 +137,7 @@ Result<int> run_object(const Options& options, const std::string& file) {
       [&](const service::SshSession& session, const packet::Device& device) {
         return service::object_cuts(request, session, device).value_or(std::vector<std::string>());
       },
-      options.confirm != 0);
+      advice(options));
   const sigset_t signals = ending_signals();
   if (options.foreground) sigprocmask(SIG_BLOCK, &signals, nullptr);
   if (options.dry_run) {
@@ -171,6 +159,8 @@ int run(const Options& options) {
     if (behind && !kernel::has_reassembly()) {
       WEIR_CHECK(driver::do_without_reassembly(rules.ruleset, rules.attachments));
     }
+    // Rules that come later want to count, too.
+    if (!options.lock && !options.foreground) service::reserve_counters(rules.ruleset);
     driver::Options how;
     how.untrusted_memory = kernel::has_untrusted_memory();
     how.updatable_sets = !options.lock;  // whose maps are frozen
@@ -179,7 +169,7 @@ int run(const Options& options) {
         [&](const service::SshSession& session, const packet::Device& device) {
           return service::cuts(rules.ruleset, compilation, session, device);
         },
-        options.confirm != 0);
+        advice(options));
     // Blocked before anything is attached, so that an early signal waits for the end of apply.
     const sigset_t signals = ending_signals();
     if (options.foreground) sigprocmask(SIG_BLOCK, &signals, nullptr);
@@ -206,15 +196,24 @@ void add_apply(CLI::App& app, Action& action) {
   verb->add_option("--name", options->name, "what to call the policy (default)")->type_name("NAME");
   auto* foreground = verb->add_flag("--foreground", options->foreground,
                                     "in force as long as this process runs; nothing stays");
-  verb->add_option(
-          "--confirm", options->confirm,
-          "undo all of it after so many seconds, or when a process of it dies, unless weir "
-          "confirm comes")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(1U, longest_wait))
-      ->excludes(foreground);
-  verb->add_flag("--lock", options->lock,
-                 "freeze all maps; weir itself changes or releases the policy by --force only");
+  auto* confirm =
+      verb->add_option(
+              "--confirm", options->confirm,
+              "undo all of it after so many seconds, or when a process of it dies, unless weir "
+              "confirm comes")
+          ->type_name("SECONDS")
+          ->check(CLI::Range(1U, longest_wait))
+          ->excludes(foreground);
+  auto* lock =
+      verb->add_flag("--lock", options->lock,
+                     "freeze all maps; weir itself changes or releases the policy by --force only");
+  verb->add_flag(
+          "--replace", options->replace,
+          "in the place of the policy of this name, if there is one, at the same hooks: each "
+          "packet sees the old rules or the new ones")
+      ->excludes(foreground)
+      ->excludes(confirm)
+      ->excludes(lock);
   verb->add_flag("--dry-run", options->dry_run,
                  "load everything, attach nothing, and say what would be attached where");
   verb->footer(

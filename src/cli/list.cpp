@@ -9,6 +9,7 @@
 #include "cli/common.h"
 #include "cli/verbs.h"
 #include "service/element.h"
+#include "service/exchange.h"
 #include "service/listing.h"
 #include "service/store.h"
 
@@ -30,6 +31,7 @@ Result<std::vector<service::PolicyState>> policies(const std::string& name) {
   std::vector<service::PolicyState> out;
   for (const std::string& each : names) {
     WEIR_TRY(policy, service::load_policy(each, paths));
+    service::view_exchange(policy, paths);
     out.push_back(std::move(policy));
   }
   return out;

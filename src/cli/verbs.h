@@ -20,6 +20,7 @@ void add_apply(CLI::App& app, Action& action);
 void add_confirm(CLI::App& app, Action& action);
 void add_element(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_rule(CLI::App& app, Action& action);
 void add_release(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
 void add_status(CLI::App& app, Action& action);

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "isa/isa.h"
 #include "kernel/btf.h"
+#include "kernel/forward.h"
 #include "kernel/log.h"
 #include "kernel/maps.h"
 #include "kernel/syscall.h"
@@ -165,10 +167,16 @@ Result<Fd> load_program(const isa::Object& object, std::size_t index, const std:
 }  // namespace
 
 Result<LoadedObject> load(const isa::Object& object) {
-  LoadedObject loaded;
-  for (const auto& spec : object.maps) {
-    WEIR_TRY(map, create_map(spec));
-    loaded.maps.push_back(std::move(map));
+  return load(object, std::vector<Fd>(object.maps.size()));
+}
+
+Result<LoadedObject> load(const isa::Object& object, std::vector<Fd> given) {
+  invariant(given.size() == object.maps.size(), "maps that are given for no map of the object");
+  LoadedObject loaded{.maps = std::move(given), .programs = {}};
+  for (std::size_t i = 0; i < object.maps.size(); ++i) {
+    if (loaded.maps[i].valid()) continue;
+    WEIR_TRY(map, create_map(object.maps[i]));
+    loaded.maps[i] = std::move(map);
   }
   WEIR_TRY(description, load_description(object));
   for (std::size_t i = 0; i < object.programs.size(); ++i) {

@@ -4,10 +4,13 @@
 #include <net/if.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "driver/reads.h"
+#include "kernel/forward.h"
 #include "service/attach.h"
 #include "service/carriers.h"
+#include "service/exchange.h"
 #include "service/guard.h"
 
 namespace weir::service {
@@ -29,6 +32,21 @@ AttachmentState describe(const imr::Ruleset& ruleset, const driver::Attachment& 
   return out;
 }
 
+Result<Plan> plan(const Request& request) {
+  if (request.compilation.programs.empty()) {
+    return input_error("the ruleset has no base chain to attach");
+  }
+  WEIR_CHECK(check_interfaces(request.ruleset));
+  return Plan{.state = describe_policy(request.ruleset, request.compilation, request.source),
+              .load = [&request](Installed& installed) {
+                const isa::Object& object = request.compilation.object;
+                return load_programs(object, std::vector<kernel::Fd>(object.maps.size()),
+                                     installed);
+              }};
+}
+
+}  // namespace
+
 Status check_interfaces(const imr::Ruleset& ruleset) {
   // nft refuses them too: an index that no device has would match nothing, in silence.
   for (const imr::Interface& interface : ruleset.interfaces) {
@@ -40,10 +58,9 @@ Status check_interfaces(const imr::Ruleset& ruleset) {
   return {};
 }
 
-// Loads everything, and says in the state which programs and maps there are and which rules they
-// carry.
-Status load(const isa::Object& object, Installed& installed) {
-  WEIR_TRY(loaded, kernel::load(object));
+Status load_programs(const isa::Object& object, std::vector<kernel::Fd> given,
+                     Installed& installed) {
+  WEIR_TRY(loaded, kernel::load(object, std::move(given)));
   installed.loaded = std::move(loaded);
   Ids ids;
   for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
@@ -60,19 +77,6 @@ Status load(const isa::Object& object, Installed& installed) {
   return {};
 }
 
-Result<Plan> plan(const Request& request) {
-  if (request.compilation.programs.empty()) {
-    return input_error("the ruleset has no base chain to attach");
-  }
-  WEIR_CHECK(check_interfaces(request.ruleset));
-  return Plan{.state = describe_policy(request.ruleset, request.compilation, request.source),
-              .load = [&request](Installed& installed) {
-                return load(request.compilation.object, installed);
-              }};
-}
-
-}  // namespace
-
 PolicyState describe_policy(const imr::Ruleset& ruleset, const driver::Compilation& compilation,
                             const std::string& source) {
   PolicyState state;
@@ -84,6 +88,7 @@ PolicyState describe_policy(const imr::Ruleset& ruleset, const driver::Compilati
         describe(ruleset, attachments.back(), compilation.object.programs.at(i)));
   }
   state.chains = describe_chains(ruleset, attachments);
+  state.unreached = describe_unreached(ruleset, attachments);
   if (compilation.sets) {
     for (backend::UpdatableSet& set : compilation.sets->updatable()) {
       const imr::Table& table = ruleset[set.table];
@@ -91,6 +96,9 @@ PolicyState describe_policy(const imr::Ruleset& ruleset, const driver::Compilati
     }
   }
   state.has_counters = compilation.counters.valid();
+  if (state.has_counters) {
+    state.counter_room = compilation.object.maps.at(compilation.counters.index()).max_entries;
+  }
   // At XDP the rules cannot read connections; the compiler has refused those that do.
   state.keeps_connections = driver::scan_reads(ruleset, attachments).connection;
   return state;
@@ -119,7 +127,11 @@ Status release(const std::string& name, const Paths& paths, bool force) {
   WEIR_TRY(dismissed, dismiss(name, paths));
   const auto held = lock(paths);
   if (!held) return std::unexpected(held.error());
-  const auto policy = load_policy(name, paths);
+  auto policy = load_policy(name, paths);
+  if (policy) {
+    // One side of it, whose filters are known then; whether that works or not, all of it goes.
+    [[maybe_unused]] const Status settled = settle_exchange(*policy, paths);
+  }
   std::error_code error;
   const bool pinned = fs::exists(paths.pins(name), error);
   if (error) return system_error("looking at " + paths.pins(name), error.value());
@@ -130,7 +142,10 @@ Status release(const std::string& name, const Paths& paths, bool force) {
   WEIR_CHECK(remove_pins(paths.pins(name)));
   if (policy) {
     detach_filters(*policy);
-    if (policy->keeps_connections) WEIR_CHECK(drop_connections(name, policy->namespace_id));
+    const bool exchanged = !policy->next.empty() && policy->next.front().keeps_connections;
+    if (policy->keeps_connections || exchanged) {
+      WEIR_CHECK(drop_connections(name, policy->namespace_id));
+    }
   }
   fs::remove(paths.guard_socket(name), error);
   fs::remove(paths.state_file(name), error);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "driver/compile.h"
 #include "service/install.h"
@@ -21,6 +22,13 @@ struct Request {
 [[nodiscard]] PolicyState describe_policy(const imr::Ruleset& ruleset,
                                           const driver::Compilation& compilation,
                                           const std::string& source);
+
+// Rules that know an interface that is not there are an input error.
+[[nodiscard]] Status check_interfaces(const imr::Ruleset& ruleset);
+// Loads everything, and says in the state which programs and maps there are and which rules they
+// carry. `given` as in kernel::load().
+[[nodiscard]] Status load_programs(const isa::Object& object, std::vector<kernel::Fd> given,
+                                   Installed& installed);
 
 // See install(). Rules that know an interface that is not there are an input error.
 [[nodiscard]] Result<Installed> apply(const Request& request, const Paths& paths);

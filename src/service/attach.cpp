@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <sys/vfs.h>
 
+#include "kernel/forward.h"
 #include "service/netns.h"
 
 namespace weir::service {
@@ -167,6 +168,53 @@ Result<kernel::Fd> attach(const kernel::Fd& program, AttachmentState& state, ker
     state.link_id = info.id;
   }
   return std::move(link);
+}
+
+isa::Program program_for(Hook::Kind kind) {
+  isa::Program out;
+  switch (kind) {
+    case Hook::Kind::xdp:
+      out.type = isa::ProgramType::xdp;
+      return out;
+    case Hook::Kind::tc_ingress:
+    case Hook::Kind::tc_egress:
+      out.type = isa::ProgramType::sched_cls;
+      return out;
+    case Hook::Kind::netfilter:
+      out.type = isa::ProgramType::netfilter;
+      return out;
+    case Hook::Kind::cgroup_egress:
+      out.direction = isa::Direction::egress;
+      [[fallthrough]];
+    case Hook::Kind::cgroup_ingress:
+      out.type = isa::ProgramType::cgroup_skb;
+      return out;
+    case Hook::Kind::socket:
+      out.type = isa::ProgramType::socket_filter;
+      return out;
+  }
+  throw InvariantError("hook out of range");
+}
+
+Status put_program(const kernel::Fd& program, const AttachmentState& attachment,
+                   const kernel::Fd& holder, std::uint64_t namespace_id) {
+  if (attachment.forwarded) return kernel::put_program(holder, 0, program);
+  if (attachment.filter) {
+    return in_namespace(namespace_id, [&]() -> Status {
+      if (!kernel::tc_filter_program(*attachment.filter)) return {};
+      WEIR_CHECK(kernel::attach_tc_filter(program, *attachment.filter));
+      return {};
+    });
+  }
+  WEIR_TRY(info, kernel::link_info(holder));
+  const bool on_device = info.kind == kernel::LinkKind::xdp || info.kind == kernel::LinkKind::tcx;
+  if (on_device && info.ifindex == 0) return {};
+  if (info.kind == kernel::LinkKind::cgroup && info.cgroup == 0) return {};
+  const Status put = kernel::replace_program(holder, program);
+  if (put) return {};
+  Diagnostic error = put.error();
+  error.message = place_text(attachment) + ": " + error.message;
+  return std::unexpected(error);
 }
 
 void detach_filters(const PolicyState& policy) {

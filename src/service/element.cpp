@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/element.h"
 
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
 #include <map>
-#include <thread>
 
 #include "backend/set_update.h"
 #include "frontend/nft/nft.h"
+#include "kernel/forward.h"
 #include "kernel/kernel.h"
+#include "service/exchange.h"
 #include "service/store.h"
 
 namespace weir::service {
@@ -29,7 +25,7 @@ std::string command_of(const ElementChange& change) {
 // The ruleset as it is now, with one more command. Nft's words about that are without a place: the
 // user has not seen the text.
 Result<imr::Ruleset> read(const PolicyState& policy, const std::string& command = {}) {
-  frontend::nft::Options options{.interface_index = {}, .commands = element_commands(policy)};
+  frontend::nft::Options options{.interface_index = {}, .commands = change_commands(policy)};
   if (!command.empty()) options.commands.push_back(command);
   auto ruleset = frontend::nft::read_script(policy.source, "elements", options);
   if (ruleset) return ruleset;
@@ -151,8 +147,8 @@ class Maps {
   }
   Result<const kernel::Fd*> open(isa::MapIndex index) {
     if (!open_.contains(index.value)) {
-      WEIR_TRY(map, kernel::open_pinned(paths_.pins(policy_.name) + "/map_" +
-                                        policy_.maps.at(index.index()).name));
+      WEIR_TRY(map, kernel::open_pinned(paths_.pins(policy_.name) + "/" +
+                                        policy_.maps.at(index.index()).pin));
       open_.emplace(index.value, std::move(map));
     }
     return &open_.at(index.value);
@@ -164,13 +160,6 @@ class Maps {
   std::map<std::uint32_t, kernel::Fd> open_;
   Bytes value_;
 };
-
-// Until every program that runs now has ended: MEMBARRIER_CMD_GLOBAL is synchronize_rcu()
-// (kernel/sched/membarrier.c), but on kernels with processors that are free of the tick.
-void wait_for_programs() {
-  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
-  std::this_thread::sleep_for(std::chrono::seconds(1));
-}
 
 // Takes each element out of `from` that is there; the others.
 std::vector<std::string> cancel(const std::vector<std::string>& elements,
@@ -205,23 +194,6 @@ void note_change(const ElementChange& change, PolicyState& policy) {
 
 bool same_elements(const imr::Set& a, const imr::Set& b) {
   return a.elements == b.elements && a.catch_all == b.catch_all;
-}
-
-Status check_changeable(const PolicyState& policy, const Paths& paths) {
-  if (policy.locked) {
-    return input_error("policy '" + policy.name +
-                       "' is locked: its maps are frozen, and no force changes them; release it "
-                       "and apply it anew");
-  }
-  switch (standing(policy, paths)) {
-    case Standing::settled:
-      return {};
-    case Standing::waiting:
-      return input_error("policy '" + policy.name + "' waits for confirmation: confirm it first");
-    case Standing::leftover:
-      return input_error("policy '" + policy.name + "' is no more");
-  }
-  throw InvariantError("standing out of range");
 }
 
 }  // namespace
@@ -285,8 +257,9 @@ Status change_elements(const std::string& name, const ElementChange& change, con
   if (!held) return std::unexpected(held.error());
   WEIR_TRY(policy, load_policy(name, paths));
   WEIR_CHECK(check_changeable(policy, paths));
+  WEIR_CHECK(settle_exchange(policy, paths));
   // Programs may still be in the version that a change before left, which this one is to write.
-  if (policy.pending) wait_for_programs();
+  if (policy.pending) kernel::wait_for_programs();
   WEIR_CHECK(settle_elements(policy, paths));
   WEIR_TRY(state, find_state(policy, change));
   WEIR_TRY(old_rules, read(policy));
@@ -316,7 +289,7 @@ Status change_elements(const std::string& name, const ElementChange& change, con
   WEIR_CHECK(maps.apply({update.change}));
   WEIR_CHECK(save(changed, paths));
   reach(at_step, "element: saved");
-  wait_for_programs();
+  kernel::wait_for_programs();
   return maps.apply(update.clean_up);
 }
 

@@ -7,7 +7,9 @@
 #include <array>
 #include <filesystem>
 
+#include "kernel/forward.h"
 #include "service/attach.h"
+#include "service/exchange.h"
 #include "service/guard.h"
 
 namespace weir::service {
@@ -26,25 +28,55 @@ std::string now() {
 
 Status pin_all(const Installed& installed, const std::string& directory) {
   for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
-    const std::string& name = installed.state.maps.at(i).name;
-    WEIR_CHECK(kernel::pin(installed.loaded.maps[i], directory + "/map_" + name));
+    const std::string& name = installed.state.maps.at(i).pin;
+    WEIR_CHECK(kernel::pin(installed.loaded.maps[i], directory + "/" + name));
   }
   for (std::size_t i = 0; i < installed.loaded.programs.size(); ++i) {
-    WEIR_CHECK(
-        kernel::pin(installed.loaded.programs[i], directory + "/program_" + std::to_string(i)));
+    const std::string name = program_pin(installed.state, i);
+    WEIR_CHECK(kernel::pin(installed.loaded.programs[i], directory + "/" + name));
   }
   for (std::size_t i = 0; i < installed.links.size(); ++i) {
-    if (!installed.links[i].valid()) continue;
-    WEIR_CHECK(kernel::pin(installed.links[i], directory + "/link_" + std::to_string(i)));
+    const AttachmentState& state = installed.state.attachments.at(i);
+    if (installed.links[i].valid()) {
+      WEIR_CHECK(kernel::pin(installed.links[i], directory + "/" + link_pin(state)));
+    }
+    if (installed.places.at(i).valid()) {
+      WEIR_CHECK(kernel::pin(installed.places[i], directory + "/" + place_pin(state)));
+    }
   }
   return {};
 }
 
+// Other links than netfilter's take another program themselves.
+Status attach_forwarded(Installed& installed, std::size_t index, const Terms& terms,
+                        const Paths& paths) {
+  AttachmentState& state = installed.state.attachments[index];
+  const kernel::Fd& program = installed.loaded.programs.at(index);
+  WEIR_TRY(place, kernel::make_places("weir_place", 1));
+  WEIR_CHECK(kernel::put_program(place, 0, program));
+  WEIR_TRY(forwarder, kernel::load_forwarder(program_for(state.hook.kind), place));
+  WEIR_TRY(link, attach(forwarder, state, terms.tc_mode, paths));
+  WEIR_TRY(id, kernel::program_id(program));
+  state.program_id = id;
+  state.forwarded = true;
+  installed.links.push_back(std::move(link));
+  installed.places.push_back(std::move(place));
+  return {};
+}
+
 Status attach_all(Installed& installed, const Terms& terms, const Paths& paths) {
+  // What is never exchanged needs no place for another.
+  const bool for_good = terms.lock || terms.foreground;
   for (std::size_t i = 0; i < installed.state.attachments.size(); ++i) {
     AttachmentState& state = installed.state.attachments[i];
-    WEIR_TRY(link, attach(installed.loaded.programs.at(i), state, terms.tc_mode, paths));
-    installed.links.push_back(std::move(link));
+    state.place = static_cast<std::uint32_t>(i);
+    if (state.hook.kind == Hook::Kind::netfilter && !for_good) {
+      WEIR_CHECK(attach_forwarded(installed, i, terms, paths));
+    } else {
+      WEIR_TRY(link, attach(installed.loaded.programs.at(i), state, terms.tc_mode, paths));
+      installed.links.push_back(std::move(link));
+      installed.places.emplace_back();
+    }
     if (state.filter && terms.confirm != 0) {
       return input_error("hook " + to_string(state.hook) +
                          ": this kernel has no TCX links, and a TC filter would outlive a guard "
@@ -71,40 +103,26 @@ Status check_name_is_free(const std::string& name, const Paths& paths) {
                      "' is applied already: release it first, or choose another --name");
 }
 
+Result<std::optional<PolicyState>> find_standing(const std::string& name, const Paths& paths) {
+  const auto names = standing_names(paths);
+  if (std::ranges::find(names, name) == names.end()) return std::optional<PolicyState>();
+  WEIR_TRY(policy, load_policy(name, paths));
+  return std::optional(std::move(policy));
+}
+
 Status check(const Plan& plan, const Terms& terms, const Paths& paths) {
   WEIR_CHECK(check_policy_name(terms.name));
   for (const AttachmentState& attachment : plan.state.attachments) {
     WEIR_CHECK(check_hook(attachment.hook));
     WEIR_CHECK(check_target(attachment.hook));
   }
-  if (terms.foreground) return {};
+  if (terms.foreground || terms.replace) return {};
   if (terms.confirm != 0 && in_own_mount_namespace()) {
     return system_error(
         "--confirm needs the machine's own mount namespace: pins cannot come into being all at "
         "once in another one");
   }
   return check_name_is_free(terms.name, paths);
-}
-
-// Loads everything; with a lock, freezes it.
-Result<Installed> load(Plan plan, const Terms& terms) {
-  Installed installed;
-  installed.state = std::move(plan.state);
-  installed.state.name = terms.name;
-  installed.state.since = now();
-  installed.state.locked = terms.lock;
-  WEIR_TRY(here, current_namespace());
-  installed.state.namespace_id = here;
-  WEIR_CHECK(plan.load(installed));
-  if (!terms.lock) return installed;
-  for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
-    if (const Status frozen = kernel::freeze(installed.loaded.maps[i]); !frozen) {
-      Diagnostic error = frozen.error();
-      error.message = "map " + installed.state.maps.at(i).name + ": " + error.message;
-      return std::unexpected(error);
-    }
-  }
-  return installed;
 }
 
 // All that is permanent, but with one step between it and being in force for good. With a guard,
@@ -125,12 +143,43 @@ Status make_permanent(Installed& installed, const Terms& terms, kernel::Fd& held
 
 }  // namespace
 
+Result<Installed> load(Plan plan, const Terms& terms) {
+  Installed installed;
+  installed.state = std::move(plan.state);
+  installed.state.name = terms.name;
+  installed.state.since = now();
+  installed.state.locked = terms.lock;
+  WEIR_TRY(here, current_namespace());
+  installed.state.namespace_id = here;
+  WEIR_CHECK(plan.load(installed));
+  for (MapState& map : installed.state.maps) {
+    map.pin = pin_name(installed.state, "map_" + map.name);
+  }
+  if (!terms.lock) return installed;
+  for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
+    if (const Status frozen = kernel::freeze(installed.loaded.maps[i]); !frozen) {
+      Diagnostic error = frozen.error();
+      error.message = "map " + installed.state.maps.at(i).name + ": " + error.message;
+      return std::unexpected(error);
+    }
+  }
+  return installed;
+}
+
 Result<Installed> install(Plan plan, const Terms& terms, const Paths& paths) {
   auto held = lock(paths);
   if (!held) return std::unexpected(held.error());
   tidy(paths);
   WEIR_CHECK(check(plan, terms, paths));
   if (!terms.foreground) WEIR_CHECK(ensure_pins(paths));
+  if (terms.replace) {
+    WEIR_TRY(there, find_standing(terms.name, paths));
+    if (there) {
+      WEIR_CHECK(check_changeable(*there, paths));
+      WEIR_TRY(state, exchange(std::move(*there), std::move(plan), paths, terms.at_step));
+      return Installed{.state = std::move(state), .loaded = {}, .links = {}, .places = {}};
+    }
+  }
   auto installed = load(std::move(plan), terms);
   if (!installed) return installed;
   if (installed->state.keeps_connections) {
@@ -174,6 +223,7 @@ void abandon(Installed& installed) {
     [[maybe_unused]] const Status detached = kernel::detach(link);
   }
   installed.links.clear();
+  installed.places.clear();
   detach_filters(installed.state);
   installed.tracking.reset();
 }

@@ -18,8 +18,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::size_t counter_size = 16;
-
 std::string dump(const ordered_json& json) {
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
@@ -91,7 +89,7 @@ LinkStatus filter_status(const PolicyState& policy, const AttachmentState& attac
 LinkStatus link_status(const PolicyState& policy, std::size_t index, const Paths& paths) {
   const AttachmentState& attachment = policy.attachments.at(index);
   if (attachment.filter) return filter_status(policy, attachment);
-  const std::string pin = "link_" + std::to_string(index);
+  const std::string pin = link_pin(attachment);
   if (standing(policy, paths) == Standing::settled) {
     const std::string path = paths.pins(policy.name) + "/" + pin;
     std::error_code error;
@@ -148,22 +146,27 @@ Result<std::vector<Count>> live_counts(const PolicyState& policy, const RuleStat
   std::vector<Count> out;
   if (rule.counters.empty()) return out;
   std::optional<kernel::Fd> map;
+  std::optional<kernel::Fd> old_map;
   if (policy.has_counters) {
     const auto known = std::ranges::find(policy.maps, "counters", &MapState::name);
-    const std::uint32_t id = known == policy.maps.end() ? 0 : known->id;
-    WEIR_TRY(opened, open_object(policy, "map_counters", kernel::ObjectKind::map, id, paths));
+    invariant(known != policy.maps.end(), "counters in no map");
+    WEIR_TRY(opened, open_object(policy, known->pin, kernel::ObjectKind::map, known->id, paths));
     map = std::move(opened);
+  }
+  if (!policy.old_counters.empty()) {
+    WEIR_TRY(opened, kernel::open_pinned(paths.pins(policy.name) + "/" + policy.old_counters));
+    old_map = std::move(opened);
   }
   for (const CounterState& counter : rule.counters) {
     Count count = {.packets = counter.packets, .bytes = counter.bytes};
-    if (map) {
-      WEIR_TRY(value,
-               kernel::read_element(*map, native_bytes(counter.index, 4), counter_size, true));
-      for (std::size_t at = 0; at + counter_size <= value.size(); at += counter_size) {
-        count.packets += load_native(ByteView(value).subspan(at, 8));
-        count.bytes += load_native(ByteView(value).subspan(at + 8, 8));
-      }
-    }
+    const auto add = [&](const kernel::Fd& from, std::uint32_t index) -> Status {
+      WEIR_TRY(more, read_count(from, index));
+      count.packets += more.packets;
+      count.bytes += more.bytes;
+      return {};
+    };
+    if (map) WEIR_CHECK(add(*map, counter.index));
+    if (old_map && counter.carried) WEIR_CHECK(add(*old_map, *counter.carried));
     out.push_back(count);
   }
   return out;

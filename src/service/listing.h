@@ -8,15 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "service/counters.h"
 #include "service/state.h"
 
 namespace weir::service {
-
-struct Count {
-  std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;
-  friend bool operator==(const Count&, const Count&) = default;
-};
 
 // Each counter of a rule: its initial value and what the programs have counted since.
 [[nodiscard]] Result<std::vector<Count>> live_counts(const PolicyState& policy,

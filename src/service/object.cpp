@@ -8,28 +8,11 @@
 
 #include "frontend/nft/nft.h"
 #include "kernel/elf.h"
+#include "service/attach.h"
 #include "service/object_note.h"
 
 namespace weir::service {
 namespace {
-
-isa::ProgramType program_type(Hook::Kind kind) {
-  switch (kind) {
-    case Hook::Kind::xdp:
-      return isa::ProgramType::xdp;
-    case Hook::Kind::tc_ingress:
-    case Hook::Kind::tc_egress:
-      return isa::ProgramType::sched_cls;
-    case Hook::Kind::netfilter:
-      return isa::ProgramType::netfilter;
-    case Hook::Kind::cgroup_ingress:
-    case Hook::Kind::cgroup_egress:
-      return isa::ProgramType::cgroup_skb;
-    case Hook::Kind::socket:
-      return isa::ProgramType::socket_filter;
-  }
-  throw InvariantError("hook out of range");
-}
 
 // Programs know devices by the indices that they had where the object was compiled.
 Status check_interfaces(const std::vector<imr::Interface>& interfaces) {
@@ -81,11 +64,9 @@ Status name_carriers(const std::vector<MapState>& noted, const std::vector<std::
 Status load(ByteView file, Installed& installed) {
   std::vector<kernel::ElfProgram> programs;
   for (const AttachmentState& attachment : installed.state.attachments) {
-    const Hook::Kind kind = attachment.hook.kind;
-    programs.push_back({.name = attachment.program_name,
-                        .type = program_type(kind),
-                        .direction = kind == Hook::Kind::cgroup_egress ? isa::Direction::egress
-                                                                       : isa::Direction::ingress});
+    const isa::Program like = program_for(attachment.hook.kind);
+    programs.push_back(
+        {.name = attachment.program_name, .type = like.type, .direction = like.direction});
   }
   WEIR_TRY(elf, kernel::load_elf(file, programs));
   installed.loaded = std::move(elf.loaded);
@@ -107,30 +88,10 @@ Result<Plan> plan(const ObjectRequest& request) {
   WEIR_TRY(note, read_object_note(request.file));
   WEIR_CHECK(choose_hook(request.hook, note.policy));
   WEIR_CHECK(check_interfaces(note.interfaces));
+  note.policy.from_object = true;
   return Plan{.state = std::move(note.policy), .load = [file = request.file](Installed& installed) {
                 return load(file, installed);
               }};
-}
-
-// The attachments of a note, by the chains that they name.
-std::vector<driver::Attachment> attachments_of(const PolicyState& policy,
-                                               const imr::Ruleset& ruleset) {
-  std::vector<driver::Attachment> out;
-  for (const AttachmentState& state : policy.attachments) {
-    driver::Attachment attachment = {.hook = state.hook,
-                                     .nfproto = state.nfproto,
-                                     .priority = state.priority,
-                                     .defragments = state.defragments,
-                                     .roots = {}};
-    for (const std::string& name : state.chains) {
-      for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
-        const imr::ChainId id(i);
-        if (imr::qualified_name(ruleset, id) == name) attachment.roots.push_back(id);
-      }
-    }
-    out.push_back(std::move(attachment));
-  }
-  return out;
 }
 
 }  // namespace

@@ -16,11 +16,14 @@ namespace {
 using nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr int format_version = 3;
+constexpr int format_version = 4;
 constexpr std::size_t longest_policy_name = 40;
 
 ordered_json counter_json(const CounterState& counter) {
-  return {{"index", counter.index}, {"packets", counter.packets}, {"bytes", counter.bytes}};
+  ordered_json out = {
+      {"index", counter.index}, {"packets", counter.packets}, {"bytes", counter.bytes}};
+  if (counter.carried) out["carried"] = *counter.carried;
+  return out;
 }
 
 ordered_json rule_json(const RuleState& rule) {
@@ -48,11 +51,12 @@ ordered_json chain_json(const ChainState& chain) {
 
 ordered_json attachment_json(const AttachmentState& attachment) {
   ordered_json out = {
-      {"hook", to_string(attachment.hook)},   {"nfproto", static_cast<int>(attachment.nfproto)},
-      {"priority", attachment.priority},      {"mode", attachment.mode},
-      {"chains", attachment.chains},          {"program_name", attachment.program_name},
-      {"program_id", attachment.program_id},  {"link_id", attachment.link_id},
-      {"defragments", attachment.defragments}};
+      {"hook", to_string(attachment.hook)},    {"nfproto", static_cast<int>(attachment.nfproto)},
+      {"priority", attachment.priority},       {"mode", attachment.mode},
+      {"chains", attachment.chains},           {"program_name", attachment.program_name},
+      {"program_id", attachment.program_id},   {"link_id", attachment.link_id},
+      {"defragments", attachment.defragments}, {"place", attachment.place},
+      {"forwarded", attachment.forwarded}};
   if (const auto& filter = attachment.filter) {
     out["filter"] = {{"ifindex", filter->ifindex},
                      {"egress", filter->direction == isa::Direction::egress},
@@ -84,9 +88,11 @@ Result<ChainState> chain_from(const ordered_json& json) {
     RuleState rule = {
         .handle = from.at("handle"), .line = from.at("line"), .text = from.at("text")};
     for (const ordered_json& counter : from.at("counters")) {
-      rule.counters.push_back({.index = counter.at("index"),
-                               .packets = counter.at("packets"),
-                               .bytes = counter.at("bytes")});
+      CounterState& added =
+          rule.counters.emplace_back(CounterState{.index = counter.at("index"),
+                                                  .packets = counter.at("packets"),
+                                                  .bytes = counter.at("bytes")});
+      if (counter.contains("carried")) added.carried = counter.at("carried").get<std::uint32_t>();
     }
     rule.programs = from.at("programs").get<std::vector<std::uint32_t>>();
     rule.maps = from.at("maps").get<std::vector<std::uint32_t>>();
@@ -112,6 +118,8 @@ Result<AttachmentState> attachment_from(const ordered_json& json) {
   out.program_id = json.at("program_id");
   out.link_id = json.at("link_id");
   out.defragments = json.at("defragments");
+  out.place = json.at("place");
+  out.forwarded = json.at("forwarded");
   if (!json.contains("filter")) return out;
   const ordered_json& filter = json.at("filter");
   out.filter =
@@ -148,6 +156,26 @@ ordered_json elements_json(const std::vector<ElementsState>& elements) {
   return out;
 }
 
+Result<std::vector<ChainState>> chains_from(const ordered_json& json) {
+  std::vector<ChainState> out;
+  for (const ordered_json& from : json) {
+    WEIR_TRY(chain, chain_from(from));
+    out.push_back(std::move(chain));
+  }
+  return out;
+}
+
+Result<PolicyState> policy_from(const ordered_json& json);
+
+// What is to come has the text of what is there, unless it says another one.
+Status read_next(const ordered_json& json, PolicyState& policy) {
+  if (json.is_null()) return {};
+  WEIR_TRY(next, policy_from(json));
+  if (!json.contains("source")) next.source = policy.source;
+  policy.next.push_back(std::move(next));
+  return {};
+}
+
 Result<PolicyState> policy_from(const ordered_json& json) {
   PolicyState policy;
   if (json.at("version").get<int>() != format_version) {
@@ -159,20 +187,27 @@ Result<PolicyState> policy_from(const ordered_json& json) {
   policy.locked = json.at("locked");
   policy.settled = json.at("settled");
   policy.confirm_by = json.at("confirm_by");
-  policy.source = json.at("source");
+  policy.source = json.value("source", "");
+  policy.commands = json.at("commands").get<std::vector<std::string>>();
   policy.has_counters = json.at("has_counters");
+  policy.counter_room = json.at("counter_room");
+  policy.old_counters = json.at("old_counters");
   policy.keeps_connections = json.at("keeps_connections");
-  for (const ordered_json& from : json.at("chains")) {
-    WEIR_TRY(chain, chain_from(from));
-    policy.chains.push_back(std::move(chain));
-  }
+  policy.from_object = json.at("from_object");
+  policy.generation = json.at("generation");
+  WEIR_TRY(chains, chains_from(json.at("chains")));
+  policy.chains = std::move(chains);
+  WEIR_TRY(unreached, chains_from(json.at("unreached")));
+  policy.unreached = std::move(unreached);
   for (const ordered_json& from : json.at("attachments")) {
     WEIR_TRY(attachment, attachment_from(from));
     policy.attachments.push_back(std::move(attachment));
   }
   for (const ordered_json& from : json.at("maps")) {
-    policy.maps.push_back(
-        {.name = from.at("name"), .id = from.at("id"), .value_size = from.at("value_size")});
+    policy.maps.push_back({.name = from.at("name"),
+                           .id = from.at("id"),
+                           .value_size = from.at("value_size"),
+                           .pin = from.at("pin")});
   }
   for (const ordered_json& from : json.at("sets")) policy.sets.push_back(set_from_json(from));
   WEIR_TRY(elements, elements_from(json.at("elements")));
@@ -184,7 +219,58 @@ Result<PolicyState> policy_from(const ordered_json& json) {
                                   .elements = std::move(changed)};
   }
   WEIR_CHECK(check_policy_name(policy.name));
+  WEIR_CHECK(read_next(json.at("next"), policy));
   return policy;
+}
+
+ordered_json chains_json(const std::vector<ChainState>& chains) {
+  ordered_json out = ordered_json::array();
+  for (const ChainState& chain : chains) out.push_back(chain_json(chain));
+  return out;
+}
+
+// Without what is to come.
+ordered_json policy_json(const PolicyState& policy) {
+  ordered_json attachments = ordered_json::array();
+  for (const AttachmentState& attachment : policy.attachments) {
+    attachments.push_back(attachment_json(attachment));
+  }
+  ordered_json maps = ordered_json::array();
+  for (const MapState& map : policy.maps) {
+    maps.push_back(
+        {{"name", map.name}, {"id", map.id}, {"value_size", map.value_size}, {"pin", map.pin}});
+  }
+  ordered_json sets = ordered_json::array();
+  for (const SetState& set : policy.sets) sets.push_back(to_json(set));
+  ordered_json pending = nullptr;
+  if (const auto& change = policy.pending) {
+    pending = {{"set", to_json(change->set)},
+               {"version", change->version},
+               {"elements", elements_json(change->elements)}};
+  }
+  return {{"version", format_version},
+          {"name", policy.name},
+          {"since", policy.since},
+          {"namespace_id", policy.namespace_id},
+          {"locked", policy.locked},
+          {"settled", policy.settled},
+          {"confirm_by", policy.confirm_by},
+          {"has_counters", policy.has_counters},
+          {"counter_room", policy.counter_room},
+          {"old_counters", policy.old_counters},
+          {"keeps_connections", policy.keeps_connections},
+          {"from_object", policy.from_object},
+          {"generation", policy.generation},
+          {"chains", chains_json(policy.chains)},
+          {"unreached", chains_json(policy.unreached)},
+          {"attachments", std::move(attachments)},
+          {"maps", std::move(maps)},
+          {"sets", std::move(sets)},
+          {"elements", elements_json(policy.elements)},
+          {"pending", std::move(pending)},
+          {"next", nullptr},
+          {"commands", policy.commands},
+          {"source", policy.source}};
 }
 
 void collect_names(const std::string& directory, bool files, std::set<std::string>& names) {
@@ -197,6 +283,29 @@ void collect_names(const std::string& directory, bool files, std::set<std::strin
     const std::string name = files ? path.stem().string() : path.filename().string();
     if (check_policy_name(name)) names.insert(name);
   }
+}
+
+std::set<imr::ChainId> taken_chains(const imr::Ruleset& ruleset,
+                                    const std::vector<driver::Attachment>& attachments) {
+  std::set<imr::ChainId> taken;
+  for (const driver::Attachment& attachment : attachments) {
+    for (const imr::ChainId root : attachment.roots) {
+      const auto reached = imr::reachable_chains(ruleset, root);
+      taken.insert(reached.begin(), reached.end());
+    }
+  }
+  return taken;
+}
+
+// Without rules.
+ChainState describe_chain(const imr::Ruleset& ruleset, imr::ChainId id) {
+  const imr::Chain& chain = ruleset[id];
+  const imr::Table& table = ruleset[chain.table];
+  return {.family = table.family,
+          .table = table.name,
+          .name = chain.name,
+          .base = chain.base,
+          .rules = {}};
 }
 
 RuleState describe_rule(const imr::Ruleset& ruleset, imr::RuleId id) {
@@ -228,31 +337,75 @@ Status check_policy_name(std::string_view name) {
                      "' cannot name a policy, expected 1 to 40 letters, digits, '_' or '-'");
 }
 
+std::string pin_name(const PolicyState& policy, std::string_view what) {
+  // The BPF file system takes no dots.
+  const std::string suffix = policy.generation == 0 ? "" : "+" + std::to_string(policy.generation);
+  return std::string(what) + suffix;
+}
+
+std::string program_pin(const PolicyState& policy, std::size_t program) {
+  return pin_name(policy, "program_" + std::to_string(program));
+}
+
+std::string link_pin(const AttachmentState& attachment) {
+  return "link_" + std::to_string(attachment.place);
+}
+
+std::string place_pin(const AttachmentState& attachment) {
+  return "place_" + std::to_string(attachment.place);
+}
+
 std::vector<ChainState> describe_chains(const imr::Ruleset& ruleset,
                                         const std::vector<driver::Attachment>& attachments) {
-  std::set<imr::ChainId> taken;
-  for (const driver::Attachment& attachment : attachments) {
-    for (const imr::ChainId root : attachment.roots) {
-      const auto reached = imr::reachable_chains(ruleset, root);
-      taken.insert(reached.begin(), reached.end());
-    }
-  }
   std::vector<ChainState> out;
-  for (const imr::ChainId id : taken) {
-    const imr::Chain& chain = ruleset[id];
-    const imr::Table& table = ruleset[chain.table];
-    ChainState state = {.family = table.family,
-                        .table = table.name,
-                        .name = chain.name,
-                        .base = chain.base,
-                        .rules = {}};
-    for (const imr::RuleId rule : chain.rules) state.rules.push_back(describe_rule(ruleset, rule));
-    out.push_back(std::move(state));
+  for (const imr::ChainId id : taken_chains(ruleset, attachments)) {
+    ChainState& state = out.emplace_back(describe_chain(ruleset, id));
+    for (const imr::RuleId rule : ruleset[id].rules) {
+      state.rules.push_back(describe_rule(ruleset, rule));
+    }
   }
   return out;
 }
 
-std::vector<std::string> element_commands(const PolicyState& policy) {
+std::vector<ChainState> describe_unreached(const imr::Ruleset& ruleset,
+                                           const std::vector<driver::Attachment>& attachments) {
+  const std::set<imr::ChainId> taken = taken_chains(ruleset, attachments);
+  std::vector<ChainState> out;
+  for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
+    const imr::ChainId id(i);
+    if (taken.contains(id)) continue;
+    ChainState state = describe_chain(ruleset, id);
+    for (const imr::RuleId rule : ruleset[id].rules) {
+      RuleState one = describe_rule(ruleset, rule);
+      one.text.clear();
+      if (!one.counters.empty()) state.rules.push_back(std::move(one));
+    }
+    if (!state.rules.empty()) out.push_back(std::move(state));
+  }
+  return out;
+}
+
+std::vector<driver::Attachment> attachments_of(const PolicyState& policy,
+                                               const imr::Ruleset& ruleset) {
+  std::vector<driver::Attachment> out;
+  for (const AttachmentState& state : policy.attachments) {
+    driver::Attachment attachment = {.hook = state.hook,
+                                     .nfproto = state.nfproto,
+                                     .priority = state.priority,
+                                     .defragments = state.defragments,
+                                     .roots = {}};
+    for (const std::string& name : state.chains) {
+      for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
+        const imr::ChainId id(i);
+        if (imr::qualified_name(ruleset, id) == name) attachment.roots.push_back(id);
+      }
+    }
+    out.push_back(std::move(attachment));
+  }
+  return out;
+}
+
+std::vector<std::string> change_commands(const PolicyState& policy) {
   std::vector<std::string> out;
   const auto add = [&](const char* verb, const ElementsState& changed,
                        const std::vector<std::string>& elements) {
@@ -266,52 +419,25 @@ std::vector<std::string> element_commands(const PolicyState& policy) {
     add("delete", changed, changed.deleted);
     add("add", changed, changed.added);
   }
+  out.insert(out.end(), policy.commands.begin(), policy.commands.end());
   return out;
 }
 
 std::string source_text(const PolicyState& policy) {
   std::string out = policy.source;
-  for (const std::string& command : element_commands(policy)) {
+  for (const std::string& command : change_commands(policy)) {
     out += (out.ends_with('\n') ? "" : "\n") + command + "\n";
   }
   return out;
 }
 
 std::string to_json(const PolicyState& policy) {
-  ordered_json chains = ordered_json::array();
-  for (const ChainState& chain : policy.chains) chains.push_back(chain_json(chain));
-  ordered_json attachments = ordered_json::array();
-  for (const AttachmentState& attachment : policy.attachments) {
-    attachments.push_back(attachment_json(attachment));
+  ordered_json out = policy_json(policy);
+  if (!policy.next.empty()) {
+    const PolicyState& next = policy.next.front();
+    ordered_json& json = out["next"] = policy_json(next);
+    if (next.source == policy.source) json.erase("source");
   }
-  ordered_json maps = ordered_json::array();
-  for (const MapState& map : policy.maps) {
-    maps.push_back({{"name", map.name}, {"id", map.id}, {"value_size", map.value_size}});
-  }
-  ordered_json sets = ordered_json::array();
-  for (const SetState& set : policy.sets) sets.push_back(to_json(set));
-  ordered_json pending = nullptr;
-  if (const auto& change = policy.pending) {
-    pending = {{"set", to_json(change->set)},
-               {"version", change->version},
-               {"elements", elements_json(change->elements)}};
-  }
-  const ordered_json out = {{"version", format_version},
-                            {"name", policy.name},
-                            {"since", policy.since},
-                            {"namespace_id", policy.namespace_id},
-                            {"locked", policy.locked},
-                            {"settled", policy.settled},
-                            {"confirm_by", policy.confirm_by},
-                            {"has_counters", policy.has_counters},
-                            {"keeps_connections", policy.keeps_connections},
-                            {"chains", std::move(chains)},
-                            {"attachments", std::move(attachments)},
-                            {"maps", std::move(maps)},
-                            {"sets", std::move(sets)},
-                            {"elements", elements_json(policy.elements)},
-                            {"pending", std::move(pending)},
-                            {"source", policy.source}};
   return out.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 

@@ -38,8 +38,9 @@ struct Paths {
 
 struct CounterState {
   std::uint32_t index = 0;    // element of the pinned map `counters`
-  std::uint64_t packets = 0;  // initial values, as written
+  std::uint64_t packets = 0;  // what it counts from: as written, and what maps before this one had
   std::uint64_t bytes = 0;
+  std::optional<std::uint32_t> carried = {};  // see PolicyState::old_counters
   friend bool operator==(const CounterState&, const CounterState&) = default;
 };
 
@@ -74,7 +75,10 @@ struct AttachmentState {
   std::uint32_t program_id = 0;
   std::uint32_t link_id = 0;
   std::optional<kernel::TcFilter> filter = {};  // at TC, where the kernel has no links for it
-  bool defragments = false;                     // the link has packets reassembled before it
+  bool defragments = false;                     // packets are reassembled before it
+  std::uint32_t place = 0;                      // number in the names of pins: link_0, place_0
+  // What is attached goes on in the program at the pinned place_N: netfilter links take no other.
+  bool forwarded = false;
   friend bool operator==(const AttachmentState&, const AttachmentState&) = default;
 };
 
@@ -82,6 +86,7 @@ struct MapState {
   std::string name;
   std::uint32_t id = 0;
   std::uint32_t value_size = 0;  // bytes
+  std::string pin = {};          // in the policy's directory
   friend bool operator==(const MapState&, const MapState&) = default;
 };
 
@@ -114,16 +119,31 @@ struct PolicyState {
   bool settled = true;
   std::int64_t confirm_by = 0;          // milliseconds of CLOCK_BOOTTIME; 0: needs no confirmation
   std::string source;                   // the ruleset's text, as given
+  std::vector<std::string> commands;    // of nft, that have changed its rules since, in order
   std::vector<ElementsState> elements;  // what has changed in its sets since
   std::optional<PendingState> pending;  // see settle_elements()
   std::vector<ChainState> chains;
+  std::vector<ChainState> unreached;  // by no attachment: rules that have counters, without text
   std::vector<AttachmentState> attachments;
   std::vector<MapState> maps;      // in the order of the object
   std::vector<SetState> sets;      // those whose elements may change
   bool has_counters = false;       // the map `counters` is pinned
+  std::uint32_t counter_room = 0;  // elements that it has
+  // Pin of a map of counters that was full: what CounterState::carried had there counts as well.
+  std::string old_counters;
   bool keeps_connections = false;  // a helper table switches connection tracking on
+  bool from_object = false;        // its programs come from a file that weir compile made
+  std::uint32_t generation = 0;    // how often its programs have been exchanged; part of their pins
+  // None, or what is to stand in place of all this: programs are being exchanged (exchange.h).
+  std::vector<PolicyState> next;
   friend bool operator==(const PolicyState&, const PolicyState&) = default;
 };
+
+// Names of pins in the policy's directory.
+[[nodiscard]] std::string pin_name(const PolicyState& policy, std::string_view what);
+[[nodiscard]] std::string program_pin(const PolicyState& policy, std::size_t program);
+[[nodiscard]] std::string link_pin(const AttachmentState& attachment);
+[[nodiscard]] std::string place_pin(const AttachmentState& attachment);
 
 // 1 to 40 letters, digits, '_' or '-' (the BPF file system takes no dots in names).
 [[nodiscard]] Status check_policy_name(std::string_view name);
@@ -131,9 +151,15 @@ struct PolicyState {
 // The chains that the attachments take or reach, table by table, with rules and counters.
 [[nodiscard]] std::vector<ChainState> describe_chains(
     const imr::Ruleset& ruleset, const std::vector<driver::Attachment>& attachments);
+// See PolicyState::unreached.
+[[nodiscard]] std::vector<ChainState> describe_unreached(
+    const imr::Ruleset& ruleset, const std::vector<driver::Attachment>& attachments);
+// What the policy's programs are attached as, by the chains that they name.
+[[nodiscard]] std::vector<driver::Attachment> attachments_of(const PolicyState& policy,
+                                                             const imr::Ruleset& ruleset);
 
-// What makes the sets of the ruleset's text what they are now, in this order.
-[[nodiscard]] std::vector<std::string> element_commands(const PolicyState& policy);
+// What makes the ruleset's text what it is now, in this order: its sets, then its rules.
+[[nodiscard]] std::vector<std::string> change_commands(const PolicyState& policy);
 // The ruleset's text with these commands behind it.
 [[nodiscard]] std::string source_text(const PolicyState& policy);
 

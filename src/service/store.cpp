@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "service/attach.h"
+#include "service/exchange.h"
 #include "service/guard.h"
 #include "service/netns.h"
 
@@ -164,10 +165,33 @@ Standing standing(const PolicyState& policy, const Paths& paths) {
   return guarded ? Standing::waiting : Standing::leftover;
 }
 
+Status check_changeable(const PolicyState& policy, const Paths& paths) {
+  if (policy.locked) {
+    return input_error("policy '" + policy.name +
+                       "' is locked: its maps are frozen, and no force changes them; release it "
+                       "and apply it anew");
+  }
+  switch (standing(policy, paths)) {
+    case Standing::settled:
+      return {};
+    case Standing::waiting:
+      return input_error("policy '" + policy.name + "' waits for confirmation: confirm it first");
+    case Standing::leftover:
+      return input_error("policy '" + policy.name + "' is no more");
+  }
+  throw InvariantError("standing out of range");
+}
+
 void tidy(const Paths& paths) {
   for (const std::string& name : policy_names(paths)) {
-    const auto policy = load_policy(name, paths);
-    if (policy && standing(*policy, paths) == Standing::leftover) remove_leftover(*policy, paths);
+    auto policy = load_policy(name, paths);
+    if (!policy) continue;
+    if (standing(*policy, paths) == Standing::leftover) {
+      remove_leftover(*policy, paths);
+    } else {
+      // Where that fails, one side or the other is in force all the same, and status tells.
+      [[maybe_unused]] const Status settled = settle_exchange(*policy, paths);
+    }
   }
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(paths.pins(), error)) {

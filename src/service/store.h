@@ -53,7 +53,11 @@ enum class Standing : std::uint8_t {
 };
 [[nodiscard]] Standing standing(const PolicyState& policy, const Paths& paths);
 
-// Removes leftovers. The caller holds the lock.
+// Whether the policy is one that can be changed where it is: input errors of those that are locked,
+// that wait for confirmation or that are leftovers.
+[[nodiscard]] Status check_changeable(const PolicyState& policy, const Paths& paths);
+
+// Removes leftovers, and settles exchanges that were broken off. The caller holds the lock.
 void tidy(const Paths& paths);
 
 // Names of the policies that are not leftovers; sorted.

@@ -89,7 +89,7 @@ TEST_F(Elements, ComeAndGoUnderTheSameProgram) {
   // What the policy is listed as means the sets as they are.
   const auto ruleset = expect(frontend::nft::read_script(
       after.source, "listed",
-      {.interface_index = {}, .commands = service::element_commands(after)}));
+      {.interface_index = {}, .commands = service::change_commands(after)}));
   EXPECT_EQ(ruleset.sets.at(0).elements.size(), 2U);
 }
 

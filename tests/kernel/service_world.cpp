@@ -51,10 +51,12 @@ bool arrives(std::uint16_t port, const std::string& from) {
   const Address target = address_of(v4 ? "127.0.0.1" : "::1", port);
   const kernel::Fd receiver(::socket(source.bytes.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const kernel::Fd sender(::socket(source.bytes.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (::bind(receiver.get(), target.any(), target.size) != 0 ||
-      ::bind(sender.get(), source.any(), source.size) != 0) {
-    give_up("binding a socket", errno);
+  // A process that another thread has forked holds the sockets of its parent for a moment.
+  for (int i = 0; ::bind(receiver.get(), target.any(), target.size) != 0; ++i) {
+    if (errno != EADDRINUSE || i == 100) give_up("binding a socket", errno);
+    std::this_thread::sleep_for(10ms);
   }
+  if (::bind(sender.get(), source.any(), source.size) != 0) give_up("binding a socket", errno);
   ::sendto(sender.get(), "weir", 4, 0, target.any(), target.size);
   char text[8];
   return ::recv(receiver.get(), text, sizeof text, MSG_DONTWAIT) == 4;

@@ -33,13 +33,15 @@ TEST(Elements, AreSplitAtCommas) {
 
 TEST(Elements, StandBehindTheTextAsCommands) {
   const PolicyState policy = {.source = "table ip t {}",
+                              .commands = {"add rule ip t c ip saddr @s drop"},
                               .elements = {{.family = Family::ip,
                                             .table = "t",
                                             .set = "s",
                                             .deleted = {"1"},
                                             .added = {"2", "3-4"}}}};
   EXPECT_EQ(source_text(policy),
-            "table ip t {}\ndelete element ip t s { 1 }\nadd element ip t s { 2, 3-4 }\n");
+            "table ip t {}\ndelete element ip t s { 1 }\nadd element ip t s { 2, 3-4 }\n"
+            "add rule ip t c ip saddr @s drop\n");
 }
 
 }  // namespace

@@ -31,10 +31,17 @@ PolicyState example() {
        .rules = {{.handle = 4,
                   .line = 9,
                   .text = "counter accept",
-                  .counters = {{.index = 3, .packets = 7, .bytes = 1ULL << 40}},
+                  .counters = {{.index = 3, .packets = 7, .bytes = 1ULL << 40},
+                               {.index = 4, .carried = 0}},
                   .programs = {17},
                   .maps = {9, 10}}}},
       {.family = Family::ip6, .table = "t", .name = "user", .base = {}, .rules = {}}};
+  policy.unreached = {
+      {.family = Family::ip,
+       .table = "t",
+       .name = "alone",
+       .base = {},
+       .rules = {{.handle = 5, .line = 0, .text = "", .counters = {{.index = 8}}}}}};
   policy.attachments = {
       {.hook = {.kind = Hook::Kind::netfilter, .nf_hook = NfHook::input, .device = {}},
        .nfproto = Nfproto::ipv6,
@@ -42,7 +49,9 @@ PolicyState example() {
        .chains = {"inet filter input"},
        .program_name = "input6",
        .program_id = 17,
-       .link_id = 18},
+       .link_id = 18,
+       .place = 2,
+       .forwarded = true},
       {.hook = {.kind = Hook::Kind::xdp, .device = "eth0"}, .mode = "generic"},
       {.hook = {.kind = Hook::Kind::tc_egress, .device = "eth0"},
        .nfproto = Nfproto::other,
@@ -52,7 +61,12 @@ PolicyState example() {
                                   .priority = 49152,
                                   .handle = 0x80000001},
        .defragments = true}};
-  policy.maps = {{.name = "counters", .id = 9, .value_size = 16}};
+  policy.maps = {{.name = "counters", .id = 9, .value_size = 16, .pin = "map_counters+1"}};
+  policy.commands = {"delete rule inet filter input handle 5", "add rule t user \"x\""};
+  policy.counter_room = 70;
+  policy.old_counters = "map_counters";
+  policy.from_object = true;
+  policy.generation = 3;
   policy.elements = {{.family = Family::ip6,
                       .table = "t",
                       .set = "s",
@@ -90,6 +104,33 @@ TEST(State, ComesBackFromItsJson) {
   const auto back = policy_from_json(to_json(policy), "office.json");
   ASSERT_TRUE(back) << back.error().text();
   EXPECT_EQ(*back, policy);
+}
+
+TEST(State, ComesBackWithWhatIsToCome) {
+  PolicyState policy = example();
+  PolicyState next = example();
+  next.generation = 4;
+  next.chains.clear();
+  policy.next.push_back(next);
+  const std::string json = to_json(policy);
+  EXPECT_EQ(json.find("quoted"), json.rfind("quoted")) << "one text, once";
+  auto back = policy_from_json(json, "office.json");
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(*back, policy);
+  policy.next.front().source = "table ip other {}";
+  back = policy_from_json(to_json(policy), "office.json");
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(*back, policy);
+}
+
+TEST(State, NamesPinsByWhatHasBeenExchanged) {
+  PolicyState policy;
+  EXPECT_EQ(program_pin(policy, 1), "program_1");
+  policy.generation = 12;
+  EXPECT_EQ(program_pin(policy, 1), "program_1+12");
+  EXPECT_EQ(pin_name(policy, "map_counters"), "map_counters+12");
+  EXPECT_EQ(link_pin({.place = 3}), "link_3") << "which stays";
+  EXPECT_EQ(place_pin({.place = 3}), "place_3");
 }
 
 TEST(State, RefusesWhatIsNoStateFile) {
@@ -170,6 +211,24 @@ TEST(DescribeChains, HoldsRulesAndTheirCounters) {
   ASSERT_EQ(chains[0].rules.size(), 1U);
   EXPECT_EQ(chains[0].rules[0].counters,
             (std::vector<CounterState>{{.index = 1, .packets = 5, .bytes = 300}}));
+}
+
+TEST(DescribeUnreached, HoldsCountersOfRulesThatNoAttachmentReaches) {
+  imr::Ruleset ruleset;
+  const auto table = ruleset.add(imr::Table{.family = Family::ip, .name = "t"});
+  const auto chain = ruleset.add(imr::Chain{.table = table, .name = "c", .base = imr::BaseChain{}});
+  const auto alone = ruleset.add(imr::Chain{.table = table, .name = "alone"});
+  const auto counter = ruleset.add(imr::CounterState{});
+  ruleset.add(imr::Rule{.chain = alone, .origin = {.handle = 3, .text = "accept"}});
+  ruleset.add(imr::Rule{.chain = alone,
+                        .origin = {.handle = 4, .text = "counter"},
+                        .statements = {imr::Counter{counter}},
+                        .total_statements = 1});
+  const auto chains = describe_unreached(ruleset, {driver::Attachment{.roots = {chain}}});
+  ASSERT_EQ(chains.size(), 1U);
+  EXPECT_EQ(chains[0].name, "alone");
+  ASSERT_EQ(chains[0].rules.size(), 1U);
+  EXPECT_EQ(chains[0].rules[0].handle, 4U);
 }
 
 }  // namespace

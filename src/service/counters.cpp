@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "service/counters.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <tuple>
+#include <variant>
+
+namespace weir::service {
+namespace {
+
+constexpr std::size_t counter_size = 16;  // packets, bytes
+
+// By their names, without the one that is replaced.
+class KnownRules {
+ public:
+  KnownRules(const PolicyState& policy, const std::optional<RuleName>& replaced)
+      : replaced_(replaced) {
+    for (const auto* chains : {&policy.chains, &policy.unreached}) {
+      for (const ChainState& chain : *chains) {
+        for (const RuleState& rule : chain.rules) {
+          rules_.emplace(Key(chain.family, chain.table, chain.name, rule.handle), &rule);
+        }
+      }
+    }
+  }
+  [[nodiscard]] const RuleState* find(Family family, const std::string& table,
+                                      const std::string& chain, std::uint64_t handle) const {
+    if (replaced_ && *replaced_ == RuleName{family, table, chain, handle}) return nullptr;
+    const auto found = rules_.find(Key(family, table, chain, handle));
+    return found == rules_.end() ? nullptr : found->second;
+  }
+  [[nodiscard]] const RuleState* find(const imr::Ruleset& ruleset, const imr::Rule& rule) const {
+    const imr::Chain& chain = ruleset[rule.chain];
+    const imr::Table& table = ruleset[chain.table];
+    return find(table.family, table.name, chain.name, rule.origin.handle);
+  }
+  // Elements below `room` that no rule has, nor had the one that is replaced.
+  [[nodiscard]] std::vector<std::uint32_t> free_elements(std::uint32_t room) const {
+    std::vector<bool> taken(room, false);
+    for (const auto& [key, rule] : rules_) {
+      for (const CounterState& counter : rule->counters) taken.at(counter.index) = true;
+    }
+    std::vector<std::uint32_t> out;
+    for (std::uint32_t i = 0; i < room; ++i) {
+      if (!taken[i]) out.push_back(i);
+    }
+    return out;
+  }
+
+ private:
+  using Key = std::tuple<Family, std::string_view, std::string_view, std::uint64_t>;
+  std::map<Key, const RuleState*> rules_;
+  const std::optional<RuleName>& replaced_;
+};
+
+std::vector<imr::CounterId*> counters_of(imr::Rule& rule) {
+  std::vector<imr::CounterId*> out;
+  for (imr::Statement& statement : rule.statements) {
+    if (auto* counter = std::get_if<imr::Counter>(&statement)) out.push_back(&counter->counter);
+  }
+  return out;
+}
+
+std::uint32_t with_reserve(std::size_t counters) {
+  return static_cast<std::uint32_t>(counters + counters / 8 + 64);
+}
+
+template <typename Body>
+void for_each_counter(PolicyState& policy, const Body& body) {
+  for (auto* chains : {&policy.chains, &policy.unreached}) {
+    for (ChainState& chain : *chains) {
+      for (RuleState& rule : chain.rules) {
+        for (CounterState& counter : rule.counters) body(counter);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Result<Count> read_count(const kernel::Fd& map, std::uint32_t index) {
+  WEIR_TRY(value, kernel::read_element(map, native_bytes(index, 4), counter_size, true));
+  Count count;
+  for (std::size_t at = 0; at + counter_size <= value.size(); at += counter_size) {
+    count.packets += load_native(ByteView(value).subspan(at, 8));
+    count.bytes += load_native(ByteView(value).subspan(at + 8, 8));
+  }
+  return count;
+}
+
+void reserve_counters(imr::Ruleset& ruleset) {
+  if (ruleset.counters.empty()) return;
+  ruleset.counters.resize(with_reserve(ruleset.counters.size()),
+                          imr::CounterState{.rule = imr::RuleId(0U)});
+}
+
+CounterPlan keep_counters(const PolicyState& policy, const std::optional<RuleName>& replaced,
+                          imr::Ruleset& ruleset) {
+  const KnownRules known(policy, replaced);
+  CounterPlan out;
+  std::size_t fresh = 0;
+  for (imr::Rule& rule : ruleset.rules) {
+    if (known.find(ruleset, rule) == nullptr) fresh += counters_of(rule).size();
+  }
+  const std::vector<std::uint32_t> free = known.free_elements(policy.counter_room);
+  out.shared = policy.has_counters && fresh <= free.size();
+  if (out.shared) {
+    out.fresh.assign(free.begin(), free.begin() + static_cast<std::ptrdiff_t>(fresh));
+  }
+  const std::size_t count = ruleset.counters.size();
+  std::vector<imr::CounterState> states(
+      out.shared ? policy.counter_room : (count == 0 ? 0 : with_reserve(count)),
+      imr::CounterState{.rule = imr::RuleId(0U)});
+  std::uint32_t next = 0;
+  for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
+    imr::Rule& rule = ruleset.rules[i];
+    const RuleState* const before = known.find(ruleset, rule);
+    const std::vector<imr::CounterId*> counters = counters_of(rule);
+    invariant(before == nullptr || before->counters.size() == counters.size(),
+              "a rule that kept its handle has other counters");
+    for (std::size_t k = 0; k < counters.size(); ++k) {
+      imr::CounterState state = ruleset.counters.at(counters[k]->index());
+      state.rule = imr::RuleId(i);
+      std::uint32_t index = 0;
+      if (before != nullptr) {
+        state.packets = before->counters[k].packets;
+        state.bytes = before->counters[k].bytes;
+      }
+      if (out.shared) {
+        index = before != nullptr ? before->counters[k].index : out.fresh.at(next++);
+      } else {
+        index = next++;
+      }
+      states.at(index) = state;
+      *counters[k] = imr::CounterId(index);
+    }
+  }
+  // A ruleset without rules has no counters for anybody.
+  if (ruleset.rules.empty()) states.clear();
+  ruleset.counters = std::move(states);
+  return out;
+}
+
+Status clear_counts(const kernel::Fd& map, const std::vector<std::uint32_t>& indices) {
+  WEIR_TRY(cpus, kernel::possible_cpus());
+  const Bytes zeros(counter_size * cpus, 0);
+  for (const std::uint32_t index : indices) {
+    WEIR_CHECK(kernel::write_element(map, native_bytes(index, 4), zeros));
+  }
+  return {};
+}
+
+void carry_rules(const PolicyState& policy, const std::optional<RuleName>& replaced, bool shared,
+                 PolicyState& next) {
+  const KnownRules known(policy, replaced);
+  bool carried = false;
+  for (auto* chains : {&next.chains, &next.unreached}) {
+    for (ChainState& chain : *chains) {
+      for (RuleState& rule : chain.rules) {
+        const RuleState* const before =
+            known.find(chain.family, chain.table, chain.name, rule.handle);
+        rule.line = before == nullptr ? 0 : before->line;
+        if (before == nullptr || shared) continue;
+        for (std::size_t k = 0; k < rule.counters.size(); ++k) {
+          rule.counters[k].carried = before->counters.at(k).index;
+          carried = true;
+        }
+      }
+    }
+  }
+  if (!carried) return;
+  const auto map = std::ranges::find(policy.maps, "counters", &MapState::name);
+  invariant(map != policy.maps.end(), "counters in no map");
+  next.old_counters = map->pin;
+}
+
+Status fold_counts(PolicyState& policy, const Paths& paths) {
+  if (policy.old_counters.empty()) return {};
+  WEIR_TRY(map, kernel::open_pinned(paths.pins(policy.name) + "/" + policy.old_counters));
+  Status status;
+  for_each_counter(policy, [&](CounterState& counter) {
+    if (!counter.carried || !status) return;
+    const auto count = read_count(map, *counter.carried);
+    if (!count) {
+      status = std::unexpected(count.error());
+      return;
+    }
+    counter.packets += count->packets;
+    counter.bytes += count->bytes;
+    counter.carried.reset();
+  });
+  if (status) policy.old_counters.clear();
+  return status;
+}
+
+}  // namespace weir::service
