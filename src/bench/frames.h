@@ -4,7 +4,6 @@
 // so each is rewritten, to the next of the trace, before it goes to a device.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -13,11 +12,12 @@
 #include "base/error.h"
 #include "bench/traces.h"
 #include "isa/program.h"
+#include "packet/address.h"
 
 namespace weir::bench {
 
-using MacAddress = std::array<std::uint8_t, 6>;
 // Of the devices at the two ends of the wire.
+using packet::MacAddress;
 inline constexpr MacAddress sender_address = {2, 0, 0, 0, 0, 1};
 inline constexpr MacAddress receiver_address = {2, 0, 0, 0, 0, 2};
 

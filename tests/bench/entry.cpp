@@ -40,6 +40,10 @@ int run_bench(const std::string& name, const std::string& description, int argc,
   app.add_option("--cpu", options.cpu, "CPU to stay on")
       ->check(CLI::Range(0, CPU_SETSIZE - 1))
       ->capture_default_str();
+  app.add_option("--hook", options.hooks, "of hooks_bench: only these")->delimiter(',');
+  app.add_option("--rules", options.rules, "of hooks_bench: how many rules")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 50000));
   CLI11_PARSE(app, argc, argv);
   if (::geteuid() != 0) {
     fmt::print(stderr, "{}: needs root: makes namespaces and loads BPF programs\n", name);

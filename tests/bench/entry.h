@@ -4,8 +4,10 @@
 // how they end.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace weir::bench {
 
@@ -13,6 +15,9 @@ struct Options {
   int rounds = 31;
   int cpu = 0;
   bool json = false;
+  // Of those who measure at several hooks, with several numbers of rules; empty: as they choose.
+  std::vector<std::string> hooks;
+  std::vector<std::uint32_t> rules;
 };
 
 // Prints what `measure` returns. The exit code: 3 without root or what the kernel lacks, 70 when

@@ -5,6 +5,7 @@
 // method.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <deque>
 #include <iterator>
@@ -23,7 +24,7 @@ namespace {
 
 using test::expect;
 
-constexpr std::uint32_t rule_counts[] = {10, 1000};
+const std::vector<std::uint32_t> usual_counts = {10, 1000};
 constexpr auto shape = Shape::last_matches;
 // As in netfilter_bench; a system call each takes longer, and has no pages to make.
 constexpr std::uint32_t packets = 8192;
@@ -137,8 +138,11 @@ void one_round(Contest& contest, bool forth) {
 
 std::string measure(const Options& options) {
   std::deque<Contest> contests;
+  const auto& counts = options.rules.empty() ? usual_counts : options.rules;
   for (const Site& site : sites()) {
-    for (const auto rules : rule_counts) contests.push_back(make_contest(site, rules));
+    const auto wanted = std::ranges::find(options.hooks, site.hook);
+    if (!options.hooks.empty() && wanted == options.hooks.end()) continue;
+    for (const auto rules : counts) contests.push_back(make_contest(site, rules));
   }
   for (int round = 0; round < options.rounds; ++round) {
     for (Contest& contest : contests) one_round(contest, round % 2 == 0);
