@@ -8,13 +8,9 @@
 #include <utility>
 
 #include "bench/clock.h"
-#include "bench/traces.h"
 
 namespace weir::bench {
 namespace {
-
-constexpr std::uint64_t list_seed = 1;
-constexpr std::uint64_t trace_seed = 1;
 
 // Verdicts are compared by so many packets at a time, first by fewer: an engine may be slow. Each
 // time takes the kernel some tens of milliseconds in which it waits (page_pool_destroy() and RCU).
@@ -43,11 +39,10 @@ struct Traffic {
   }
 };
 
-Result<Traffic> traffic_of(const std::vector<ListRule>& rules, const ContestOptions& options) {
-  const auto trace = make_trace(rules, options.packets, trace_seed, {.skew = options.skew});
-  WEIR_TRY(sender, Sender::create(frames_of(trace)));
+Result<Traffic> traffic_of(const Task& task) {
+  WEIR_TRY(sender, Sender::create(FrameTrace(task.packets)));
   Traffic traffic{.sender = std::move(sender), .accepted = {0}};
-  for (const bool accept : accepted_by(rules, trace)) {
+  for (const bool accept : task.accepted) {
     traffic.accepted.push_back(traffic.accepted.back() + (accept ? 1 : 0));
   }
   return traffic;
@@ -74,7 +69,20 @@ struct Subject {
   std::vector<double> ns;
   std::vector<double> floors;
   std::vector<double> net;
+  std::optional<double> update_ms;
 };
+
+// A row to be.
+struct Place {
+  Hook hook;
+  std::size_t subject = 0;  // index
+};
+
+// A script as it is written stands where its own chains hook in.
+bool can_carry_out(const Task& task, Engine engine, Site site) {
+  return engine == Engine::weir || task.list.has_value() ||
+         (engine == Engine::nft && site == Site::prerouting);
+}
 
 double in_ms(double seconds) {
   return seconds * 1e3;
@@ -90,8 +98,11 @@ struct Contest::Impl {
     if (options.progress) options.progress(what);
   }
   [[nodiscard]] Result<std::size_t> floor_for(Site site, Engine engine);
-  [[nodiscard]] Result<Subject> put(Engine engine, Site site, const Hook& hook,
-                                    const std::vector<ListRule>& rules, const std::string& name);
+  // Of an engine that can carry the rules out there.
+  [[nodiscard]] Result<Subject> put(Engine engine, Site site, const Hook& hook, const Task& task);
+  [[nodiscard]] std::vector<Row> rows_of(const Task& task, const std::deque<Subject>& subjects,
+                                         const std::vector<Place>& places,
+                                         const Traffic& traffic) const;
   [[nodiscard]] Status check(Subject& subject, const Traffic& traffic) const;
   [[nodiscard]] Status one_round(std::deque<Subject>& subjects, const Traffic& traffic, int round);
   [[nodiscard]] Status sample_floor(Floor& floor, const Traffic& traffic, bool forth) const;
@@ -113,9 +124,8 @@ Result<std::size_t> Contest::Impl::floor_for(Site site, Engine engine) {
   return floors.size() - 1;
 }
 
-Result<Subject> Contest::Impl::put(Engine engine, Site site, const Hook& hook,
-                                   const std::vector<ListRule>& rules, const std::string& name) {
-  tell(fmt::format("{}: loading {} at {}", name, to_string(engine), to_string(site)));
+Result<Subject> Contest::Impl::put(Engine engine, Site site, const Hook& hook, const Task& task) {
+  tell(fmt::format("{}: loading {} at {}", task.name, to_string(engine), to_string(site)));
   WEIR_TRY(floor, floor_for(site, engine));
   const ChainPlace place = chain_place(site);
   std::string note;
@@ -123,20 +133,19 @@ Result<Subject> Contest::Impl::put(Engine engine, Site site, const Hook& hook,
   const auto load = [&]() -> Result<InForce> {
     switch (engine) {
       case Engine::weir:
-        // In the words that a user has for all hooks: IPv4 packets are what both see.
-        return put_weir({.text = nft_text(rules, chain_place(Site::prerouting)), .file = name},
-                        hook, options.break_weir);
+        return put_weir(task.script, hook, options.break_weir);
       case Engine::nft:
+        if (!task.list) return put_nft(task.script.text, hook.device);
         insertions.assign(updates, nft_insertion(place));
-        return put_nft(nft_text(rules, place));
+        return put_nft(nft_text(*task.list, place), {});
       case Engine::nft_sets: {
-        SetsText sets = nft_sets_text(rules, place);
+        SetsText sets = nft_sets_text(*task.list, place);
         note = fmt::format("{} maps", sets.maps);
         insertions = std::move(sets.insertions);
-        return put_nft(sets.text);
+        return put_nft(sets.text, {});
       }
       case Engine::iptables:
-        return put_iptables(iptables_text(rules));
+        return put_iptables(iptables_text(*task.list));
     }
     throw InvariantError("engine out of range");
   };
@@ -243,67 +252,79 @@ Result<std::optional<double>> Contest::Impl::update(const Subject& subject) cons
   return spread_of(samples).median;
 }
 
+std::vector<Row> Contest::Impl::rows_of(const Task& task, const std::deque<Subject>& subjects,
+                                        const std::vector<Place>& places,
+                                        const Traffic& traffic) const {
+  std::vector<Row> rows;
+  for (const Place& place : places) {
+    const Subject& subject = subjects[place.subject];
+    rows.push_back({.list = task.name,
+                    .rules = task.rules,
+                    .engine = subject.engine,
+                    .hook = place.hook,
+                    .site = subject.site,
+                    .ns = spread_of(subject.ns),
+                    .floor = spread_of(subject.floors),
+                    .net = spread_of(subject.net),
+                    .rounds = options.rounds,
+                    .packets = subject.packets,
+                    .checked = subject.checked,
+                    .accepted = traffic.accepted_of(0, subject.checked),
+                    .loading = subject.in_force.loading,
+                    .update_ms = subject.update_ms,
+                    .memory = subject.in_force.memory,
+                    .note = subject.note});
+  }
+  return rows;
+}
+
 Contest::Contest(ContestOptions options)
     : impl_(std::make_unique<Impl>(Impl{.options = std::move(options), .floors = {}})) {}
 Contest::Contest(Contest&&) noexcept = default;
 Contest& Contest::operator=(Contest&&) noexcept = default;
 Contest::~Contest() = default;
 
-Result<std::vector<Row>> Contest::run(const ListName& name) {
+Result<Outcome> Contest::run(const Task& task, const std::vector<Hook>& hooks) {
   const ContestOptions& options = impl_->options;
-  const std::string list = fmt::format("{}:{}", to_string(name.kind), name.rules);
-  impl_->tell(list + ": making rules and packets");
-  const std::vector<ListRule> rules = make_list(name.kind, name.rules, list_seed);
-  WEIR_TRY(traffic, traffic_of(rules, options));
-
+  WEIR_TRY(traffic, traffic_of(task));
   std::vector<Engine> engines = {Engine::weir};
   engines.insert(engines.end(), options.peers.begin(), options.peers.end());
   std::deque<Subject> subjects;
-  std::vector<Row> rows;
-  std::vector<std::size_t> subject_of_row;
-  for (const Hook& hook : options.hooks) {
+  std::vector<Place> places;
+  Outcome outcome;
+  for (const Hook& hook : hooks) {
     for (const Engine engine : engines) {
       WEIR_TRY(site, site_of(engine, hook));
+      if (!can_carry_out(task, engine, site)) {
+        outcome.notes.push_back(fmt::format("{} has no row for {} at {}: {}", to_string(engine),
+                                            task.name, to_string(hook), task.why_no_list));
+        continue;
+      }
       auto found = std::ranges::find_if(subjects, [&](const Subject& subject) {
         return subject.engine == engine && subject.site == site;
       });
       if (found == subjects.end()) {
-        WEIR_TRY(subject, impl_->put(engine, site, hook, rules, list));
-        impl_->tell(fmt::format("{}: checking {} at {}", list, to_string(engine), to_string(site)));
+        WEIR_TRY(subject, impl_->put(engine, site, hook, task));
+        impl_->tell(
+            fmt::format("{}: checking {} at {}", task.name, to_string(engine), to_string(site)));
         WEIR_CHECK(impl_->check(subject, traffic));
         subjects.push_back(std::move(subject));
         found = subjects.end() - 1;
       }
-      subject_of_row.push_back(static_cast<std::size_t>(found - subjects.begin()));
-      rows.push_back(
-          {.list = list, .rules = rules.size(), .engine = engine, .hook = hook, .site = site});
+      places.push_back(
+          {.hook = hook, .subject = static_cast<std::size_t>(found - subjects.begin())});
     }
   }
-  impl_->tell(list + ": measuring");
+  impl_->tell(task.name + ": measuring");
   for (int round = 0; round < options.rounds; ++round) {
     WEIR_CHECK(impl_->one_round(subjects, traffic, round));
   }
-  std::vector<std::optional<double>> update_ms;
-  for (const Subject& subject : subjects) {
+  for (Subject& subject : subjects) {
     WEIR_TRY(ms, impl_->update(subject));
-    update_ms.push_back(ms);
+    subject.update_ms = ms;
   }
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Subject& subject = subjects[subject_of_row[i]];
-    Row& row = rows[i];
-    row.ns = spread_of(subject.ns);
-    row.floor = spread_of(subject.floors);
-    row.net = spread_of(subject.net);
-    row.rounds = options.rounds;
-    row.packets = subject.packets;
-    row.checked = subject.checked;
-    row.accepted = traffic.accepted_of(0, subject.checked);
-    row.loading = subject.in_force.loading;
-    row.update_ms = update_ms[subject_of_row[i]];
-    row.memory = subject.in_force.memory;
-    row.note = subject.note;
-  }
-  return rows;
+  outcome.rows = impl_->rows_of(task, subjects, places, traffic);
+  return outcome;
 }
 
 }  // namespace weir::bench

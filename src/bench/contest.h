@@ -13,17 +13,14 @@
 #include <vector>
 
 #include "bench/engines.h"
-#include "bench/rule_sets.h"
 #include "bench/spread.h"
+#include "bench/task.h"
 
 namespace weir::bench {
 
 struct ContestOptions {
-  std::vector<Hook> hooks;
   std::vector<Engine> peers;
   int rounds = 15;
-  std::uint32_t packets = 65536;  // of the trace
-  double skew = 0;                // as in TraceOptions
   std::function<void(const std::string&)> progress = {};
   bool break_weir = false;  // tests only: weir goes wrong, which must be noticed
 };
@@ -48,6 +45,11 @@ struct Row {
   std::string note;  // what a reader has to know
 };
 
+struct Outcome {
+  std::vector<Row> rows;
+  std::vector<std::string> notes;  // which engines have no row, and why
+};
+
 class Contest {
  public:
   explicit Contest(ContestOptions options);
@@ -55,10 +57,10 @@ class Contest {
   Contest& operator=(Contest&&) noexcept;
   ~Contest();
 
-  // For each hook a row of weir and one of each peer. Peers that have one place for several hooks
-  // are measured there once. A packet that an engine does not treat as the rules ask for is an
-  // error (ErrorKind::partial): times of wrong answers are worth nothing.
-  [[nodiscard]] Result<std::vector<Row>> run(const ListName& name);
+  // For each hook a row of weir and one of each peer that can carry the rules out. Peers that have
+  // one place for several hooks are measured there once. A packet that an engine does not treat as
+  // the rules ask for is an error (ErrorKind::partial): times of wrong answers are worth nothing.
+  [[nodiscard]] Result<Outcome> run(const Task& task, const std::vector<Hook>& hooks);
 
  private:
   struct Impl;

@@ -211,7 +211,7 @@ Result<InForce> put_weir(const Script& script, const Hook& hook, bool wrong) {
   Stopwatch watch;
   WEIR_TRY(ruleset, frontend::nft::read_script(script.text, script.file));
   const double front_end = watch.part();
-  WEIR_TRY(attachments, driver::plan(ruleset, hook, {}));
+  WEIR_TRY(attachments, driver::plan(ruleset, hook, script.chains));
   StageTimes stages;
   const driver::Options options{.untrusted_memory = kernel::has_untrusted_memory(),
                                 .break_a_pass = wrong,
@@ -226,8 +226,9 @@ Result<InForce> put_weir(const Script& script, const Hook& hook, bool wrong) {
   kernel::Fd counts;
   if (at_driver) counts = std::move(loaded.maps.back());
   if (at_driver) loaded.maps.pop_back();
-  WEIR_TRY(wire, at_driver ? Wire::to_driver(loaded.programs.front(), std::move(counts))
-                           : Wire::to_stack());
+  WEIR_TRY(wire, at_driver
+                     ? Wire::to_driver(loaded.programs.front(), std::move(counts), hook.device)
+                     : Wire::to_stack(hook.device));
   watch.part();
   if (!at_driver) WEIR_CHECK(attach(wire, loaded, attachments));
   const double attaching = watch.part();
@@ -242,8 +243,8 @@ Result<InForce> put_weir(const Script& script, const Hook& hook, bool wrong) {
                  .memory = memory};
 }
 
-Result<InForce> put_nft(const std::string& text) {
-  WEIR_TRY(wire, Wire::to_stack());
+Result<InForce> put_nft(const std::string& text, const std::string& device) {
+  WEIR_TRY(wire, Wire::to_stack(device));
   WEIR_TRY(seconds, time_nft(wire, text));
   return InForce{.wire = std::move(wire), .loading = {.seconds = seconds}, .memory = {}};
 }
@@ -262,7 +263,7 @@ Result<Wire> put_floor(Site site, Engine engine, bool accept) {
   if (engine == Engine::weir) return put_program_floor(site, accept);
   WEIR_TRY(in_force, engine == Engine::iptables
                          ? put_iptables(iptables_floor_text(accept))
-                         : put_nft(nft_floor_text(chain_place(site), accept)));
+                         : put_nft(nft_floor_text(chain_place(site), accept), {}));
   return std::move(in_force.wire);
 }
 

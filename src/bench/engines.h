@@ -12,6 +12,7 @@
 
 #include "base/hook.h"
 #include "bench/list_texts.h"
+#include "bench/task.h"
 #include "bench/wire.h"
 
 namespace weir::bench {
@@ -52,13 +53,10 @@ struct InForce {
   std::optional<std::uint64_t> memory;  // bytes, of the kernel's; none where nobody tells
 };
 
-struct Script {
-  std::string text;
-  std::string file;  // as messages name it
-};
 // The script's base chain at the hook, as weir compiles it; `wrong`: with a pass that goes wrong.
 [[nodiscard]] Result<InForce> put_weir(const Script& script, const Hook& hook, bool wrong = false);
-[[nodiscard]] Result<InForce> put_nft(const std::string& text);
+// Behind a device of the hook's name.
+[[nodiscard]] Result<InForce> put_nft(const std::string& text, const std::string& device);
 [[nodiscard]] Result<InForce> put_iptables(const std::string& text);
 
 // The site without rules: what a packet costs that is accepted, or dropped, at once.

@@ -9,21 +9,8 @@
 namespace weir::bench {
 namespace {
 
-constexpr std::size_t header_size = 14;
 constexpr std::size_t shortest = 60;  // without the checksum at the end (ETH_ZLEN)
 constexpr std::size_t largest = 1514;
-
-Bytes frame_of(const Bytes& packet) {
-  invariant(!packet.empty() && header_size + packet.size() <= largest, "a packet of a wrong size");
-  const bool ipv6 = packet.front() >> 4U == 6;
-  Bytes frame(receiver_address.begin(), receiver_address.end());
-  frame.insert(frame.end(), sender_address.begin(), sender_address.end());
-  const Bytes type = big_endian_bytes(ipv6 ? 0x86dd : 0x0800, 2);
-  frame.insert(frame.end(), type.begin(), type.end());
-  frame.insert(frame.end(), packet.begin(), packet.end());
-  frame.resize(std::max(frame.size(), shortest));
-  return frame;
-}
 
 std::string number(std::uint64_t value) {
   return std::to_string(value);
@@ -83,6 +70,19 @@ wrong:
 
 }  // namespace
 
+Bytes frame_of(const Bytes& packet) {
+  invariant(!packet.empty() && link_header_size + packet.size() <= largest,
+            "a packet of a wrong size");
+  const bool ipv6 = packet.front() >> 4U == 6;
+  Bytes frame(receiver_address.begin(), receiver_address.end());
+  frame.insert(frame.end(), sender_address.begin(), sender_address.end());
+  const Bytes type = big_endian_bytes(ipv6 ? 0x86dd : 0x0800, 2);
+  frame.insert(frame.end(), type.begin(), type.end());
+  frame.insert(frame.end(), packet.begin(), packet.end());
+  frame.resize(std::max(frame.size(), shortest));
+  return frame;
+}
+
 FrameTrace::FrameTrace(const std::vector<Bytes>& packets)
     : count_(static_cast<std::uint32_t>(packets.size())) {
   invariant(!packets.empty(), "a trace without packets");
@@ -105,13 +105,6 @@ FrameTrace::FrameTrace(const std::vector<Bytes>& packets)
     slots_.insert(slots_.end(), frame.begin(), frame.end());
     slots_.insert(slots_.end(), length.begin(), length.end());
   }
-}
-
-FrameTrace frames_of(std::span<const FiveTuple> trace) {
-  std::vector<Bytes> packets;
-  packets.reserve(trace.size());
-  for (const FiveTuple& packet : trace) packets.push_back(to_packet(packet));
-  return FrameTrace(packets);
 }
 
 Result<isa::Object> sending_program(const FrameTrace& trace) {

@@ -5,12 +5,10 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "bench/traces.h"
 #include "isa/program.h"
 #include "packet/address.h"
 
@@ -21,12 +19,16 @@ using packet::MacAddress;
 inline constexpr MacAddress sender_address = {2, 0, 0, 0, 0, 1};
 inline constexpr MacAddress receiver_address = {2, 0, 0, 0, 0, 2};
 
+inline constexpr std::uint32_t link_header_size = 14;
+// A packet, from its IP header on, as a frame from one end to the other: at least 60 bytes, as
+// Ethernet has it.
+[[nodiscard]] Bytes frame_of(const Bytes& packet);
+
 // Frames in slots of one size, one behind the other: the frame, padded, and in the last 4 bytes of
 // the slot its length.
 class FrameTrace {
  public:
-  // Packets from their IP header on, at most 1,500 bytes each. Each gets an Ethernet header and is
-  // filled up to 60 bytes with zeros, as Ethernet has it.
+  // Of packets from their IP header on, at most 1,500 bytes each.
   explicit FrameTrace(const std::vector<Bytes>& packets);
 
   [[nodiscard]] std::uint32_t count() const { return count_; }
@@ -42,7 +44,6 @@ class FrameTrace {
   bool all_of_one_length_ = true;
   Bytes slots_;
 };
-[[nodiscard]] FrameTrace frames_of(std::span<const FiveTuple> trace);
 
 // The program, with the trace in its map `trace`. Its map `control` is one element of two 4-byte
 // numbers: which frame of the trace is next, and the index of the device that frames are redirected

@@ -113,20 +113,20 @@ std::string raw_table(bool accept, std::string_view lines) {
 
 }  // namespace
 
-std::string nft_text(std::span<const ListRule> rules, const ChainPlace& place) {
+std::string nft_text(const List& list, const ChainPlace& place) {
   std::string lines;
-  for (const ListRule& rule : rules) lines += "    " + to_nft(rule) + "\n";
-  return table(place, base_chain(place, accepts_the_rest(rules), lines));
+  for (const ListRule& rule : list.rules) lines += "    " + to_nft(rule) + "\n";
+  return table(place, base_chain(place, list.accept_rest, lines));
 }
 
 std::string nft_floor_text(const ChainPlace& place, bool accept) {
   return table(place, base_chain(place, accept, ""));
 }
 
-SetsText nft_sets_text(std::span<const ListRule> rules, const ChainPlace& place) {
+SetsText nft_sets_text(const List& list, const ChainPlace& place) {
   std::vector<ListRule> of_ports;  // what TCP and UDP packets may match
   std::vector<ListRule> of_others;
-  for (const ListRule& rule : rules) {
+  for (const ListRule& rule : list.rules) {
     const bool has_ports = rule.protocol == tcp || rule.protocol == udp;
     if (has_ports || !rule.protocol) of_ports.push_back(rule);
     if (!has_ports) of_others.push_back(rule);
@@ -135,10 +135,9 @@ SetsText nft_sets_text(std::span<const ListRule> rules, const ChainPlace& place)
   const Lookups others = lookups_of(of_others, false, "others");
   const std::string chain = "  chain with_ports {\n" + ports.rules + "  }\n";
   const std::string first = "    ip protocol { tcp, udp } goto with_ports\n";
-  SetsText out{
-      .text = table(place, ports.maps + others.maps + chain +
-                               base_chain(place, accepts_the_rest(rules), first + others.rules)),
-      .maps = ports.count + others.count};
+  SetsText out{.text = table(place, ports.maps + others.maps + chain +
+                                        base_chain(place, list.accept_rest, first + others.rules)),
+               .maps = ports.count + others.count};
   for (std::uint16_t port = 1; port <= updates && !ports.free_map.empty(); ++port) {
     out.insertions.push_back(fmt::format("add element {} bench {} {{ {} }}", place.family,
                                          ports.free_map, element(rule_from_nowhere(port), true)));
@@ -150,10 +149,10 @@ std::string nft_insertion(const ChainPlace& place) {
   return fmt::format("insert rule {} bench rules ip saddr 0.0.0.1 drop", place.family);
 }
 
-std::string iptables_text(std::span<const ListRule> rules) {
+std::string iptables_text(const List& list) {
   std::string lines;
-  for (const ListRule& rule : rules) lines += iptables_rule(rule);
-  return raw_table(accepts_the_rest(rules), lines);
+  for (const ListRule& rule : list.rules) lines += iptables_rule(rule);
+  return raw_table(list.accept_rest, lines);
 }
 
 std::string iptables_floor_text(bool accept) {

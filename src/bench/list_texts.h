@@ -4,7 +4,6 @@
 // no rule matches (accepts_the_rest()).
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +18,7 @@ struct ChainPlace {
   std::string_view hook;
 };
 // A rule each.
-[[nodiscard]] std::string nft_text(std::span<const ListRule> rules, const ChainPlace& place);
+[[nodiscard]] std::string nft_text(const List& list, const ChainPlace& place);
 // No rules at all.
 [[nodiscard]] std::string nft_floor_text(const ChainPlace& place, bool accept);
 
@@ -32,13 +31,13 @@ struct SetsText {
   std::size_t maps = 0;
   std::vector<std::string> insertions;  // commands that add an element each; none where all overlap
 };
-[[nodiscard]] SetsText nft_sets_text(std::span<const ListRule> rules, const ChainPlace& place);
+[[nodiscard]] SetsText nft_sets_text(const List& list, const ChainPlace& place);
 
 // A command that puts one rule in front of those of nft_text().
 [[nodiscard]] std::string nft_insertion(const ChainPlace& place);
 
 // For iptables-restore: chain PREROUTING of table raw.
-[[nodiscard]] std::string iptables_text(std::span<const ListRule> rules);
+[[nodiscard]] std::string iptables_text(const List& list);
 [[nodiscard]] std::string iptables_floor_text(bool accept);
 
 }  // namespace weir::bench

@@ -2,10 +2,14 @@
 #include "bench/results.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace weir::bench {
 namespace {
@@ -46,11 +50,24 @@ std::string parts_of(const Row& row) {
   return out + "\n";
 }
 
-std::string checks_of(const Row& row) {
-  return fmt::format(
-      "  {} at {}: {} packets checked, {} of them accepted; {} samples of {} packets\n",
-      to_string(row.engine), to_string(row.site), row.checked, row.accepted, row.rounds,
-      row.packets);
+// How much of it was checked and measured, once for those of whom it is the same.
+std::string checks_of(std::span<const Row> list) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> whose;
+  for (const Row& row : list) {
+    const std::string how =
+        fmt::format("  {} packets checked, {} of them accepted; {} samples of {} packets",
+                    row.checked, row.accepted, row.rounds, row.packets);
+    const std::string who = fmt::format("{} at {}", to_string(row.engine), to_string(row.site));
+    auto found =
+        std::ranges::find(whose, how, &std::pair<std::string, std::vector<std::string>>::first);
+    if (found == whose.end()) found = whose.insert(found, {how, {}});
+    if (std::ranges::find(found->second, who) == found->second.end()) found->second.push_back(who);
+  }
+  std::string out;
+  for (const auto& [how, who] : whose) {
+    out += fmt::format("{}: {}\n", how, fmt::join(who, ", "));
+  }
+  return out;
 }
 
 bool lacks_update(const Row& row) {
@@ -64,7 +81,8 @@ nlohmann::ordered_json or_null(const std::optional<T>& value) {
 
 }  // namespace
 
-std::string table_of(std::span<const Row> rows) {
+std::string table_of(const Outcome& outcome) {
+  const std::span<const Row> rows = outcome.rows;
   std::string out;
   for (std::size_t begin = 0; begin < rows.size();) {
     std::size_t end = begin;
@@ -76,18 +94,20 @@ std::string table_of(std::span<const Row> rows) {
     for (const Row& row : list) {
       if (!row.loading.parts.empty()) out += parts_of(row);
     }
-    for (const Row& row : list) out += checks_of(row);
+    out += checks_of(list);
     if (std::ranges::any_of(list, lacks_update)) {
       out += "  no update time of weir: it does not change single rules yet\n";
     }
     begin = end;
   }
+  if (!outcome.notes.empty()) out += "\n";
+  for (const std::string& note : outcome.notes) out += note + "\n";
   return out;
 }
 
-std::string json_of(std::span<const Row> rows) {
+std::string json_of(const Outcome& outcome) {
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  for (const Row& row : rows) {
+  for (const Row& row : outcome.rows) {
     nlohmann::ordered_json parts = nlohmann::ordered_json::object();
     for (const Loading::Part& part : row.loading.parts) parts[part.name] = part.seconds;
     results.push_back({{"engine", to_string(row.engine)},
@@ -110,7 +130,8 @@ std::string json_of(std::span<const Row> rows) {
                        {"load_parts_s", std::move(parts)},
                        {"note", row.note}});
   }
-  return nlohmann::ordered_json{{"results", std::move(results)}}.dump() + "\n";
+  return nlohmann::ordered_json{{"results", std::move(results)}, {"notes", outcome.notes}}.dump() +
+         "\n";
 }
 
 }  // namespace weir::bench

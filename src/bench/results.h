@@ -3,7 +3,6 @@
 // Rows of a contest for people and for programs.
 #pragma once
 
-#include <span>
 #include <string>
 
 #include "bench/contest.h"
@@ -11,9 +10,9 @@
 namespace weir::bench {
 
 // A row a line, lists apart, and below it where the time to load weir's went.
-[[nodiscard]] std::string table_of(std::span<const Row> rows);
+[[nodiscard]] std::string table_of(const Outcome& outcome);
 // {"results":[{"engine","hook","rules","ns","floor_ns","net_ns","load_s","update_ms",
-// "memory_bytes",...}]}: null where nothing is known. On one line.
-[[nodiscard]] std::string json_of(std::span<const Row> rows);
+// "memory_bytes",...}],"notes":[...]}: null where nothing is known. On one line.
+[[nodiscard]] std::string json_of(const Outcome& outcome);
 
 }  // namespace weir::bench

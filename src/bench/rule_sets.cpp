@@ -315,10 +315,6 @@ std::vector<ListRule> make_list(ListKind kind, std::size_t rules, std::uint64_t 
   return out;
 }
 
-bool accepts_the_rest(std::span<const ListRule> rules) {
-  return std::ranges::none_of(rules, &ListRule::accept);
-}
-
 std::string to_text(const Ipv4Prefix& prefix) {
   std::string out;
   for (const unsigned shift : {24U, 16U, 8U, 0U}) {

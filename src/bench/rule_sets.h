@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +45,11 @@ struct ListRule {
   friend bool operator==(const ListRule&, const ListRule&) = default;
 };
 
+struct List {
+  std::vector<ListRule> rules;
+  bool accept_rest = false;  // packets that no rule matches
+};
+
 enum class ListKind : std::uint8_t {
   acl,     // access lists of routers: destinations are hosts and small networks, exact ports
   fw,      // firewalls: many wildcards, of addresses and ports, on either side
@@ -65,9 +69,6 @@ struct ListName {
 // `rules` rules, no two of which test the same. More special ones mostly come before those that
 // cover them, as people write them.
 [[nodiscard]] std::vector<ListRule> make_list(ListKind kind, std::size_t rules, std::uint64_t seed);
-
-// What becomes of packets that no rule matches: accepted, in a list in which no rule accepts.
-[[nodiscard]] bool accepts_the_rest(std::span<const ListRule> rules);
 
 // "10.1.0.0/16", "10.0.0.1"; "80", "1024-65535".
 [[nodiscard]] std::string to_text(const Ipv4Prefix& prefix);

@@ -90,9 +90,10 @@ std::optional<std::size_t> first_match(std::span<const ListRule> rules, const Fi
 }
 
 // A block of rules at a time, so that it stays in the cache while the packets pass.
-std::vector<bool> accepted_by(std::span<const ListRule> rules, std::span<const FiveTuple> trace) {
+std::vector<bool> accepted_by(const List& list, std::span<const FiveTuple> trace) {
+  const std::span<const ListRule> rules = list.rules;
   constexpr std::size_t block = 512;
-  std::vector<bool> accepted(trace.size(), accepts_the_rest(rules));
+  std::vector<bool> accepted(trace.size(), list.accept_rest);
   std::vector<std::size_t> unmatched(trace.size());
   std::iota(unmatched.begin(), unmatched.end(), 0);
   for (std::size_t at = 0; at < rules.size(); at += block) {

@@ -29,8 +29,7 @@ struct FiveTuple {
 [[nodiscard]] std::optional<std::size_t> first_match(std::span<const ListRule> rules,
                                                      const FiveTuple& packet);
 // Of each packet: whether it is accepted, by its first match or as one of the rest.
-[[nodiscard]] std::vector<bool> accepted_by(std::span<const ListRule> rules,
-                                            std::span<const FiveTuple> trace);
+[[nodiscard]] std::vector<bool> accepted_by(const List& list, std::span<const FiveTuple> trace);
 
 struct TraceOptions {
   // How unevenly rules are hit: of `rules` rules, rule n of a random order is drawn by a weight of

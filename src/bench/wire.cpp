@@ -34,13 +34,13 @@ constexpr std::uint32_t batch = 32;
 
 constexpr std::size_t accept_at = 8 * XDP_PASS;
 
-ifreq request_for(const char* device) {
+ifreq request_for(const std::string& device) {
   ifreq request{};
-  std::strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+  device.copy(request.ifr_name, IFNAMSIZ - 1);
   return request;
 }
 
-Status set_up(const kernel::Fd& socket, const char* device, const MacAddress& address) {
+Status set_up(const kernel::Fd& socket, const std::string& device, const MacAddress& address) {
   ifreq request = request_for(device);
   request.ifr_hwaddr.sa_family = 1;  // ARPHRD_ETHER
   std::memcpy(request.ifr_hwaddr.sa_data, address.data(), address.size());
@@ -57,7 +57,7 @@ Status set_up(const kernel::Fd& socket, const char* device, const MacAddress& ad
 
 // An XDP program at a veth device turns generic receive offload on (veth_xdp_set()), which would
 // keep packets and look for others of their flow.
-Status without_offload(const kernel::Fd& socket, const char* device) {
+Status without_offload(const kernel::Fd& socket, const std::string& device) {
   ethtool_value value{.cmd = ETHTOOL_SGRO, .data = 0};
   ifreq request = request_for(device);
   request.ifr_data = reinterpret_cast<char*>(&value);
@@ -100,30 +100,31 @@ isa::MapSpec counts_map() {
           .entries = {}};
 }
 
-Result<Wire> Wire::create() {
+Result<Wire> Wire::create(const std::string& device) {
   WEIR_TRY(netns, kernel::Netns::create());
   Wire wire(std::move(netns));
-  WEIR_CHECK(wire.lay());
+  WEIR_CHECK(wire.lay(device.empty() ? default_device : device));
   return wire;
 }
 
-Status Wire::lay() {
+Status Wire::lay(const std::string& device) {
   const auto inside = kernel::Inside::enter(netns_);
   if (!inside) return std::unexpected(inside.error());
-  // Silent: no packets but ours. Without IPv6 in the kernel there is nothing to silence.
-  static_cast<void>(kernel::write_sysctl("ipv6/conf/all/disable_ipv6", "1"));
-  static_cast<void>(kernel::write_sysctl("ipv6/conf/default/disable_ipv6", "1"));
-  WEIR_TRY(input, kernel::create_veth(input_name, output_name));
+  // Silent, no packets but ours: no IPv6 address to tell of. Without IPv6 in the kernel there is
+  // nothing to silence.
+  static_cast<void>(kernel::write_sysctl("ipv6/conf/default/addr_gen_mode", "1"));
+  WEIR_TRY(input, kernel::create_veth(input_name, device));
   input_ = input;
-  output_ = ::if_nametoindex(output_name);
+  output_ = ::if_nametoindex(device.c_str());
   const kernel::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return system_error("opening a socket", errno);
   WEIR_CHECK(set_up(socket, input_name, sender_address));
-  return set_up(socket, output_name, receiver_address);
+  return set_up(socket, device, receiver_address);
 }
 
-Result<Wire> Wire::to_driver(const kernel::Fd& taking, kernel::Fd counts) {
-  WEIR_TRY(wire, create());
+Result<Wire> Wire::to_driver(const kernel::Fd& taking, kernel::Fd counts,
+                             const std::string& device) {
+  WEIR_TRY(wire, create(device));
   const auto inside = kernel::Inside::enter(wire.netns_);
   if (!inside) return std::unexpected(inside.error());
   WEIR_TRY(link, kernel::attach_xdp(taking, wire.output_, kernel::XdpMode::native));
@@ -132,8 +133,8 @@ Result<Wire> Wire::to_driver(const kernel::Fd& taking, kernel::Fd counts) {
   return std::move(wire);
 }
 
-Result<Wire> Wire::to_stack() {
-  WEIR_TRY(wire, create());
+Result<Wire> Wire::to_stack(const std::string& device) {
+  WEIR_TRY(wire, create(device));
   const auto inside = kernel::Inside::enter(wire.netns_);
   if (!inside) return std::unexpected(inside.error());
   WEIR_TRY(passing,
@@ -143,7 +144,7 @@ Result<Wire> Wire::to_stack() {
   wire.keep(std::move(link));
   const kernel::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return system_error("opening a socket", errno);
-  WEIR_CHECK(without_offload(socket, output_name));
+  WEIR_CHECK(without_offload(socket, device.empty() ? default_device : device));
   WEIR_TRY(counting, load_text(isa::ProgramType::netfilter, counting_text()));
   for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6}) {
     WEIR_TRY(last, kernel::attach_netfilter(counting.programs.front(), nfproto, NfHook::prerouting,

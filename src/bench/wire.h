@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "bench/frames.h"
@@ -15,18 +16,21 @@ namespace weir::bench {
 
 class Wire {
  public:
+  // The device that frames come out of; another name may be asked for.
+  static constexpr const char* default_device = "wire1";
+
   // What comes out meets an XDP program, `taking`, which ends every frame, and adds one to the
   // number at byte 8 * XDP_PASS of the value of `counts` for each that it would pass.
-  [[nodiscard]] static Result<Wire> to_driver(const kernel::Fd& taking, kernel::Fd counts);
+  [[nodiscard]] static Result<Wire> to_driver(const kernel::Fd& taking, kernel::Fd counts,
+                                              const std::string& device = {});
   // What comes out goes to the stack; IPv4 and IPv6 packets that come as far as the last place of
   // the prerouting hook are counted and end there.
-  [[nodiscard]] static Result<Wire> to_stack();
+  [[nodiscard]] static Result<Wire> to_stack(const std::string& device = {});
 
   [[nodiscard]] const kernel::Netns& netns() const { return netns_; }
   // The index of the device that frames go in by, and of the one that they come out of.
   [[nodiscard]] std::uint32_t input() const { return input_; }
   [[nodiscard]] std::uint32_t output() const { return output_; }
-  static constexpr const char* output_name = "wire1";
   // Keeps a program where it is attached.
   void keep(kernel::Fd link) { links_.push_back(std::move(link)); }
   // Packets that have been accepted so far.
@@ -34,8 +38,8 @@ class Wire {
 
  private:
   explicit Wire(kernel::Netns netns) : netns_(std::move(netns)) {}
-  [[nodiscard]] static Result<Wire> create();
-  [[nodiscard]] Status lay();
+  [[nodiscard]] static Result<Wire> create(const std::string& device);
+  [[nodiscard]] Status lay(const std::string& device);
 
   kernel::Netns netns_;
   std::uint32_t input_ = 0;

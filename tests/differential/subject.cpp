@@ -7,8 +7,8 @@
 #include <optional>
 #include <string_view>
 
-#include "differential/probes.h"
 #include "imr/constants.h"
+#include "imr/probes.h"
 #include "packet/directed.h"
 #include "packet/vlan.h"
 
@@ -145,7 +145,7 @@ std::vector<packet::Packet> packets_for(const RulesetAtHook& subject, std::size_
   packet::DirectedOptions options{
       .link_header = frames, .vlan_tags = at_xdp || facts, .other_protocols = frames};
   if (frames) options.min_ipv4_size = options.min_ipv6_size = 0;
-  const std::vector<packet::Probe> probes = probes_of(subject.ruleset);
+  const std::vector<packet::Probe> probes = imr::probes_of(subject.ruleset);
   Facts draw(constants, random);
   std::vector<packet::Packet> packets;
   // Some packets are not for a test run; others stand in for them.

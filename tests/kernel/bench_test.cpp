@@ -88,53 +88,96 @@ TEST(Wire, CarriesTheFramesOfATrace) {
   }
 }
 
-ContestOptions all_hooks() {
-  ContestOptions options{.hooks = {}, .peers = {Engine::nft, Engine::nft_sets}};
+std::vector<Hook> all_hooks() {
+  std::vector<Hook> out;
   for (const char* hook : {"xdp", "tc:ingress", "netfilter:prerouting"}) {
-    options.hooks.push_back(expect(parse_hook(hook)));
+    out.push_back(expect(parse_hook(hook)));
   }
-  options.rounds = 1;
-  options.packets = 4096;
-  return options;
+  return out;
+}
+
+constexpr std::size_t packets = 4096;
+
+void expect_sound(const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    EXPECT_EQ(row.checked, packets) << to_string(row.engine) << " at " << to_string(row.site);
+    EXPECT_GT(row.accepted, 0U);
+    EXPECT_LT(row.accepted, row.checked);
+    EXPECT_EQ(row.accepted, rows.front().accepted);
+    EXPECT_GT(row.floor.median, 0);
+    EXPECT_GT(row.loading.seconds, 0);
+  }
 }
 
 // Every engine treats every packet as the rules ask for, or there are no rows.
 TEST(Contest, HasARowForEachEngineAndHook) {
-  Contest contest(all_hooks());
+  Contest contest({.peers = {Engine::nft, Engine::nft_sets}, .rounds = 1});
   for (const ListName& name : {ListName{ListKind::acl, 300}, ListName{ListKind::fw, 300}}) {
-    const std::vector<Row> rows = expect(contest.run(name));
+    const std::vector<Row> rows = expect(contest.run(task_of(name, packets, 0), all_hooks())).rows;
     ASSERT_EQ(rows.size(), 9U);
-    for (const Row& row : rows) {
-      EXPECT_EQ(row.checked, 4096U) << to_string(row.engine) << " at " << to_string(row.site);
-      EXPECT_GT(row.accepted, 0U);
-      EXPECT_LT(row.accepted, row.checked);
-      EXPECT_EQ(row.accepted, rows.front().accepted);
-      EXPECT_GT(row.floor.median, 0);
-      EXPECT_GT(row.loading.seconds, 0);
-    }
+    expect_sound(rows);
     EXPECT_TRUE(rows.front().memory.has_value());
     EXPECT_TRUE(rows[1].update_ms.has_value());
   }
 }
 
 TEST(Contest, MeasuresNothingOfWrongAnswers) {
-  ContestOptions options = all_hooks();
-  options.peers = {};
-  options.break_weir = true;
-  Contest contest(options);
-  const auto rows = contest.run({ListKind::acl, 100});
-  ASSERT_FALSE(rows);
-  EXPECT_EQ(rows.error().kind, ErrorKind::partial);
-  EXPECT_NE(rows.error().message.find("weir at xdp is wrong"), std::string::npos)
-      << rows.error().text();
+  Contest contest({.peers = {}, .rounds = 1, .break_weir = true});
+  const auto outcome = contest.run(task_of({ListKind::acl, 100}, packets, 0), all_hooks());
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().kind, ErrorKind::partial);
+  EXPECT_NE(outcome.error().message.find("weir at xdp is wrong"), std::string::npos)
+      << outcome.error().text();
 }
 
 TEST(Contest, ComesToSomeHooksOnly) {
-  ContestOptions options = all_hooks();
-  options.hooks = {expect(parse_hook("cgroup:ingress"))};
-  const auto rows = Contest(options).run({ListKind::acl, 10});
-  ASSERT_FALSE(rows);
-  EXPECT_EQ(rows.error().kind, ErrorKind::input);
+  Contest contest({.peers = {}, .rounds = 1});
+  const auto outcome =
+      contest.run(task_of({ListKind::acl, 10}, packets, 0), {expect(parse_hook("cgroup:ingress"))});
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().kind, ErrorKind::input);
+}
+
+// Rules of a user, with packets directed at them.
+TEST(Contest, TakesScripts) {
+  const Script plain{.text =
+                         "table inet t {\n chain c {\n"
+                         "  type filter hook prerouting priority 0; policy accept;\n"
+                         "  ip saddr 10.0.0.0/20 tcp dport 80 drop\n"
+                         "  ip daddr 192.168.0.0/16 udp sport 1024-65535 drop\n"
+                         "  ip protocol gre drop\n }\n}\n",
+                     .file = "plain.nft"};
+  // Neither a list of five fields nor of one family.
+  const Script rich{.text =
+                        "table inet t {\n"
+                        " set s { type ipv6_addr; flags interval; elements = { fd00::/16 } }\n"
+                        " chain c {\n"
+                        "  type filter hook prerouting priority 0; policy accept;\n"
+                        "  iifname != \"eth7\" drop\n"
+                        "  ip6 saddr @s drop\n  ip dscp 3 drop\n  tcp flags syn counter\n"
+                        "  tcp dport vmap { 22 : drop, 23 : accept }\n }\n}\n",
+                    .file = "rich.nft"};
+  Contest contest({.peers = {Engine::nft, Engine::nft_sets}, .rounds = 1});
+  for (const char* name : {"xdp@eth7", "tc:ingress@eth7", "netfilter:prerouting"}) {
+    Hook hook = expect(parse_hook(name));
+    const Outcome of_plain = expect(contest.run(expect(task_of(plain, hook, packets)), {hook}));
+    EXPECT_EQ(of_plain.rows.size(), 3U);
+    expect_sound(of_plain.rows);
+    hook.device = "eth7";
+    const Outcome of_rich = expect(contest.run(expect(task_of(rich, hook, packets)), {hook}));
+    const bool same_hook = hook.kind == Hook::Kind::netfilter;
+    EXPECT_EQ(of_rich.rows.size(), same_hook ? 2U : 1U) << name;
+    EXPECT_EQ(of_rich.notes.size(), same_hook ? 1U : 2U) << name;
+    expect_sound(of_rich.rows);
+  }
+  const Script tracked{.text =
+                           "table inet t {\n chain c {\n"
+                           "  type filter hook prerouting priority 0\n"
+                           "  ct state established accept\n }\n}\n",
+                       .file = "tracked.nft"};
+  const auto refused = task_of(tracked, expect(parse_hook("netfilter:prerouting")), packets);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::input);
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "differential/probes.h"
 #include "differential/random.h"
+#include "imr/probes.h"
 #include "packet/checksum.h"
 #include "packet/directed.h"
 #include "packet/headers.h"
@@ -48,7 +48,7 @@ std::vector<Sent> directed_traffic(const imr::Ruleset& ruleset, std::size_t coun
   Random chance(random);
   std::vector<Sent> traffic;
   for (packet::Packet& packet :
-       packet::directed_packets(differential::probes_of(ruleset), forwarded(count), random)) {
+       packet::directed_packets(imr::probes_of(ruleset), forwarded(count), random)) {
     traffic.push_back({.bytes = std::move(packet.bytes), .linear = 0, .back = chance.one_in(4)});
   }
   return traffic;

@@ -18,8 +18,8 @@
 #include <sstream>
 
 #include "differential/judge.h"
-#include "differential/probes.h"
 #include "frontend/nft/nft.h"
+#include "imr/probes.h"
 #include "kernel/programs.h"
 #include "kernel/scripts.h"
 #include "kernel/support/xdp_world.h"
@@ -98,7 +98,7 @@ class Judge {
     options.other_protocols = true;
     options.min_ipv4_size = 0;
     options.min_ipv6_size = 0;
-    return packet::directed_packets(differential::probes_of(ruleset), options, random);
+    return packet::directed_packets(imr::probes_of(ruleset), options, random);
   }
 
   // Each mode has programs of its own, whose counters start at zero.

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "bench/traces.h"
+
 namespace weir::bench {
 namespace {
 

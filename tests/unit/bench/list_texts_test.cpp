@@ -22,7 +22,7 @@ const ListRule ping{
 
 TEST(ListTexts, OfNftHasARuleEach) {
   EXPECT_EQ(
-      nft_text(std::vector{web, ping}, place),
+      nft_text({.rules = {web, ping}}, place),
       "table ip bench {\n"
       "  chain rules {\n"
       "    type filter hook prerouting priority -300; policy drop;\n"
@@ -30,7 +30,8 @@ TEST(ListTexts, OfNftHasARuleEach) {
       "    ip protocol 1 drop\n"
       "  }\n"
       "}\n");
-  EXPECT_NE(nft_text(std::vector{ping}, place).find("policy accept;"), std::string::npos);
+  EXPECT_NE(nft_text({.rules = {ping}, .accept_rest = true}, place).find("policy accept;"),
+            std::string::npos);
 }
 
 TEST(ListTexts, OfSetsHasAMapForRulesThatDoNotOverlap) {
@@ -41,7 +42,7 @@ TEST(ListTexts, OfSetsHasAMapForRulesThatDoNotOverlap) {
     rules.push_back(rule);
   }
   rules.push_back(ping);
-  const SetsText sets = nft_sets_text(rules, place);
+  const SetsText sets = nft_sets_text({.rules = rules}, place);
   EXPECT_EQ(sets.maps, 1U);
   EXPECT_NE(sets.text.find("10.0.0.0/8 . 192.168.1.1 . 6 . 1024-65535 . 85 : accept"),
             std::string::npos)
@@ -56,7 +57,7 @@ TEST(ListTexts, OfSetsHasAMapForRulesThatDoNotOverlap) {
 
 TEST(ListTexts, OfIptablesIsWhatRestoreTakes) {
   EXPECT_EQ(
-      iptables_text(std::vector{web, ping}),
+      iptables_text({.rules = {web, ping}}),
       "*raw\n"
       ":PREROUTING DROP [0:0]\n"
       ":OUTPUT ACCEPT [0:0]\n"

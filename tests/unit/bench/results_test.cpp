@@ -46,7 +46,8 @@ std::size_t count(const std::string& text, const std::string& part) {
 }
 
 TEST(Results, AsJsonHoldTheContract) {
-  const auto json = nlohmann::json::parse(json_of(some_rows()));
+  const auto json = nlohmann::json::parse(json_of({.rows = some_rows(), .notes = {"no iptables"}}));
+  EXPECT_EQ(json.at("notes").size(), 1U);
   const auto& results = json.at("results");
   ASSERT_EQ(results.size(), 4U);
   const auto& weir = results[0];
@@ -65,12 +66,17 @@ TEST(Results, AsJsonHoldTheContract) {
 }
 
 TEST(Results, AsATableHaveALineEach) {
-  const std::string table = table_of(some_rows());
+  const std::string table = table_of({.rows = some_rows(), .notes = {"no iptables"}});
   EXPECT_EQ(count(table, "acl:1000, 1000 rules\n"), 1U) << table;
   EXPECT_EQ(count(table, "acl:10000, 10000 rules\n"), 1U) << table;
+  EXPECT_TRUE(table.ends_with("\nno iptables\n")) << table;
   EXPECT_EQ(count(table, "74.0 to 76.0"), 1U) << table;
   EXPECT_EQ(count(table, "front end 0.100, kernel 0.150"), 1U) << table;
-  EXPECT_EQ(count(table, "100 packets checked, 70 of them accepted"), 4U) << table;
+  EXPECT_EQ(count(table,
+                  "100 packets checked, 70 of them accepted; 15 samples of 65536 packets: "
+                  "weir at xdp, nft at netdev ingress\n"),
+            2U)
+      << table;
 }
 
 TEST(Plot, HasALineForEachEngineInEachField) {

@@ -50,15 +50,14 @@ TEST(Traces, FirstMatchLooksInOrder) {
 TEST(Traces, AreAcceptedByFirstMatchOrPolicy) {
   const auto rules = make_list(ListKind::fw, 1500, 2);
   const auto trace = make_trace(rules, 1000, 1);
-  const std::vector<bool> accepted = accepted_by(rules, trace);
+  const std::vector<bool> accepted = accepted_by({.rules = rules}, trace);
   for (std::size_t i = 0; i < trace.size(); ++i) {
     const auto found = first_match(rules, trace[i]);
     ASSERT_EQ(accepted[i], found && rules[*found].accept) << i;
   }
-  // All of these drop: the rest is accepted.
-  const auto drops = make_list(ListKind::linear, 10, 1);
   const FiveTuple stranger{.source = 1, .destination = 1, .protocol = 6};
-  EXPECT_TRUE(accepted_by(drops, std::vector{stranger}).front());
+  EXPECT_FALSE(accepted_by({}, std::vector{stranger}).front());
+  EXPECT_TRUE(accepted_by({.rules = {}, .accept_rest = true}, std::vector{stranger}).front());
 }
 
 TEST(Traces, BecomePackets) {

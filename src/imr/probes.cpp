@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "differential/probes.h"
+#include "imr/probes.h"
 
 #include <map>
 #include <optional>
@@ -7,16 +7,16 @@
 #include "imr/constants.h"
 #include "packet/headers.h"
 
-namespace weir::differential {
+namespace weir::imr {
 namespace {
 
-packet::Layer layer_of(imr::HeaderBase base) {
+packet::Layer layer_of(HeaderBase base) {
   switch (base) {
-    case imr::HeaderBase::link:
+    case HeaderBase::link:
       return packet::Layer::link;
-    case imr::HeaderBase::network:
+    case HeaderBase::network:
       return packet::Layer::network;
-    case imr::HeaderBase::transport:
+    case HeaderBase::transport:
       return packet::Layer::transport;
   }
   throw InvariantError("header base out of range");
@@ -28,8 +28,7 @@ struct About {
   std::optional<std::uint8_t> ip_protocol;
 };
 
-std::map<std::size_t, About> rule_subjects(const imr::Ruleset& ruleset,
-                                           const imr::Constants& constants) {
+std::map<std::size_t, About> rule_subjects(const Ruleset& ruleset, const Constants& constants) {
   std::map<std::size_t, About> subjects;
   for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
     const Family family = ruleset[ruleset[ruleset.rules[i].chain].table].family;
@@ -37,21 +36,21 @@ std::map<std::size_t, About> rule_subjects(const imr::Ruleset& ruleset,
     if (family == Family::ip6) subjects[i].ethertype = packet::ethertype_ipv6;
     if (family == Family::arp) subjects[i].ethertype = packet::ethertype_arp;
   }
-  for (const imr::MetaConstant& constant : constants.meta) {
+  for (const MetaConstant& constant : constants.meta) {
     About& about = subjects[constant.rule.index()];
-    if (constant.key == imr::MetaKey::l4proto) about.ip_protocol = constant.value[0];
-    if (constant.key == imr::MetaKey::nfproto) {
+    if (constant.key == MetaKey::l4proto) about.ip_protocol = constant.value[0];
+    if (constant.key == MetaKey::nfproto) {
       about.ethertype = constant.value[0] == static_cast<std::uint8_t>(Nfproto::ipv6)
                             ? packet::ethertype_ipv6
                             : packet::ethertype_ipv4;
     }
-    if (constant.key == imr::MetaKey::protocol) {
+    if (constant.key == MetaKey::protocol) {
       about.ethertype = static_cast<std::uint16_t>(load_big_endian(constant.value));
     }
   }
   // The ethertype of the Ethernet header, or behind a tag.
-  for (const imr::PacketConstant& constant : constants.packet) {
-    const bool type = constant.base == imr::HeaderBase::link && constant.length == 2 &&
+  for (const PacketConstant& constant : constants.packet) {
+    const bool type = constant.base == HeaderBase::link && constant.length == 2 &&
                       (constant.offset == 12 || constant.offset == 16);
     if (!type) continue;
     const auto value = static_cast<std::uint16_t>(load_big_endian(constant.value));
@@ -64,11 +63,11 @@ std::map<std::size_t, About> rule_subjects(const imr::Ruleset& ruleset,
 
 }  // namespace
 
-std::vector<packet::Probe> probes_of(const imr::Ruleset& ruleset) {
-  const imr::Constants constants = imr::constants(ruleset);
+std::vector<packet::Probe> probes_of(const Ruleset& ruleset) {
+  const Constants constants = imr::constants(ruleset);
   std::map<std::size_t, About> subjects = rule_subjects(ruleset, constants);
   std::vector<packet::Probe> probes;
-  for (const imr::PacketConstant& constant : constants.packet) {
+  for (const PacketConstant& constant : constants.packet) {
     const About& about = subjects[constant.rule.index()];
     probes.push_back({.layer = layer_of(constant.base),
                       .offset = constant.offset,
@@ -81,4 +80,4 @@ std::vector<packet::Probe> probes_of(const imr::Ruleset& ruleset) {
   return probes;
 }
 
-}  // namespace weir::differential
+}  // namespace weir::imr

@@ -9,8 +9,8 @@
 #include "imr/imr.h"
 #include "packet/directed.h"
 
-namespace weir::differential {
+namespace weir::imr {
 
-[[nodiscard]] std::vector<packet::Probe> probes_of(const imr::Ruleset& ruleset);
+[[nodiscard]] std::vector<packet::Probe> probes_of(const Ruleset& ruleset);
 
-}  // namespace weir::differential
+}  // namespace weir::imr
