@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "frontend/nft/amend.h"
 #include "frontend/nft/missing_links.h"
 #include "frontend/nft/nft_errors.h"
 #include "frontend/nft/ruleset.h"
@@ -18,18 +19,35 @@ namespace {
 // As many processes as there are processors, within reason.
 constexpr unsigned most_processes = 8;
 
-// Commands that change nothing but elements of named sets, which are those of the first part.
-bool only_elements(const std::vector<std::string>& commands) {
-  return std::ranges::all_of(commands, [](const std::string& command) {
-    return command.starts_with("add element ") || command.starts_with("delete element ");
-  });
+struct Commands {
+  std::vector<std::string> elements;  // of named sets, which are those of the first part
+  std::vector<RuleCommand> rules;     // behind them
+};
+
+std::optional<Commands> sort_commands(const std::vector<std::string>& commands) {
+  Commands out;
+  for (const std::string& command : commands) {
+    if (command.starts_with("add element ") || command.starts_with("delete element ")) {
+      if (!out.rules.empty()) return std::nullopt;
+      out.elements.push_back(command);
+      continue;
+    }
+    auto rule = parse_rule_command(command);
+    if (!rule) return std::nullopt;
+    out.rules.push_back(std::move(*rule));
+  }
+  return out;
 }
 
 class Reader {
  public:
   Reader(const Division& division, const ScannedScript& scanned, const std::string& file,
-         const Options& options)
-      : division_(division), file_(file), options_(options), builder_(scanned.places, file) {}
+         const Options& options, const Commands& commands)
+      : division_(division),
+        file_(file),
+        options_(options),
+        commands_(commands),
+        builder_(scanned.places, file) {}
 
   std::optional<imr::Ruleset> run() {
     const std::size_t wanted = std::min<std::size_t>(
@@ -46,6 +64,7 @@ class Reader {
     for (std::size_t part = 0; part < division_.parts(); ++part) {
       if (!take(part)) return std::nullopt;
     }
+    if (!commands_.rules.empty() && !change_rules()) return std::nullopt;
     auto ruleset = builder_.finish(links_);
     if (!ruleset) return std::nullopt;
     return std::move(*ruleset);
@@ -58,7 +77,35 @@ class Reader {
     return {.script = division_.part(part),
             .json = false,
             .links = links_,
-            .commands = part == 0 ? options_.commands : std::vector<std::string>()};
+            .commands = part == 0 ? commands_.elements : std::vector<std::string>()};
+  }
+
+  // A part more, with the rules of the commands only.
+  [[nodiscard]] Request request_of_commands() const {
+    Request request = {.script = division_.without_rules(),
+                       .json = false,
+                       .links = links_,
+                       .commands = commands_.elements};
+    for (const RuleCommand& command : commands_.rules) {
+      std::string in_part = command_in_part(command);
+      if (!in_part.empty()) request.commands.push_back(std::move(in_part));
+    }
+    return request;
+  }
+
+  bool change_rules() {
+    for (;;) {
+      const Request request = request_of_commands();
+      if (!processes_.front().send(request)) return false;
+      const std::optional<Answer> answer = processes_.front().receive();
+      if (!answer || answer->outcome == Answer::Outcome::failed) return false;
+      if (answer->outcome == Answer::Outcome::loaded) {
+        return builder_.amend(answer->dump, answer->listing, commands_.rules).has_value();
+      }
+      const auto more = missing_links(parse_errors(answer->text, file_), request, options_);
+      if (!more || more->empty()) return false;
+      links_.insert(links_.end(), more->begin(), more->end());
+    }
   }
 
   bool ask(std::size_t part) {
@@ -95,6 +142,7 @@ class Reader {
   const Division& division_;
   const std::string& file_;
   const Options& options_;
+  const Commands& commands_;
   RulesetBuilder builder_;
   std::vector<imr::Interface> links_;
   std::vector<std::size_t> links_told_;  // how many of them each process knows of
@@ -105,8 +153,10 @@ class Reader {
 
 std::optional<imr::Ruleset> read_divided(const Division& division, const ScannedScript& scanned,
                                          const std::string& file, const Options& options) {
-  if (!options.divide || !only_elements(options.commands)) return std::nullopt;
-  return Reader(division, scanned, file, options).run();
+  if (!options.divide) return std::nullopt;
+  const auto commands = sort_commands(options.commands);
+  if (!commands) return std::nullopt;
+  return Reader(division, scanned, file, options, *commands).run();
 }
 
 }  // namespace weir::frontend::nft

@@ -37,14 +37,14 @@ std::size_t Division::first(std::size_t index) const {
   return rules_.size() * index / parts_;
 }
 
-std::string Division::part(std::size_t index) const {
+std::string Division::with_rules(std::size_t first, std::size_t last) const {
   std::string out;
   std::size_t done = 0;
   for (const Run& run : runs_) {
     const std::size_t begin = rules_[run.first].begin;
     out += script_.substr(done, begin - done);
-    const std::size_t from = std::max(first(index), run.first);
-    const std::size_t to = std::min(last(index), run.last);
+    const std::size_t from = std::max(first, run.first);
+    const std::size_t to = std::min(last, run.last);
     if (from < to) {
       out += script_.substr(rules_[from].begin, rules_[to - 1].end - rules_[from].begin);
     }

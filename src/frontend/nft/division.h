@@ -25,7 +25,10 @@ class Division {
 
   // 1 where it is not worth it.
   [[nodiscard]] std::size_t parts() const { return parts_; }
-  [[nodiscard]] std::string part(std::size_t index) const;
+  [[nodiscard]] std::string part(std::size_t index) const {
+    return with_rules(first(index), last(index));
+  }
+  [[nodiscard]] std::string without_rules() const { return with_rules(0, 0); }
   [[nodiscard]] std::size_t rules_in(std::size_t index) const { return last(index) - first(index); }
 
  private:
@@ -33,6 +36,8 @@ class Division {
     std::size_t first;  // rules that follow one another, with nothing between them
     std::size_t last;
   };
+  // The script with these of its rules.
+  [[nodiscard]] std::string with_rules(std::size_t first, std::size_t last) const;
   [[nodiscard]] std::size_t first(std::size_t index) const;
   [[nodiscard]] std::size_t last(std::size_t index) const { return first(index + 1); }
 

@@ -87,6 +87,16 @@ class Builder {
 
   [[nodiscard]] std::size_t rules() const { return ruleset_.rules.size(); }
 
+  // Before the rules of commands are there, which stand in no line.
+  Status begin_amendment() {
+    amended_ = true;
+    return check_lines();
+  }
+
+  Status end_amendment(std::span<const RuleCommand> commands) {
+    return amend(ruleset_, part_rules_, commands) ? Status() : differs();
+  }
+
   Status message(const nlmsghdr* message) {
     const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(message));
     family_ = static_cast<Family>(header->nfgen_family);
@@ -108,10 +118,8 @@ class Builder {
 
   Result<imr::Ruleset> finish(const std::vector<imr::Interface>& links) {
     if (!elements_joined_) join_all_elements();
-    const bool all_lines = forget_doubtful_lines();
-    if (parts_ > 1 && (!all_lines || !in_order() || !mean_the_same_together(ruleset_))) {
-      return differs();
-    }
+    if (!amended_) WEIR_CHECK(check_lines());
+    if (parts_ > 1 && !mean_the_same_together(ruleset_)) return differs();
     ruleset_.interfaces = links;
     if (uses_loopback()) ruleset_.interfaces.push_back({"lo", loopback});
     return std::move(ruleset_);
@@ -305,6 +313,12 @@ class Builder {
     return all;
   }
 
+  // The parts go together where the scan was right.
+  Status check_lines() {
+    const bool all = forget_doubtful_lines();
+    return parts_ > 1 && !(all && in_order()) ? differs() : Status();
+  }
+
   // Whether the rules stand chain by chain, as they would in one dump.
   [[nodiscard]] bool in_order() const {
     return std::ranges::is_sorted(ruleset_.rules, {}, &imr::Rule::chain);
@@ -349,6 +363,7 @@ class Builder {
   std::map<Name, imr::SetId> sets_;
   std::map<imr::SetId, std::vector<RawElement>> raw_elements_;
   bool elements_joined_ = false;
+  bool amended_ = false;
 };
 
 }  // namespace
@@ -362,6 +377,13 @@ RulesetBuilder::RulesetBuilder(std::map<ChainKey, std::vector<RulePlace>> places
 RulesetBuilder::RulesetBuilder(RulesetBuilder&&) noexcept = default;
 RulesetBuilder& RulesetBuilder::operator=(RulesetBuilder&&) noexcept = default;
 RulesetBuilder::~RulesetBuilder() = default;
+
+Status RulesetBuilder::amend(ByteView dump, std::string_view listing,
+                             std::span<const RuleCommand> commands) {
+  WEIR_CHECK(parts_->begin_amendment());
+  WEIR_CHECK(add(dump, listing));
+  return parts_->end_amendment(commands);
+}
 
 Status RulesetBuilder::add(ByteView dump, std::string_view listing) {
   parts_->begin_part(listing);

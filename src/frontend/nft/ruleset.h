@@ -5,12 +5,14 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "frontend/nft/amend.h"
 #include "frontend/nft/source_lines.h"
 #include "imr/imr.h"
 
@@ -29,6 +31,10 @@ class RulesetBuilder {
   // A dump that cannot be read, or does not go with those before, is a system error.
   [[nodiscard]] Status add(ByteView dump, std::string_view listing);
   [[nodiscard]] std::size_t rules() const;
+  // The same of a part that has the rules of commands behind the script, which are carried out.
+  // Nothing can be added behind it.
+  [[nodiscard]] Status amend(ByteView dump, std::string_view listing,
+                             std::span<const RuleCommand> commands);
 
   // `links` are the interfaces that were made for the script. Nothing can be added behind it. With
   // several dumps, a system error where their rules may mean something else, or be refused, when
