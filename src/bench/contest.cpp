@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "bench/clock.h"
+#include "bench/updates.h"
 
 namespace weir::bench {
 namespace {
@@ -60,6 +61,7 @@ struct Floor {
 struct Subject {
   Engine engine;
   Site site;
+  Hook hook;  // that it was made for first
   InForce in_force;
   std::size_t floor = 0;  // index
   std::string note;
@@ -107,7 +109,8 @@ struct Contest::Impl {
   [[nodiscard]] Status one_round(std::deque<Subject>& subjects, const Traffic& traffic, int round);
   [[nodiscard]] Status sample_floor(Floor& floor, const Traffic& traffic, bool forth) const;
   [[nodiscard]] Status sample(Subject& subject, const Traffic& traffic, int round) const;
-  [[nodiscard]] Result<std::optional<double>> update(const Subject& subject) const;
+  [[nodiscard]] Result<std::optional<double>> update(const Subject& subject,
+                                                     const Task& task) const;
 };
 
 Result<std::size_t> Contest::Impl::floor_for(Site site, Engine engine) {
@@ -152,6 +155,7 @@ Result<Subject> Contest::Impl::put(Engine engine, Site site, const Hook& hook, c
   WEIR_TRY(in_force, load());
   return Subject{.engine = engine,
                  .site = site,
+                 .hook = hook,
                  .in_force = std::move(in_force),
                  .floor = floor,
                  .note = std::move(note),
@@ -160,26 +164,23 @@ Result<Subject> Contest::Impl::put(Engine engine, Site site, const Hook& hook, c
 
 Status Contest::Impl::check(Subject& subject, const Traffic& traffic) const {
   const Wire& wire = subject.in_force.wire;
-  WEIR_TRY(before, wire.accepted());
   double time = 0;
   double last_ns = 0;  // a packet
   for (std::uint32_t first = 0; first < traffic.count() && time < longest_check;) {
     const std::uint32_t some = first == 0 || time > longest_check / 8 ? first_portion : portion;
     const std::uint32_t count = std::min(some, traffic.count() - first);
-    WEIR_TRY(ns, traffic.sender.send(wire, first, count));
-    WEIR_TRY(after, wire.accepted());
+    WEIR_TRY(sent, traffic.sender.send(wire, first, count));
     const std::uint32_t expected = traffic.accepted_of(first, count);
-    if (after - before != expected) {
+    if (sent.accepted != expected) {
       return std::unexpected(Diagnostic{
           .kind = ErrorKind::partial,
           .message = fmt::format("{} at {} is wrong: of packets {} to {} it accepts {}, and the "
                                  "rules accept {}; nothing is measured of wrong answers",
                                  to_string(subject.engine), to_string(subject.site), first + 1,
-                                 first + count, after - before, expected)});
+                                 first + count, sent.accepted, expected)});
     }
-    before = after;
-    time += ns;
-    last_ns = ns / count;
+    time += sent.ns;
+    last_ns = sent.ns / count;
     first += count;
     subject.checked = first;
   }
@@ -193,9 +194,9 @@ Status Contest::Impl::check(Subject& subject, const Traffic& traffic) const {
 
 Status Contest::Impl::sample_floor(Floor& floor, const Traffic& traffic, bool forth) const {
   for (const bool accept : {forth, !forth}) {
-    WEIR_TRY(ns,
+    WEIR_TRY(sent,
              traffic.sender.send(accept ? floor.accepting : floor.dropping, 0, traffic.count()));
-    (accept ? floor.accept_ns : floor.drop_ns) = ns / traffic.count();
+    (accept ? floor.accept_ns : floor.drop_ns) = sent.ns / traffic.count();
   }
   return {};
 }
@@ -205,18 +206,16 @@ Status Contest::Impl::sample(Subject& subject, const Traffic& traffic, int round
   // Slow engines see another part of the trace in each round.
   const auto first = static_cast<std::uint32_t>(
       std::uint64_t{count} * static_cast<std::uint64_t>(round) % traffic.count());
-  WEIR_TRY(before, subject.in_force.wire.accepted());
-  WEIR_TRY(ns, traffic.sender.send(subject.in_force.wire, first, count));
-  WEIR_TRY(after, subject.in_force.wire.accepted());
+  WEIR_TRY(sent, traffic.sender.send(subject.in_force.wire, first, count));
   const std::uint32_t accepted = traffic.accepted_of(first, count);
-  if (after - before != accepted) {
+  if (sent.accepted != accepted) {
     return std::unexpected(Diagnostic{
         .kind = ErrorKind::partial,
         .message = fmt::format("{} at {} is wrong: it accepts {} of {} packets, and the rules {}",
-                               to_string(subject.engine), to_string(subject.site), after - before,
+                               to_string(subject.engine), to_string(subject.site), sent.accepted,
                                count, accepted)});
   }
-  subject.ns.push_back(ns / count);
+  subject.ns.push_back(sent.ns / count);
   const Floor& floor = floors[subject.floor];
   const double share = static_cast<double>(accepted) / count;
   subject.floors.push_back(share * floor.accept_ns + (1 - share) * floor.drop_ns);
@@ -238,18 +237,24 @@ Status Contest::Impl::one_round(std::deque<Subject>& subjects, const Traffic& tr
   return {};
 }
 
-Result<std::optional<double>> Contest::Impl::update(const Subject& subject) const {
-  std::vector<double> samples;
-  for (const std::string& command : subject.insertions) {
-    WEIR_TRY(seconds, time_nft(subject.in_force.wire, command));
-    samples.push_back(in_ms(seconds));
-  }
-  for (int i = 0; i < updates && subject.engine == Engine::iptables; ++i) {
-    WEIR_TRY(seconds, time_iptables_insertion(subject.in_force.wire));
-    samples.push_back(in_ms(seconds));
-  }
-  if (samples.empty()) return std::nullopt;
-  return spread_of(samples).median;
+Result<std::optional<double>> Contest::Impl::update(const Subject& subject,
+                                                    const Task& task) const {
+  const Wire& wire = subject.in_force.wire;
+  const auto time = [&]() -> Result<std::vector<double>> {
+    switch (subject.engine) {
+      case Engine::weir:
+        return time_weir(task.script, subject.hook, updates);
+      case Engine::nft:
+      case Engine::nft_sets:
+        return time_nft(wire, subject.insertions);
+      case Engine::iptables:
+        return time_iptables(wire, updates);
+    }
+    throw InvariantError("engine out of range");
+  };
+  WEIR_TRY(seconds, time());
+  if (seconds.empty()) return std::nullopt;
+  return in_ms(spread_of(seconds).median);
 }
 
 std::vector<Row> Contest::Impl::rows_of(const Task& task, const std::deque<Subject>& subjects,
@@ -320,7 +325,9 @@ Result<Outcome> Contest::run(const Task& task, const std::vector<Hook>& hooks) {
     WEIR_CHECK(impl_->one_round(subjects, traffic, round));
   }
   for (Subject& subject : subjects) {
-    WEIR_TRY(ms, impl_->update(subject));
+    impl_->tell(fmt::format("{}: one rule more of {} at {}", task.name, to_string(subject.engine),
+                            to_string(subject.site)));
+    WEIR_TRY(ms, impl_->update(subject, task));
     subject.update_ms = ms;
   }
   outcome.rows = impl_->rows_of(task, subjects, places, traffic);

@@ -245,7 +245,7 @@ Result<InForce> put_weir(const Script& script, const Hook& hook, bool wrong) {
 
 Result<InForce> put_nft(const std::string& text, const std::string& device) {
   WEIR_TRY(wire, Wire::to_stack(device));
-  WEIR_TRY(seconds, time_nft(wire, text));
+  WEIR_TRY(seconds, run_nft(wire, text));
   return InForce{.wire = std::move(wire), .loading = {.seconds = seconds}, .memory = {}};
 }
 
@@ -267,19 +267,21 @@ Result<Wire> put_floor(Site site, Engine engine, bool accept) {
   return std::move(in_force.wire);
 }
 
-Result<double> time_nft(const Wire& wire, const std::string& command) {
+Result<double> run_nft(const Wire& wire, const std::string& script) {
   const auto inside = kernel::Inside::enter(wire.netns());
   if (!inside) return std::unexpected(inside.error());
   Stopwatch watch;
-  WEIR_CHECK(run({"nft", "-f", "-"}, command));
+  WEIR_CHECK(run({"nft", "-f", "-"}, script));
   return watch.part();
 }
 
-Result<double> time_iptables_insertion(const Wire& wire) {
+Result<double> run_iptables(const Wire& wire, const std::vector<std::string>& words) {
   const auto inside = kernel::Inside::enter(wire.netns());
   if (!inside) return std::unexpected(inside.error());
+  std::vector<std::string> command = {iptables};
+  command.insert(command.end(), words.begin(), words.end());
   Stopwatch watch;
-  WEIR_CHECK(run({iptables, "-t", "raw", "-I", "PREROUTING", "-s", "0.0.0.1", "-j", "DROP"}));
+  WEIR_CHECK(run(command));
   return watch.part();
 }
 

@@ -62,8 +62,8 @@ struct InForce {
 // The site without rules: what a packet costs that is accepted, or dropped, at once.
 [[nodiscard]] Result<Wire> put_floor(Site site, Engine engine, bool accept);
 
-// Seconds that one more rule takes. `command` is of nft, or the words of a command of iptables.
-[[nodiscard]] Result<double> time_nft(const Wire& wire, const std::string& command);
-[[nodiscard]] Result<double> time_iptables_insertion(const Wire& wire);
+// Seconds that a script of nft takes, or a command of iptables, where the wire ends.
+[[nodiscard]] Result<double> run_nft(const Wire& wire, const std::string& script);
+[[nodiscard]] Result<double> run_iptables(const Wire& wire, const std::vector<std::string>& words);
 
 }  // namespace weir::bench

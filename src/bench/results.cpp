@@ -70,10 +70,6 @@ std::string checks_of(std::span<const Row> list) {
   return out;
 }
 
-bool lacks_update(const Row& row) {
-  return row.engine == Engine::weir && !row.update_ms;
-}
-
 template <typename T>
 nlohmann::ordered_json or_null(const std::optional<T>& value) {
   return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
@@ -95,9 +91,6 @@ std::string table_of(const Outcome& outcome) {
       if (!row.loading.parts.empty()) out += parts_of(row);
     }
     out += checks_of(list);
-    if (std::ranges::any_of(list, lacks_update)) {
-      out += "  no update time of weir: it does not change single rules yet\n";
-    }
     begin = end;
   }
   if (!outcome.notes.empty()) out += "\n";

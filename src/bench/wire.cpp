@@ -26,8 +26,6 @@
 namespace weir::bench {
 namespace {
 
-constexpr const char* input_name = "wire0";
-
 // Less than a driver's budget for one poll (NAPI_POLL_WEIGHT, 64): the queue is then known to be
 // empty, and nothing is left to another thread (net_rx_action()).
 constexpr std::uint32_t batch = 32;
@@ -113,12 +111,12 @@ Status Wire::lay(const std::string& device) {
   // Silent, no packets but ours: no IPv6 address to tell of. Without IPv6 in the kernel there is
   // nothing to silence.
   static_cast<void>(kernel::write_sysctl("ipv6/conf/default/addr_gen_mode", "1"));
-  WEIR_TRY(input, kernel::create_veth(input_name, device));
+  WEIR_TRY(input, kernel::create_veth(input_device, device));
   input_ = input;
   output_ = ::if_nametoindex(device.c_str());
   const kernel::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return system_error("opening a socket", errno);
-  WEIR_CHECK(set_up(socket, input_name, sender_address));
+  WEIR_CHECK(set_up(socket, input_device, sender_address));
   return set_up(socket, device, receiver_address);
 }
 
@@ -167,16 +165,21 @@ Result<Sender> Sender::create(const FrameTrace& trace) {
   return Sender(std::move(loaded), Bytes(trace.frame_size()));
 }
 
-Result<double> Sender::send(const Wire& wire, std::uint32_t first, std::uint32_t count) const {
+Result<Sent> Sender::send(const Wire& wire, std::uint32_t first, std::uint32_t count) const {
   Bytes control = native_bytes(first, 4);
   const Bytes device = native_bytes(wire.input(), 4);
   control.insert(control.end(), device.begin(), device.end());
-  WEIR_CHECK(kernel::write_element(loaded_.maps.at(control_map), native_bytes(0, 4), control));
   const auto inside = kernel::Inside::enter(wire.netns());
   if (!inside) return std::unexpected(inside.error());
-  const double begin = thread_time();
-  WEIR_CHECK(kernel::send_live_frames(loaded_.programs.front(), frame_, count, batch));
-  return thread_time() - begin;
+  while (true) {
+    WEIR_CHECK(kernel::write_element(loaded_.maps.at(control_map), native_bytes(0, 4), control));
+    WEIR_TRY(before, wire.accepted());
+    const double begin = thread_time();
+    WEIR_TRY(all, kernel::send_live_frames(loaded_.programs.front(), frame_, count, batch));
+    const double end = thread_time();
+    WEIR_TRY(after, wire.accepted());
+    if (all) return Sent{.ns = end - begin, .accepted = after - before};
+  }
 }
 
 }  // namespace weir::bench

@@ -16,6 +16,7 @@ namespace weir::bench {
 
 class Wire {
  public:
+  static constexpr const char* input_device = "wire0";
   // The device that frames come out of; another name may be asked for.
   static constexpr const char* default_device = "wire1";
 
@@ -51,14 +52,18 @@ class Wire {
 // The map `counts` of a wire.
 [[nodiscard]] isa::MapSpec counts_map();
 
+struct Sent {
+  double ns = 0;               // CPU time of the calling thread, in which all becomes of a frame
+  std::uint64_t accepted = 0;  // packets
+};
+
 // Sends frames of one trace.
 class Sender {
  public:
   [[nodiscard]] static Result<Sender> create(const FrameTrace& trace);
-  // `count` frames from the one of index `first` on, the first behind the last. The CPU time of the
-  // calling thread that it took, in ns: all that becomes of a frame becomes of it in this thread.
-  [[nodiscard]] Result<double> send(const Wire& wire, std::uint32_t first,
-                                    std::uint32_t count) const;
+  // `count` frames from the one of index `first` on, the first behind the last. All of them again
+  // when a signal comes between.
+  [[nodiscard]] Result<Sent> send(const Wire& wire, std::uint32_t first, std::uint32_t count) const;
 
  private:
   Sender(kernel::LoadedObject loaded, Bytes frame)

@@ -24,19 +24,17 @@ static_assert(sizeof(LiveRunAttr) == 80);
 
 }  // namespace
 
-Status send_live_frames(const Fd& program, ByteView frame, std::uint32_t count,
-                        std::uint32_t batch) {
+Result<bool> send_live_frames(const Fd& program, ByteView frame, std::uint32_t count,
+                              std::uint32_t batch) {
   LiveRunAttr attr{.test = {}, .flags = live_frames_flag, .batch_size = batch};
   attr.test.prog_fd = static_cast<std::uint32_t>(program.get());
   attr.test.data_in = user_pointer(frame.data());
   attr.test.data_size_in = static_cast<std::uint32_t>(frame.size());
   attr.test.repeat = count;
-  int result = 0;
-  do {
-    result = bpf(Command::prog_test_run, attr);
-  } while (result == -EINTR);
+  const int result = bpf(Command::prog_test_run, attr);
+  if (result == -EINTR) return false;
   if (result < 0) return system_error("sending live XDP frames (needs Linux 5.18)", -result);
-  return {};
+  return true;
 }
 
 }  // namespace weir::kernel

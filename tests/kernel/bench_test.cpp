@@ -8,6 +8,7 @@
 
 #include "bench/contest.h"
 #include "isa/isa.h"
+#include "kernel/maps.h"
 #include "kernel/support/netns.h"
 #include "kernel/support/root_only.h"
 
@@ -66,7 +67,8 @@ TEST(Wire, CarriesTheFramesOfATrace) {
   const FrameTrace trace(packets);
   const Sender sender = expect(Sender::create(trace));
   const kernel::LoadedObject noting = noting_program();
-  const Wire wire = expect(Wire::to_driver(noting.programs.front(), kernel::Fd()));
+  const Wire wire =
+      expect(Wire::to_driver(noting.programs.front(), expect(kernel::create_map(counts_map()))));
   struct Case {
     std::uint32_t first;
     std::uint32_t count;
@@ -76,7 +78,7 @@ TEST(Wire, CarriesTheFramesOfATrace) {
   for (const auto& [first, count, last] :
        {Case{0, 1, 0}, Case{1, 1, 1}, Case{2, 1, 2}, Case{0, 4, 3}, Case{3, 2, 0}, Case{2, 3, 0},
         Case{0, 200, 3}}) {
-    EXPECT_GT(expect(sender.send(wire, first, count)), 0);
+    EXPECT_GT(expect(sender.send(wire, first, count)).ns, 0);
     const Bytes seen =
         expect(kernel::read_element(noting.maps.front(), native_bytes(0, 4), seen_size, false));
     EXPECT_EQ(load_native(ByteView(seen).first(8)),
@@ -112,12 +114,15 @@ void expect_sound(const std::vector<Row>& rows) {
 // Every engine treats every packet as the rules ask for, or there are no rows.
 TEST(Contest, HasARowForEachEngineAndHook) {
   Contest contest({.peers = {Engine::nft, Engine::nft_sets}, .rounds = 1});
-  for (const ListName& name : {ListName{ListKind::acl, 300}, ListName{ListKind::fw, 300}}) {
+  for (const ListName& name : {ListName{ListKind::acl, 250}, ListName{ListKind::fw, 60}}) {
     const std::vector<Row> rows = expect(contest.run(task_of(name, packets, 0), all_hooks())).rows;
     ASSERT_EQ(rows.size(), 9U);
     expect_sound(rows);
     EXPECT_TRUE(rows.front().memory.has_value());
-    EXPECT_TRUE(rows[1].update_ms.has_value());
+    for (const Row& row : rows) {
+      EXPECT_GT(row.update_ms.value_or(0), 0)
+          << to_string(row.engine) << " at " << to_string(row.site);
+    }
   }
 }
 
