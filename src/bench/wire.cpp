@@ -165,20 +165,33 @@ Result<Sender> Sender::create(const FrameTrace& trace) {
   return Sender(std::move(loaded), Bytes(trace.frame_size()));
 }
 
-Result<Sent> Sender::send(const Wire& wire, std::uint32_t first, std::uint32_t count) const {
+Status Sender::aim(std::uint32_t device, std::uint32_t first) const {
   Bytes control = native_bytes(first, 4);
-  const Bytes device = native_bytes(wire.input(), 4);
-  control.insert(control.end(), device.begin(), device.end());
+  const Bytes index = native_bytes(device, 4);
+  control.insert(control.end(), index.begin(), index.end());
+  return kernel::write_element(loaded_.maps.at(control_map), native_bytes(0, 4), control);
+}
+
+Result<Sent> Sender::send(const Wire& wire, std::uint32_t first, std::uint32_t count) const {
   const auto inside = kernel::Inside::enter(wire.netns());
   if (!inside) return std::unexpected(inside.error());
   while (true) {
-    WEIR_CHECK(kernel::write_element(loaded_.maps.at(control_map), native_bytes(0, 4), control));
+    WEIR_CHECK(aim(wire.input(), first));
     WEIR_TRY(before, wire.accepted());
     const double begin = thread_time();
     WEIR_TRY(all, kernel::send_live_frames(loaded_.programs.front(), frame_, count, batch));
     const double end = thread_time();
     WEIR_TRY(after, wire.accepted());
     if (all) return Sent{.ns = end - begin, .accepted = after - before};
+  }
+}
+
+Result<double> Sender::send_nowhere(std::uint32_t count) const {
+  WEIR_CHECK(aim(0, 0));
+  while (true) {
+    const double begin = thread_time();
+    WEIR_TRY(all, kernel::send_live_frames(loaded_.programs.front(), frame_, count, batch));
+    if (all) return thread_time() - begin;
   }
 }
 

@@ -65,7 +65,11 @@ class Sender {
   // when a signal comes between.
   [[nodiscard]] Result<Sent> send(const Wire& wire, std::uint32_t first, std::uint32_t count) const;
 
+  // Of frames that are made, and end where they were: no device takes them.
+  [[nodiscard]] Result<double> send_nowhere(std::uint32_t count) const;
+
  private:
+  [[nodiscard]] Status aim(std::uint32_t device, std::uint32_t first) const;
   Sender(kernel::LoadedObject loaded, Bytes frame)
       : loaded_(std::move(loaded)), frame_(std::move(frame)) {}
 
