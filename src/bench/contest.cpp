@@ -22,6 +22,7 @@ constexpr double longest_check = 2e9;
 constexpr double longest_sample = 100e6;
 // Fewer in a sample would measure what sending itself costs.
 constexpr std::uint32_t fewest_packets = 512;
+constexpr std::uint32_t fewest_of_sample = 16384;  // of an engine that is not slow
 constexpr int updates = 5;
 constexpr int clock_samples = 3;
 constexpr std::uint32_t clock_packets = 16384;
@@ -34,7 +35,11 @@ struct Traffic {
   [[nodiscard]] std::uint32_t count() const {
     return static_cast<std::uint32_t>(accepted.size() - 1);
   }
-  // Of `count` packets from one on, around the end.
+  // Of a whole sample: all of the trace, a short one several times.
+  [[nodiscard]] std::uint32_t sample() const {
+    return (fewest_of_sample + count() - 1) / count() * count();
+  }
+  // Of `number` packets from one on, around the end.
   [[nodiscard]] std::uint32_t accepted_of(std::uint32_t first, std::uint32_t number) const {
     const std::uint32_t whole = number / count() * accepted.back();
     const std::uint32_t end = first + number % count();
@@ -203,18 +208,17 @@ Status Contest::Impl::check(Subject& subject, const Traffic& traffic) const {
     subject.checked = first;
   }
   const double packets = longest_sample / std::max(last_ns, 1.0);
-  subject.packets = packets >= traffic.count()
-                        ? traffic.count()
-                        : std::max(static_cast<std::uint32_t>(packets),
-                                   std::min(fewest_packets, traffic.count()));
+  subject.packets = packets >= traffic.sample()
+                        ? traffic.sample()
+                        : std::max(static_cast<std::uint32_t>(packets), fewest_packets);
   return {};
 }
 
 Status Contest::Impl::sample_floor(Floor& floor, const Traffic& traffic, bool forth) const {
   for (const bool accept : {forth, !forth}) {
     WEIR_TRY(sent,
-             traffic.sender.send(accept ? floor.accepting : floor.dropping, 0, traffic.count()));
-    (accept ? floor.accept_ns : floor.drop_ns) = sent.ns / traffic.count();
+             traffic.sender.send(accept ? floor.accepting : floor.dropping, 0, traffic.sample()));
+    (accept ? floor.accept_ns : floor.drop_ns) = sent.ns / traffic.sample();
   }
   return {};
 }

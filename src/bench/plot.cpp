@@ -102,7 +102,7 @@ Axis axis_of(const std::vector<double>& values) {
 std::string power_of_ten(int exponent) {
   std::string out = "1";
   for (int i = 0; i < exponent; ++i) {
-    if (i > 0 && (exponent - i) % 3 == 0) out += ',';
+    if ((exponent - i) % 3 == 0) out += ',';
     out += '0';
   }
   return out;

@@ -109,6 +109,14 @@ TEST(Plot, IsLogarithmic) {
   EXPECT_GT(y[0], y[2]) << "more is higher up";
 }
 
+TEST(Plot, NamesThePowersOfTen) {
+  const std::string svg =
+      plot_of(std::vector{row_of(Engine::weir, 100, 2), row_of(Engine::weir, 1000000, 9)});
+  for (const char* label : {">1<", ">10<", ">100<", ">1,000<", ">100,000<", ">1,000,000<"}) {
+    EXPECT_NE(svg.find(label), std::string::npos) << label;
+  }
+}
+
 TEST(Plot, HoldsAnyName) {
   Row row = row_of(Engine::weir, 10, 0);
   row.list = "<a&b>";
