@@ -35,7 +35,7 @@ class ScratchPolicy {
   ScratchPolicy(const ScratchPolicy&) = delete;
   ScratchPolicy& operator=(const ScratchPolicy&) = delete;
   ~ScratchPolicy() {
-    static_cast<void>(service::release(name_, paths_, true));
+    [[maybe_unused]] const Status released = service::release(name_, paths_, true);
     std::error_code ignored;
     if (paths_.state != service::Paths{}.state) fs::remove_all(paths_.state, ignored);
   }

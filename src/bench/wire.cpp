@@ -110,7 +110,8 @@ Status Wire::lay(const std::string& device) {
   if (!inside) return std::unexpected(inside.error());
   // Silent, no packets but ours: no IPv6 address to tell of. Without IPv6 in the kernel there is
   // nothing to silence.
-  static_cast<void>(kernel::write_sysctl("ipv6/conf/default/addr_gen_mode", "1"));
+  [[maybe_unused]] const Status silenced =
+      kernel::write_sysctl("ipv6/conf/default/addr_gen_mode", "1");
   WEIR_TRY(input, kernel::create_veth(input_device, device));
   input_ = input;
   output_ = ::if_nametoindex(device.c_str());
