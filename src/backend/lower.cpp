@@ -363,7 +363,9 @@ Status lower(std::span<const imr::Unit> units, const Profile& profile, const Low
     WEIR_TRY(sets, SetMaps::make(all, function.maps));
     shared.sets = std::move(sets);
   }
-  if (!shared.runs) shared.runs = RunMaps::make(all, shared.trace.valid(), function.maps);
+  if (!shared.runs) {
+    shared.runs = RunMaps::make(all, shared.trace.valid(), std::nullopt, function.maps);
+  }
   Lowering(units, profile, options, shared, function).run();
   return {};
 }

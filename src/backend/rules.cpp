@@ -5,9 +5,10 @@
 #include <functional>
 #include <variant>
 
-#include "backend/run_search.h"
-#include "backend/run_tables.h"
+#include "backend/run_tree.h"
 #include "backend/sets.h"
+#include "backend/tuple_search.h"
+#include "backend/vector_search.h"
 #include "imr/identity.h"
 
 namespace weir::backend {
@@ -243,10 +244,49 @@ void RootLowering::run(std::span<const imr::RuleId> rules, BlockId end) {
   out_.at(start);
   const BlockId next = out_.block();
   const std::vector<Reg> key = run_key(place.index.run, next);
-  RunSearch search(out_, place, key, start_.opaque, direct_rounds_);
-  const Reg action = search.first(next);
-  run_action(place, search, action, end, next);
+  if (const auto* tree = std::get_if<classify::DecisionTree>(&place.index.structure)) {
+    const RunTree::Effects effects{
+        .note = [&](const classify::RunAction& action) { note(action); },
+        .end = [&](const classify::RunAction& action) { end_run(action, end); }};
+    RunTree(out_, ruleset_, place.index.run, *tree, key, start_.opaque, effects).emit(next);
+  } else if (std::holds_alternative<classify::BitVectors>(place.index.structure)) {
+    VectorSearch search(out_, place, key, start_.opaque);
+    search.first(next);
+    run_action(place, search, end, next);
+  } else {
+    TupleSearch search(out_, place, key, start_.opaque, direct_rounds_);
+    search.first(next);
+    run_action(place, search, end, next);
+  }
   out_.at(next);
+}
+
+void RootLowering::note(const classify::RunAction& action) {
+  if (action.counter.valid()) count(action.counter);
+  const std::uint32_t entry = trace_entry(ruleset_, action);
+  if (entry != run_untraced) trace(entry);
+}
+
+void RootLowering::end_run(const classify::RunAction& action, BlockId end) {
+  switch (action.end) {
+    case classify::RunAction::End::accept:
+      out_.jump(passed_);
+      return;
+    case classify::RunAction::End::drop:
+      out_.ret(false);
+      return;
+    case classify::RunAction::End::leave:
+      out_.jump(end);
+      return;
+    case classify::RunAction::End::on:
+      break;
+  }
+  throw InvariantError("lowering: a rule that ends no run");
+}
+
+void RootLowering::count(imr::CounterId counter) {
+  out_.append(
+      {.op = Op::count, .a = values_.length(), .imm = counter.value, .map = maps_.counters});
 }
 
 // A register for each field. Of a value that may be absent it is the number that stands for none;
@@ -275,12 +315,11 @@ std::vector<Reg> RootLowering::run_key(const classify::Run& run, BlockId never) 
   return key;
 }
 
-void RootLowering::run_action(const RunPlace& place, RunSearch& search, Reg action, BlockId end,
-                              BlockId next) {
+void RootLowering::run_action(const RunPlace& place, RunSearch& search, BlockId end, BlockId next) {
   const std::vector<classify::RunAction>& actions = place.index.run.actions;
   const auto counts = [](const classify::RunAction& one) { return one.counter.valid(); };
   if (std::ranges::any_of(actions, counts)) {
-    const Reg counter = out_.load(action, 4, 4);
+    const Reg counter = search.counter();
     const BlockId counted = out_.block();
     out_.leave_if(Condition::eq, counter, 0, counted);
     out_.append({.op = Op::count,
@@ -291,14 +330,14 @@ void RootLowering::run_action(const RunPlace& place, RunSearch& search, Reg acti
     out_.at(counted);
   }
   if (maps_.trace.valid()) {
-    const Reg entry = out_.load(action, 0, 4);
+    const Reg entry = search.trace_entry();
     const BlockId traced = out_.block();
     out_.leave_if(Condition::eq, entry, run_untraced, traced);
     out_.append({.op = Op::trace, .b = entry, .map = maps_.trace});
     out_.jump(traced);
     out_.at(traced);
   }
-  const Reg how = out_.load(action, 8, 4);
+  const Reg how = search.end();
   const auto is = [&](RunEnd one) {
     const BlockId there = out_.block();
     out_.leave_if(Condition::eq, how, static_cast<std::uint64_t>(one), there);
@@ -311,7 +350,7 @@ void RootLowering::run_action(const RunPlace& place, RunSearch& search, Reg acti
     out_.leave_if(Condition::eq, how, static_cast<std::uint64_t>(RunEnd::behind), next);
     out_.jump(passed_);
     out_.at(on);
-    search.resume(action);
+    search.resume();
   } else {
     out_.jump(passed_);
   }
@@ -349,10 +388,7 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
       falls_through = verdict_map(*map, next, end);
       if (!falls_through) break;
     } else if (const auto* counter = std::get_if<imr::Counter>(&statement)) {
-      out_.append({.op = Op::count,
-                   .a = values_.length(),
-                   .imm = counter->counter.value,
-                   .map = maps_.counters});
+      count(counter->counter);
     } else if (const auto* compare = std::get_if<imr::Match>(&statement)) {
       match(*compare, next);
     } else if (const auto* range = std::get_if<imr::MatchRange>(&statement)) {

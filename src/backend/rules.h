@@ -60,8 +60,11 @@ class RootLowering {
   // Rules that are searched together.
   void run(std::span<const imr::RuleId> rules, flow::BlockId end);
   [[nodiscard]] std::vector<flow::Reg> run_key(const classify::Run& run, flow::BlockId never);
-  void run_action(const RunPlace& place, RunSearch& search, flow::Reg action, flow::BlockId end,
-                  flow::BlockId next);
+  void run_action(const RunPlace& place, RunSearch& search, flow::BlockId end, flow::BlockId next);
+  // Of code for one rule of a run: counts and traces; what ends it.
+  void note(const classify::RunAction& action);
+  void end_run(const classify::RunAction& action, flow::BlockId end);
+  void count(imr::CounterId counter);
   void gather(std::span<const imr::RuleId> rules, imr::ChainId chain);
   void shared_chains();
   void dispatch_ends();

@@ -2,40 +2,61 @@
 #include "backend/run_maps.h"
 
 #include <set>
-#include <span>
 #include <string>
+#include <variant>
 
 namespace weir::backend {
 
+RunPlace RunMaps::prepared(const imr::Unit& unit, std::span<const imr::RuleId> rules,
+                           std::vector<isa::MapSpec>& maps) const {
+  auto index = classify::RunIndex::make(unit, rules, traced_, classifier_);
+  invariant(index.has_value(), "a run of rules that cannot be searched");
+  RunPlace out{.index = std::move(*index)};
+  const classify::Run& run = out.index.run;
+  Bytes value;
+  if (const auto* tables = std::get_if<classify::TupleTables>(&out.index.structure)) {
+    const TupleLayout layout = tuple_layout(run, *tables);
+    value = tuple_bytes(unit.ruleset, run, *tables, layout);
+    out.layout = layout;
+    out.searches = out.index.searches();
+  } else if (const auto* vectors = std::get_if<classify::BitVectors>(&out.index.structure)) {
+    VectorLayout layout = vector_layout(run, *vectors);
+    value = vector_bytes(unit.ruleset, run, *vectors, layout);
+    out.layout = std::move(layout);
+  } else {
+    return out;
+  }
+  const std::string name = "run" + std::to_string(maps.size());
+  maps.push_back(run_map(unit.ruleset, run, std::move(value), name));
+  out.map = isa::MapIndex(maps.size() - 1);
+  return out;
+}
+
 // A chain that a run leads to comes behind the one that the run begins in.
-void RunMaps::add(const imr::Unit& unit, bool traced, std::vector<isa::MapSpec>& maps) {
+void RunMaps::add(const imr::Unit& unit, std::vector<isa::MapSpec>& maps) {
   std::set<imr::ChainId> seen;
   for (const imr::ChainId root : unit.roots) {
     for (const imr::ChainId chain : imr::reachable_chains(unit.ruleset, root)) {
       if (!seen.insert(chain).second) continue;
-      const std::span<const imr::RuleId> rules = unit.ruleset[chain].rules;
-      for (std::size_t from = 0; from < rules.size();) {
-        const std::span<const imr::RuleId> together = run_at(unit.ruleset, rules.subspan(from));
-        from += together.size();
+      std::span<const imr::RuleId> rules = unit.ruleset[chain].rules;
+      while (!rules.empty()) {
+        const std::span<const imr::RuleId> together = run_at(unit.ruleset, rules);
+        rules = rules.subspan(together.size());
         const std::uint32_t number = unit.ruleset[together.front()].run;
         if (number == 0 || places_.contains({&unit, number})) continue;
-        auto index = classify::RunIndex::make(unit, together, traced);
-        invariant(index.has_value(), "a run of rules that cannot be searched");
-        const RunLayout layout = run_layout(*index);
-        const std::string name = "run" + std::to_string(maps.size());
-        maps.push_back(run_map(unit.ruleset, *index, layout, name));
-        const std::size_t searches = index->searches();
-        places_.emplace(std::pair(&unit, number), RunPlace{std::move(*index), searches, layout,
-                                                           isa::MapIndex(maps.size() - 1)});
+        places_.emplace(std::pair(&unit, number), prepared(unit, together, maps));
       }
     }
   }
 }
 
 std::shared_ptr<const RunMaps> RunMaps::make(const std::vector<const imr::Unit*>& units,
-                                             bool traced, std::vector<isa::MapSpec>& maps) {
+                                             bool traced, std::optional<classify::Kind> classifier,
+                                             std::vector<isa::MapSpec>& maps) {
   auto out = std::make_shared<RunMaps>();
-  for (const imr::Unit* unit : units) out->add(*unit, traced, maps);
+  out->traced_ = traced;
+  out->classifier_ = classifier;
+  for (const imr::Unit* unit : units) out->add(*unit, maps);
   return out;
 }
 
@@ -43,6 +64,14 @@ const RunPlace& RunMaps::place(const imr::Unit& unit, std::uint32_t run) const {
   const auto found = places_.find({&unit, run});
   invariant(found != places_.end(), "a run of rules that no unit has");
   return found->second;
+}
+
+std::map<std::uint32_t, const RunPlace*> RunMaps::runs_of(const imr::Unit& unit) const {
+  std::map<std::uint32_t, const RunPlace*> out;
+  for (const auto& [key, place] : places_) {
+    if (key.first == &unit) out.emplace(key.second, &place);
+  }
+  return out;
 }
 
 }  // namespace weir::backend

@@ -5,15 +5,48 @@
 #include <utility>
 #include <vector>
 
+#include "imr/visit.h"
+
 namespace weir::classify {
 
 std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const imr::RuleId> rules,
-                                       bool matched) {
+                                       bool matched, std::optional<Kind> asked_for) {
   auto run = make_run(unit, rules, matched);
   if (!run) return std::nullopt;
-  auto tables = make_tuple_tables(run->list);
-  if (!tables) return std::nullopt;
-  return RunIndex{std::move(*run), std::move(*tables)};
+  std::vector<bool> ends;
+  for (const std::uint32_t action : run->action) {
+    ends.push_back(run->actions[action].end != RunAction::End::on);
+  }
+  // Lists of rules that only count were seen to have one or two of them met, mostly; a tree goes on
+  // where it is.
+  const bool all_end = std::ranges::find(ends, false) == ends.end();
+  const auto wanted = [&](Kind kind) { return !asked_for || asked_for == kind; };
+  RunIndex out{.run = std::move(*run), .structure = {}, .estimates = {}};
+  const RuleList& list = out.run.list;
+  auto tree = wanted(Kind::tree) ? make_decision_tree(list, ends) : std::nullopt;
+  auto vectors = wanted(Kind::bit_vectors) ? make_bit_vectors(list) : std::nullopt;
+  auto tables = wanted(Kind::tuples) ? make_tuple_tables(list) : std::nullopt;
+  std::optional<double> least;
+  const auto offer = [&](Kind kind, auto& structure, double searches) {
+    Estimate& estimate = out.estimates.emplace_back(Estimate{.kind = kind, .ns = {}});
+    if (!structure) return;
+    estimate.ns = structure->cost() * searches;
+    if (least && *least <= *estimate.ns) return;
+    least = estimate.ns;
+    out.structure = std::move(*structure);
+  };
+  offer(Kind::tree, tree, 1);
+  offer(Kind::bit_vectors, vectors, 1);
+  offer(Kind::tuples, tables, all_end ? 1 : 2);
+  if (!least) return std::nullopt;
+  return out;
+}
+
+Kind RunIndex::kind() const {
+  return imr::match_on(
+      structure, [](const DecisionTree&) { return Kind::tree; },
+      [](const BitVectors&) { return Kind::bit_vectors; },
+      [](const TupleTables&) { return Kind::tuples; });
 }
 
 bool RunIndex::goes_on() const {
@@ -21,14 +54,22 @@ bool RunIndex::goes_on() const {
       run.actions, [](const RunAction& action) { return action.end == RunAction::End::on; });
 }
 
+std::size_t RunIndex::longest_search() const {
+  return imr::match_on(
+      structure, [](const DecisionTree&) { return std::size_t{1}; },
+      [](const BitVectors& vectors) { return vectors.words; },
+      [](const TupleTables& tables) { return tables.longest_search(); });
+}
+
 std::size_t RunIndex::searches() const {
-  if (!goes_on()) return 1;
+  const auto* tables = std::get_if<TupleTables>(&structure);
+  if (tables == nullptr || !goes_on()) return 1;
   // A packet looks into one slot of each table.
   std::size_t all = 0;
-  for (const TupleTables::Row& row : tables.rows) {
+  for (const TupleTables::Row& row : tables->rows) {
     std::size_t most = 0;
     for (std::size_t slot = 0; slot <= row.slot_mask; ++slot) {
-      most = std::max(most, stops(tables.slots[row.first_slot + slot]));
+      most = std::max(most, stops(*tables, tables->slots[row.first_slot + slot]));
     }
     all += most;
   }
@@ -36,7 +77,7 @@ std::size_t RunIndex::searches() const {
 }
 
 // It meets none together with more than those that share packets with it.
-std::size_t RunIndex::stops(std::uint32_t first_entry) const {
+std::size_t RunIndex::stops(const TupleTables& tables, std::uint32_t first_entry) const {
   std::vector<std::uint32_t> rules;
   for (std::uint32_t at = first_entry; at != TupleTables::none; at = tables.entries[at].next) {
     const std::uint32_t rule = tables.entries[at].rule;
@@ -56,9 +97,9 @@ std::size_t RunIndex::stops(std::uint32_t first_entry) const {
   return most;
 }
 
-// Lists of rules that only count were seen to have one or two of them met, mostly.
 double RunIndex::cost() const {
-  return tables.cost() * (goes_on() ? 2 : 1);
+  const auto own = std::ranges::find(estimates, kind(), &Estimate::kind);
+  return *own->ns;
 }
 
 }  // namespace weir::classify

@@ -212,6 +212,7 @@ std::optional<Maker::Rows> Maker::narrowed(const Rows& rows, const Test& test) c
 }
 
 std::uint32_t Maker::put(RunAction action, const Rows& rows) {
+  action.matched = action.matched && matched_;
   for (const Ranges& row : rows) {
     list_.push_back(row);
     action_.push_back(static_cast<std::uint32_t>(actions_.size()));
@@ -222,8 +223,7 @@ std::uint32_t Maker::put(RunAction action, const Rows& rows) {
 
 // To what follows these rows.
 void Maker::put_on(RunAction action, const Rows& rows) {
-  action.matched = action.matched && matched_;
-  if (!action.counter.valid() && !action.matched) return;
+  if (!action.counter.valid() && !(action.matched && matched_)) return;
   action.end = RunAction::End::on;
   action.resume = static_cast<std::uint32_t>(list_.size() + rows.size());
   put(action, rows);

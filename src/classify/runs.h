@@ -41,7 +41,7 @@ struct RunAction {
   };
   imr::RuleId rule;
   imr::CounterId counter;  // not valid: it counts nothing
-  bool matched = false;    // the rule counts as matched
+  bool matched = false;    // the rule counts as matched, and somebody asks
   End end = End::on;
   std::uint32_t resume = 0;
   friend bool operator==(const RunAction&, const RunAction&) = default;

@@ -4,6 +4,7 @@
 // (those that only count go on), so that a structure answers with the next rule from any one on.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,10 +17,19 @@
 namespace weir::classify {
 
 enum class Kind : std::uint8_t {
+  tree,         // hundreds of rules: comparisons that lead to few of them
   bit_vectors,  // few rules that overlap much: value classes of each field, a bit a rule in each
   tuples,       // all else: hash tables by prefix lengths, merged
 };
+inline constexpr std::array all_kinds = {Kind::tree, Kind::bit_vectors, Kind::tuples};
 [[nodiscard]] std::string_view to_string(Kind kind);
+[[nodiscard]] std::optional<Kind> parse_kind(std::string_view text);
+
+// What a search takes on average, about; nothing of a structure that does not suit.
+struct Estimate {
+  Kind kind = Kind::tuples;
+  std::optional<double> ns;
+};
 
 class Structure {
  public:

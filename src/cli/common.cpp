@@ -133,6 +133,35 @@ void add_limit_option(CLI::App& verb, std::vector<std::string>& limits) {
       ->type_name("FLAG");
 }
 
+void add_classifier_option(CLI::App& verb, std::string& name) {
+  verb.add_option("--classifier", name,
+                  "search long lists of rules by this structure where it suits: tree, bit-vectors "
+                  "or tuples")
+      ->type_name("NAME");
+}
+
+Result<std::optional<classify::Kind>> parse_classifier(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const auto kind = classify::parse_kind(name);
+  if (kind) return kind;
+  return input_error("unknown structure '" + name +
+                     "' for --classifier, expected tree, bit-vectors or tuples");
+}
+
+std::string describe_search(const driver::SearchedRun& run) {
+  std::string others;
+  std::string own;
+  for (const classify::Estimate& estimate : run.estimates) {
+    const std::string ns = estimate.ns ? fmt::format("{:.0f}", *estimate.ns) : "none";
+    if (estimate.kind == run.structure) {
+      own = fmt::format("{} (about {} ns a packet", to_string(estimate.kind), ns);
+    } else if (estimate.ns) {
+      others += fmt::format("; {} {}", to_string(estimate.kind), ns);
+    }
+  }
+  return own + others + ")";
+}
+
 namespace {
 
 struct Source {

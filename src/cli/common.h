@@ -51,6 +51,11 @@ struct RulesOptions {
 };
 // --limit, of verbs that compile.
 void add_limit_option(CLI::App& verb, std::vector<std::string>& limits);
+void add_classifier_option(CLI::App& verb, std::string& name);
+// Nothing of an empty name.
+[[nodiscard]] Result<std::optional<classify::Kind>> parse_classifier(const std::string& name);
+// "tree (about 61 ns a packet; tuples 76)"
+[[nodiscard]] std::string describe_search(const driver::SearchedRun& run);
 enum class HookOption : std::uint8_t { absent, optional, required };
 void add_rules_options(CLI::App& verb, RulesOptions& options, HookOption hook);
 

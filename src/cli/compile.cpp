@@ -28,6 +28,7 @@ struct Options {
   std::string emit;
   std::string output;
   std::vector<std::string> disabled_passes;
+  std::string classifier;
   bool json = false;
   bool time_passes = false;
 };
@@ -63,6 +64,23 @@ std::vector<std::string> contents(const object::FileMap& map, const isa::Object&
   return out;
 }
 
+nlohmann::ordered_json runs_json(const driver::Compilation& compilation) {
+  nlohmann::ordered_json runs = nlohmann::ordered_json::array();
+  for (const driver::SearchedRun& run : compilation.runs) {
+    nlohmann::ordered_json estimates = nlohmann::ordered_json::object();
+    for (const classify::Estimate& estimate : run.estimates) {
+      nlohmann::ordered_json& ns = estimates[std::string(to_string(estimate.kind))];
+      if (estimate.ns) ns = *estimate.ns;
+    }
+    runs.push_back({{"program", compilation.object.programs.at(run.program).name},
+                    {"family", to_string(run.nfproto)},
+                    {"rules", run.rules.size()},
+                    {"classifier", to_string(run.structure)},
+                    {"estimates_ns", std::move(estimates)}});
+  }
+  return runs;
+}
+
 nlohmann::ordered_json summary_json(const imr::Ruleset& ruleset,
                                     const driver::Compilation& compilation,
                                     const std::vector<object::FileMap>& file_maps) {
@@ -94,7 +112,9 @@ nlohmann::ordered_json summary_json(const imr::Ruleset& ruleset,
                     {"max_entries", map.max_entries},
                     {"contents", contents(map, compilation.object)}});
   }
-  return {{"programs", std::move(programs)}, {"maps", std::move(maps)}};
+  return {{"programs", std::move(programs)},
+          {"maps", std::move(maps)},
+          {"runs", runs_json(compilation)}};
 }
 
 void print_summary(const imr::Ruleset& ruleset, const driver::Compilation& compilation,
@@ -108,6 +128,11 @@ void print_summary(const imr::Ruleset& ruleset, const driver::Compilation& compi
     }
     fmt::print("program {}: {}, {}, {} instructions\n", program.name, place_of(attachment), chains,
                program.insns.size());
+  }
+  for (const driver::SearchedRun& run : compilation.runs) {
+    fmt::print("run {} of {}: {} rules for {}, searched by {}\n", run.number,
+               compilation.object.programs.at(run.program).name, run.rules.size(),
+               to_string(run.nfproto), describe_search(run));
   }
   for (const object::FileMap& map : file_maps) {
     const std::vector<std::string> inside = contents(map, compilation.object);
@@ -186,6 +211,8 @@ int run(const Options& options) {
     WEIR_TRY(limits, backend::parse_limits(options.limits));
     how.limits = limits;
     how.disabled_passes = options.disabled_passes;
+    WEIR_TRY(classifier, parse_classifier(options.classifier));
+    how.classifier = classifier;
     // Whoever loads an object fills no maps, and has a kernel of its own.
     how.self_contained = wants_elf(options);
     how.untrusted_memory = !wants_elf(options);
@@ -228,6 +255,7 @@ void add_compile(CLI::App& app, Action& action) {
   verb->add_flag("--time-passes", options->time_passes,
                  "say on standard error how long each stage took, and what it did to the size");
   verb->add_flag("-j,--json", options->json, "print one JSON object");
+  add_classifier_option(*verb, options->classifier);
   add_limit_option(*verb, options->limits);
   verb->footer(
       "Example: weir compile office.nft --hook netfilter:forward --emit bpf\n"

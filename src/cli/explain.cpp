@@ -140,10 +140,14 @@ void print_program(const Explained& explained, std::size_t index, imr::RuleId ru
     print_part(fmt::format("IMR in {} for {}{}", name, to_string(nfproto), changed_by(passes)),
                part_of(texts.optimized[u], rule));
   }
+  for (const driver::SearchedRun& run : explained.compilation.runs) {
+    if (run.program != index || !std::ranges::binary_search(run.rules, rule)) continue;
+    fmt::print("  {} searches for it together with {} other rules, by {}\n", name,
+               run.rules.size() - 1, describe_search(run));
+  }
   const isa::Object& object = explained.compilation.object;
   if (const isa::MapSpec* map = map_with(object, object.programs.at(index), rule)) {
-    fmt::print("  no code of its own: {} looks for it in map {}, together with {} other rules\n",
-               name, map->name, map->rules.size() - 1);
+    fmt::print("  no code of its own: it is in map {}\n", map->name);
     return;
   }
   const std::string* flow = part_of(texts.flow, rule);

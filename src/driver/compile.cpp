@@ -10,6 +10,7 @@
 #include "backend/set_maps.h"
 #include "driver/program.h"
 #include "driver/stages.h"
+#include "imr/identity.h"
 #include "imr/verify.h"
 #include "passes/imr_break.h"
 #include "passes/imr_find_runs.h"
@@ -74,8 +75,8 @@ void run_imr_passes(imr::Unit& unit, std::size_t program, const Options& options
   for (const passes::ImrPass& pass : passes::imr_passes()) {
     if (!pass.required && !enabled(options, pass.name)) continue;
     Stage stage(options, pass.name, program, unit);
-    if (options.all_runs && pass.run == passes::imr_find_runs) {
-      passes::imr_find_all_runs(unit);
+    if (pass.name == passes::find_runs) {
+      passes::imr_find_runs(unit, {.all = options.all_runs, .classifier = options.classifier});
     } else {
       pass.run(unit);
     }
@@ -124,6 +125,31 @@ void make_shared_maps(const imr::Ruleset& ruleset, bool counted, const Options& 
                     .entries = {}});
     result.trace = shared.trace = isa::MapIndex(maps.size() - 1);
   }
+}
+
+// What became of long lists, for whoever asks.
+std::vector<SearchedRun> searched_runs(const std::vector<CompiledProgram>& programs,
+                                       const backend::RunMaps& maps) {
+  std::vector<SearchedRun> out;
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    for (const imr::Unit& unit : programs[i].optimized) {
+      for (const auto& [number, place] : maps.runs_of(unit)) {
+        SearchedRun run{.program = i,
+                        .nfproto = unit.nfproto,
+                        .number = number,
+                        .rules = {},
+                        .list = place->index.run.list.size(),
+                        .structure = place->index.kind(),
+                        .estimates = place->index.estimates};
+        for (const imr::RuleId rule : place->index.run.rules) {
+          run.rules.push_back(imr::as_written(unit.ruleset, rule));
+        }
+        std::ranges::sort(run.rules);
+        out.push_back(std::move(run));
+      }
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -183,7 +209,9 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   WEIR_TRY(sets, backend::SetMaps::make(optimized, result.object.maps,
                                         options.updatable_sets && !options.self_contained));
   result.sets = shared.sets = std::move(sets);
-  shared.runs = backend::RunMaps::make(optimized, options.trace, result.object.maps);
+  shared.runs =
+      backend::RunMaps::make(optimized, options.trace, options.classifier, result.object.maps);
+  result.runs = searched_runs(result.programs, *shared.runs);
 
   for (CompiledProgram& program : result.programs) {
     WEIR_TRY(emitted, make_program(ruleset, program, options, result, shared));

@@ -12,6 +12,7 @@
 #include "backend/limits.h"
 #include "backend/set_maps.h"
 #include "base/error.h"
+#include "classify/structure.h"
 #include "flow/flow.h"
 #include "imr/imr.h"
 #include "isa/program.h"
@@ -60,6 +61,8 @@ struct Options {
   // Instructions that the kernel's verifier follows over all paths (BPF_COMPLEXITY_LIMIT_INSNS, of
   // which 1,000,000 since 5.2). Programs that surely need more are refused.
   std::uint64_t verifier_limit = 1'000'000;
+  // Long lists of rules are searched with this structure, not the one that takes least.
+  std::optional<classify::Kind> classifier = {};
   bool all_runs = false;      // tests only: short runs of rules are searched, not tried, too
   backend::Limits limits;     // what programs must do without
   bool break_a_pass = false;  // tests only: one pass goes wrong, and every judge must notice
@@ -80,6 +83,17 @@ constexpr std::uint32_t trace_capacity = 4096;
 constexpr std::uint32_t trace_decided = 0x80000000;
 constexpr std::uint32_t trace_policy = 0xffffffff;
 
+// Rules of a unit that are searched together.
+struct SearchedRun {
+  std::size_t program = 0;  // of the object
+  Nfproto nfproto = Nfproto::ipv4;
+  std::uint32_t number = 0;        // imr::Rule::run
+  std::vector<imr::RuleId> rules;  // of the source ruleset
+  std::size_t list = 0;            // rules that they come to when each tests one range a value
+  classify::Kind structure = classify::Kind::tuples;
+  std::vector<classify::Estimate> estimates;  // of all structures
+};
+
 struct Compilation {
   std::vector<CompiledProgram> programs;  // program i of `object` comes from programs[i]
   isa::Object object;
@@ -87,6 +101,7 @@ struct Compilation {
   // Not valid when no program counts.
   isa::MapIndex counters;
   isa::MapIndex trace;
+  std::vector<SearchedRun> runs;
   std::shared_ptr<const backend::SetMaps> sets;  // where the sets are among the maps of `object`
 };
 

@@ -30,7 +30,7 @@ using Rules = std::vector<imr::RuleId>;
 
 class Finder {
  public:
-  Finder(imr::Unit& unit, bool where_it_pays);
+  Finder(imr::Unit& unit, const RunSettings& settings);
 
   void run();
 
@@ -44,13 +44,13 @@ class Finder {
   void mark(std::span<const imr::RuleId> rules);
 
   imr::Unit& unit_;
-  bool where_it_pays_;
+  const RunSettings& settings_;
   std::uint32_t last_ = 0;
   std::size_t left_ = longest_searches;
   std::map<imr::ChainId, std::vector<imr::RuleId>> sites_;  // the rules that lead there
 };
 
-Finder::Finder(imr::Unit& unit, bool where_it_pays) : unit_(unit), where_it_pays_(where_it_pays) {
+Finder::Finder(imr::Unit& unit, const RunSettings& settings) : unit_(unit), settings_(settings) {
   for (const imr::ChainId chain : unit_chains(unit)) {
     for (const imr::RuleId rule : unit.ruleset[chain].rules) {
       for (const imr::ChainId target : classify::targets(unit.ruleset, rule)) {
@@ -68,12 +68,12 @@ std::optional<std::size_t> Finder::longest_search(std::span<const imr::RuleId> r
     behind = std::max(behind, unit_.ruleset[chain].rules.size());
   }
   const std::size_t tried = rules.size() + behind;
-  if (where_it_pays_ && tried < fewest_rules) return std::nullopt;
-  const auto index = classify::RunIndex::make(unit_, rules, true);
+  if (!settings_.all && tried < fewest_rules) return std::nullopt;
+  const auto index = classify::RunIndex::make(unit_, rules, true, settings_.classifier);
   if (!index) return std::nullopt;
   const bool pays = index->cost() < cost_of_rule * static_cast<double>(tried);
-  if (where_it_pays_ && !pays) return std::nullopt;
-  const std::size_t longest = index->tables.longest_search();
+  if (!settings_.all && !pays) return std::nullopt;
+  const std::size_t longest = index->longest_search();
   if (longest > left_) return std::nullopt;
   return longest;
 }
@@ -131,12 +131,8 @@ void Finder::run() {
 
 }  // namespace
 
-void imr_find_runs(imr::Unit& unit) {
-  Finder(unit, true).run();
-}
-
-void imr_find_all_runs(imr::Unit& unit) {
-  Finder(unit, false).run();
+void imr_find_runs(imr::Unit& unit, const RunSettings& settings) {
+  Finder(unit, settings).run();
 }
 
 }  // namespace weir::passes

@@ -11,12 +11,18 @@
 // Reads: rules. Writes: Rule::run.
 #pragma once
 
+#include <optional>
+
+#include "classify/structure.h"
 #include "imr/imr.h"
 
 namespace weir::passes {
 
-void imr_find_runs(imr::Unit& unit);
-// For tests: of all lengths from one rule on, whatever they cost.
-void imr_find_all_runs(imr::Unit& unit);
+struct RunSettings {
+  bool all = false;  // for tests: of all lengths from one rule on, whatever they cost
+  std::optional<classify::Kind> classifier = {};  // with this structure, not the fastest one
+};
+
+void imr_find_runs(imr::Unit& unit, const RunSettings& settings = {});
 
 }  // namespace weir::passes

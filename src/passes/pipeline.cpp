@@ -24,7 +24,7 @@ constexpr std::array imr_table = {
     ImrPass{"fold-constants", imr_fold_constants},
     ImrPass{"dead-rules", imr_dead_rules},
     ImrPass{"inline-chains", imr_inline_chains},
-    ImrPass{"find-runs", imr_find_runs},
+    ImrPass{find_runs, [](imr::Unit& unit) { imr_find_runs(unit); }},
     ImrPass{"share-guards", imr_share_guards},
     ImrPass{"merge-loads", imr_merge_loads},
 };

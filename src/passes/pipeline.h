@@ -17,6 +17,9 @@ struct ImrPass {
   bool required = false;  // lowering relies on it: it cannot be switched off
 };
 
+// The one that takes settings (passes/imr_find_runs.h); in the table it has none.
+constexpr std::string_view find_runs = "find-runs";
+
 struct FlowPass {
   std::string_view name;
   void (*run)(flow::Function&) = nullptr;

@@ -174,6 +174,9 @@ JudgeOptions Run::variant(const JudgeOptions& plain, std::mt19937_64& random) co
       options.compiler.all_runs = true;
       options.compiler.trace = random() % 2 == 0;
       options.compiler.small_parts = random() % 3 == 0;
+      if (const std::size_t kind = random() % 4; kind < classify::all_kinds.size()) {
+        options.compiler.classifier = classify::all_kinds[kind];
+      }
       break;
     case 1:
       for (const passes::ImrPass& pass : passes::imr_passes()) {
@@ -257,7 +260,9 @@ void Run::explain(const Generated& generated, std::span<const packet::Packet> pa
             << "\nall its forms in: " << directory.string() << "\ncompiled with: trace "
             << options.compiler.trace << ", untrusted memory " << options.compiler.untrusted_memory
             << ", small parts " << options.compiler.small_parts << ", all runs "
-            << options.compiler.all_runs << ", disabled passes";
+            << options.compiler.all_runs << ", classifier "
+            << (options.compiler.classifier ? to_string(*options.compiler.classifier) : "any")
+            << ", disabled passes";
   for (const std::string& pass : options.compiler.disabled_passes) std::cout << " " << pass;
   std::cout << "\n"
             << (again ? record_failure(directory / "minimal", smallest, *subject, kept, *again,

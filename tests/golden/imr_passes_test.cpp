@@ -39,7 +39,8 @@ Transforms transforms() {
       {"imr_break", over_units(passes::imr_break)},
       {"imr_dead_rules", over_units(passes::imr_dead_rules)},
       // Of all lengths: those that pay would fill pages.
-      {"imr_find_runs", over_units(passes::imr_find_all_runs)},
+      {"imr_find_runs",
+       over_units([](imr::Unit& unit) { passes::imr_find_runs(unit, {.all = true}); })},
       {"imr_fold_constants", over_units(passes::imr_fold_constants)},
       {"imr_inline_chains", over_units(passes::imr_inline_chains)},
       {"imr_merge_loads", over_units(passes::imr_merge_loads)},

@@ -98,8 +98,8 @@ class ImrPass : public testing::TestWithParam<std::string> {};
 TEST_P(ImrPass, LeavesTheMeaningAlone) {
   const auto pass = std::ranges::find(passes::imr_passes(), GetParam(), &passes::ImrPass::name);
   // Random chains are too short for runs that pay.
-  const bool finds_runs = pass->run == passes::imr_find_runs;
-  const Tally tally = judge(finds_runs ? passes::imr_find_all_runs : pass->run);
+  const auto all_runs = [](imr::Unit& unit) { passes::imr_find_runs(unit, {.all = true}); };
+  const Tally tally = pass->name == passes::find_runs ? judge(all_runs) : judge(pass->run);
   EXPECT_EQ(tally.different, 0U) << tally.example;
   EXPECT_GT(tally.changed, 5U) << "the units hold nothing for this pass to do";
 }

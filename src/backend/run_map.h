@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What the maps have in common that runs of rules (classify/runs.h) are searched in, and what a
+// program learns there of a rule. Such a map has one value; numbers in it are native.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/bytes.h"
+#include "classify/runs.h"
+#include "isa/program.h"
+
+namespace weir::backend {
+
+// Rows in the map's value.
+struct RunTable {
+  std::uint64_t offset = 0;    // of the first one
+  std::uint32_t rows = 0;      // a power of two
+  std::uint32_t row_size = 0;  // bytes, a power of two
+  [[nodiscard]] std::uint64_t at(std::size_t row) const {
+    return offset + std::uint64_t{row_size} * row;
+  }
+};
+// Behind what takes `size` bytes so far.
+[[nodiscard]] RunTable run_table(std::uint64_t& size, std::size_t rows, std::size_t row_size);
+
+// How a rule ends.
+enum class RunEnd : std::uint32_t {
+  accept,
+  drop,
+  leave,   // the chain that the run stands in
+  on,      // with the search
+  behind,  // to what follows the run
+};
+[[nodiscard]] RunEnd end_of(const classify::Run& run, const classify::RunAction& action);
+
+// Marks of trace entries; their meaning is told at driver::trace_capacity.
+constexpr std::uint32_t trace_decided = 0x80000000;
+constexpr std::uint32_t trace_policy = 0xffffffff;
+// The entry of a trace that the action leaves; run_untraced: none.
+constexpr std::uint32_t run_untraced = 0xffffffff;
+[[nodiscard]] std::uint32_t trace_entry(const imr::Ruleset& ruleset,
+                                        const classify::RunAction& action);
+// The number of the action's counter and 1, or 0.
+[[nodiscard]] constexpr std::uint32_t counter_number(const classify::RunAction& action) {
+  return action.counter.valid() ? action.counter.value + 1 : 0;
+}
+
+// Writes numbers into a value, from a place on.
+class RunWriter {
+ public:
+  RunWriter(Bytes& value, std::uint64_t at) : value_(value), at_(at) {}
+  void put(std::uint64_t number, std::size_t size);
+
+ private:
+  Bytes& value_;
+  std::uint64_t at_;
+};
+
+// The rules at the beginning of a part of a chain that are one run, or the first one.
+[[nodiscard]] std::span<const imr::RuleId> run_at(const imr::Ruleset& ruleset,
+                                                  std::span<const imr::RuleId> rules);
+
+[[nodiscard]] isa::MapSpec run_map(const imr::Ruleset& ruleset, const classify::Run& run,
+                                   Bytes value, std::string name);
+
+}  // namespace weir::backend

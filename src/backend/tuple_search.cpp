@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Straight code for each table, with a short loop over the entries of a slot. All that differs from
+// one way to another is a load of four bytes, or looks like one to the verifier: so it walks each
+// table once, whatever was found before. Comparisons, from which it learns, are of copies.
+#include "backend/tuple_search.h"
+
+#include <algorithm>
+#include <variant>
+
+namespace weir::backend {
+
+using flow::BlockId;
+using flow::Condition;
+using flow::Op;
+using flow::Reg;
+
+TupleSearch::TupleSearch(Builder& out, const RunPlace& place, std::span<const Reg> key, Reg opaque,
+                         std::size_t direct_rounds)
+    : RunSearch(out, place, key, opaque),
+      tables_(std::get<classify::TupleTables>(place.index.structure)),
+      layout_(std::get<TupleLayout>(place.layout)),
+      dispatches_(goes_on_ && tables_.longest_search() * place.searches > direct_rounds) {}
+
+void TupleSearch::pack() {
+  words_.resize(tables_.words);
+  for (std::size_t i = 0; i < key_.size(); ++i) {
+    const classify::TupleTables::Place& place = tables_.places[i];
+    const Reg part =
+        place.shift == 0 ? key_[i] : out_.binary(Op::shl, key_[i], std::uint64_t{place.shift});
+    Reg& word = words_[place.word];
+    word = word.valid() ? out_.binary(Op::or_, word, part) : part;
+  }
+}
+
+// classify::tuple_hash()
+Reg TupleSearch::hash(Reg row) {
+  Reg sum;
+  for (std::size_t i = 0; i < words_.size(); ++i) {
+    const Reg mask = out_.load(row, TupleLayout::table_masks + 8 * i, 8);
+    const Reg masked = out_.binary(Op::and_, words_[i], mask);
+    sum = sum.valid() ? out_.binary(Op::xor_, sum, masked) : masked;
+    sum = out_.binary(Op::mul, sum, classify::tuple_factors.at(i));
+    sum = out_.binary(Op::xor_, sum, out_.binary(Op::shr, sum, 32));
+  }
+  return sum;
+}
+
+Reg TupleSearch::slot(std::size_t table) {
+  const Reg place = row(layout_.tables, table);
+  const Reg number = out_.binary(Op::and_, hash(place), out_.load(place, 8, 4));
+  const Reg index = out_.binary(Op::add, number, out_.load(place, 4, 4));
+  return out_.load(row(layout_.slots, index), 0, 8);
+}
+
+// The first bits by which the entry of a slot differs from the key.
+Reg TupleSearch::difference(Reg slot) {
+  const Reg entry = row(layout_.entries, slot);
+  const Reg value = out_.load(entry, TupleLayout::entry_words, 8);
+  const Reg mask = out_.load(entry, TupleLayout::entry_words + 8 * words_.size(), 8);
+  return out_.binary(Op::and_, out_.binary(Op::xor_, words_.front(), value), mask);
+}
+
+void TupleSearch::look(std::size_t longest_chain, Reg different_before, BlockId done) {
+  const BlockId loop = out_.block();
+  const BlockId next = out_.block();
+  out_.assign_opaque(round_, opaque_);
+  if (different_before.valid()) {
+    out_.branch(Condition::ne, different_before, 0, next, loop);
+  } else {
+    out_.jump(loop);
+  }
+  out_.at(loop);
+  // Never: it is what shows the verifier that the loop ends.
+  out_.leave_if(Condition::ge, round_, longest_chain, done);
+  out_.assign(round_, Op::add, round_, 1);
+  const Reg entry = row(layout_.entries, entry_);
+  const Reg rank = out_.load(entry, 0, 4);
+  const auto leave_unless_above = [&](Reg a, Reg b, BlockId elsewhere) {
+    const BlockId on = out_.block();
+    out_.branch(Condition::gt, blurred(a), blurred(b), on, elsewhere);
+    out_.at(on);
+  };
+  leave_unless_above(rank, best_, done);
+  if (goes_on_) {
+    const BlockId allowed = out_.block();
+    out_.branch(Condition::gt, blurred(rank), blurred(limit_), next, allowed);
+    out_.at(allowed);
+  }
+  std::uint64_t at = TupleLayout::entry_words;
+  Reg different;
+  for (std::size_t i = 0; i < words_.size(); ++i) {
+    const Reg value = out_.load(entry, at + 8 * i, 8);
+    const Reg mask = out_.load(entry, at + 8 * (words_.size() + i), 8);
+    const Reg bits = out_.binary(Op::and_, out_.binary(Op::xor_, words_[i], value), mask);
+    different = different.valid() ? out_.binary(Op::or_, different, bits) : bits;
+  }
+  out_.leave_if(Condition::ne, different, 0, next);
+  at += 16 * words_.size();
+  for (const std::size_t field : tables_.ranged) {
+    const std::uint8_t size = range_size(place_.index.run.list.bits(field));
+    // The distance from the lower end wraps around below it.
+    const Reg distance = out_.binary(Op::sub, key_[field], out_.load(entry, at, size));
+    const BlockId inside = out_.block();
+    out_.branch(Condition::gt, distance, out_.load(entry, at + size, size), next, inside);
+    out_.at(inside);
+    at += 2U * size;
+  }
+  out_.assign_copy(best_, rank);
+  out_.assign_copy(best_entry_, entry_);
+  out_.jump(done);
+
+  out_.at(next);
+  out_.assign_load(entry_, row(layout_.entries, entry_), 4, 4);
+  out_.branch(Condition::eq, blurred(entry_), 0, done, loop);
+}
+
+void TupleSearch::begin(BlockId miss) {
+  out_.assign_absent(best_, opaque_, 4);
+  out_.assign_absent(best_entry_, opaque_, 4);
+  const BlockId end = out_.block();
+  std::vector<Reg> slots;
+  std::vector<Reg> differences;
+  for (std::size_t table = 0; table < tables_.rows.size(); ++table) {
+    if (table % together == 0) {
+      // No rule of this table, nor of those behind it, comes before what was found.
+      if (table > 0) {
+        const BlockId on = out_.block();
+        const Reg first = out_.load(row(layout_.tables, table), 0, 4);
+        out_.branch(Condition::le, first, blurred(best_), end, on);
+        out_.at(on);
+      }
+      slots.clear();
+      for (std::size_t i = table; i < std::min(table + together, tables_.rows.size()); ++i) {
+        slots.push_back(slot(i));
+      }
+      differences.assign(slots.size(), Reg());
+      if (layout_.size >= far_memory) {
+        std::ranges::transform(slots, differences.begin(),
+                               [this](Reg slot) { return difference(slot); });
+      }
+    }
+    const Reg here = slots[table % together];
+    const BlockId better = out_.block();
+    const BlockId done = out_.block();
+    const Reg rank = out_.binary(Op::shr, here, 32);
+    out_.branch(Condition::gt, rank, blurred(best_), better, done);
+    out_.at(better);
+    out_.assign(entry_, Op::and_, here, 0xffffffff);
+    look(std::max<std::size_t>(tables_.rows[table].longest_chain, 1), differences[table % together],
+         done);
+    out_.at(done);
+  }
+  out_.jump(end);
+  out_.at(end);
+  out_.leave_if(Condition::eq, blurred(best_), 0, miss);
+  met_ = row(layout_.entries, best_entry_);
+}
+
+void TupleSearch::first(BlockId miss) {
+  pack();
+  for (Reg* reg : {&searches_, &round_, &entry_, &best_, &best_entry_, &limit_}) {
+    *reg = out_.function().new_register();
+  }
+  begin_ = out_.block();
+  if (goes_on_) {
+    out_.assign_absent(limit_, opaque_, 4);
+    out_.assign(limit_, Op::xor_, limit_, first_rank);
+    if (!dispatches_) out_.assign_opaque(searches_, opaque_);
+  }
+  out_.jump(begin_);
+  out_.at(begin_);
+  if (goes_on_ && !dispatches_) {
+    // Never: it is what shows the verifier that the loop ends.
+    out_.leave_if(Condition::ge, searches_, place_.searches, miss);
+    out_.assign(searches_, Op::add, searches_, 1);
+  }
+  begin(miss);
+}
+
+void TupleSearch::resume() {
+  out_.assign_load(limit_, note(), 4, 4);
+  if (!dispatches_) {
+    out_.jump(begin_);
+    return;
+  }
+  const Reg site = out_.function().new_register();
+  out_.append({.op = Op::site, .dst = site, .imm = begin_.value});
+  out_.dispatch(site, {{begin_.value, begin_}});
+}
+
+Reg TupleSearch::counter() {
+  return out_.load(met_, layout_.entry_action, 4);
+}
+Reg TupleSearch::end() {
+  return out_.load(met_, layout_.entry_action + 4, 4);
+}
+Reg TupleSearch::note() {
+  // first_rank is all ones.
+  return row(layout_.notes, out_.binary(Op::xor_, best_, first_rank));
+}
+Reg TupleSearch::trace_entry() {
+  return out_.load(note(), 0, 4);
+}
+
+}  // namespace weir::backend

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The search in hash tables (backend/run_tables.h), one table behind another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/run_search.h"
+
+namespace weir::backend {
+
+class TupleSearch final : public RunSearch {
+ public:
+  // More rounds than `direct_rounds` one after another are not for one piece of a function: it then
+  // has to be split.
+  TupleSearch(Builder& out, const RunPlace& place, std::span<const flow::Reg> key, flow::Reg opaque,
+              std::size_t direct_rounds);
+
+  void first(flow::BlockId miss) override;
+  void resume() override;
+  [[nodiscard]] flow::Reg counter() override;
+  [[nodiscard]] flow::Reg end() override;
+  [[nodiscard]] flow::Reg trace_entry() override;
+
+ private:
+  // Of so many tables the slots are read at the same time.
+  static constexpr std::size_t together = 4;
+  // Of tables of so many bytes, which caches near the processor do not hold, the first entries too.
+  static constexpr std::uint64_t far_memory = 400'000;
+
+  void begin(flow::BlockId miss);
+  void pack();
+  // The slot of the packet in a table.
+  [[nodiscard]] flow::Reg slot(std::size_t table);
+  [[nodiscard]] flow::Reg hash(flow::Reg row);
+  [[nodiscard]] flow::Reg difference(flow::Reg slot);
+  // Looks at the entries of a slot, from `entry_` on, or behind it where `different_before` is not
+  // 0; goes on at `done`.
+  void look(std::size_t longest_chain, flow::Reg different_before, flow::BlockId done);
+  [[nodiscard]] flow::Reg note();
+
+  const classify::TupleTables& tables_;
+  const TupleLayout& layout_;
+  bool dispatches_;  // searches begin by a dispatch, and are not counted
+  std::vector<flow::Reg> words_;
+  flow::Reg searches_;    // begun so far
+  flow::Reg round_;       // of the entries of a slot
+  flow::Reg entry_;       // the next one's number
+  flow::Reg best_;        // the rank of the rule found so far
+  flow::Reg best_entry_;  // its number
+  flow::Reg limit_;       // the rank that it may have at most
+  flow::Reg met_;         // the address of the entry of the rule that was met
+  flow::BlockId begin_;
+};
+
+}  // namespace weir::backend

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Two hundred generated lists of 100 to 20,000 rules, each searched by another structure, on
+// packets from the inside of the rules and directed at their edges: evaluator, interpreter and the
+// kernel's test run agree on verdicts, counters and the rules that matched. The lists are written
+// as IMR: nft would take most of the time to load them.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "bench/rule_sets.h"
+#include "bench/traces.h"
+#include "classify/structure.h"
+#include "differential/judge.h"
+#include "differential/subject.h"
+#include "imr/parse.h"
+#include "imr/verify.h"
+
+namespace weir::differential {
+namespace {
+
+constexpr std::size_t lists = 200;
+constexpr std::size_t shards = 4;
+
+std::string bytes_of(std::uint64_t number, std::size_t size) {
+  return to_hex(big_endian_bytes(number, size));
+}
+
+std::string in_range(const std::string& value, std::uint64_t first, std::uint64_t last,
+                     std::size_t size) {
+  const std::string lowest = bytes_of(first, size);
+  if (first == last) return " match " + value + " == " + lowest;
+  return " match " + value + " in [" + lowest + ", " + bytes_of(last, size) + "]";
+}
+
+std::string address(const char* value, const bench::Ipv4Prefix& prefix) {
+  if (prefix.length == 0) return "";
+  return in_range(value, prefix.address, prefix.address | ~prefix.mask(), 4);
+}
+
+std::string port(const char* value, const bench::PortRange& range) {
+  if (range.is_any()) return "";
+  return in_range(value, range.first, range.last, 2);
+}
+
+// Of ports, the rule asks for TCP where it names no protocol.
+std::string imr_of(const bench::ListRule& rule, std::size_t number) {
+  std::string out = "  rule" + address("payload network 12 4", rule.source) +
+                    address("payload network 16 4", rule.destination);
+  const bool ports = !rule.source_port.is_any() || !rule.destination_port.is_any();
+  if (rule.protocol || ports) {
+    out += " match meta l4proto == " + bytes_of(rule.protocol.value_or(6), 1);
+  }
+  out += port("payload transport 0 2", rule.source_port) +
+         port("payload transport 2 2", rule.destination_port);
+  // Some count, and some of these go on.
+  if (number % 3 == 0) out += " counter";
+  if (number % 12 == 0) return out + "\n";
+  return out + (rule.accept ? " accept\n" : " drop\n");
+}
+
+class ManyLists : public testing::TestWithParam<std::size_t> {};
+
+TEST_P(ManyLists, MeanTheSameHoweverTheyAreSearched) {
+  std::size_t searched = 0;
+  for (std::size_t i = GetParam(); i < lists; i += shards) {
+    std::mt19937_64 random(i);
+    const auto kind = static_cast<bench::ListKind>(i % 4);
+    // Of all magnitudes alike.
+    const double share = static_cast<double>(random() % 1000) / 1000;
+    const auto size = static_cast<std::size_t>(100 * std::pow(200, share));
+    const auto list = bench::make_list(kind, size, i);
+    std::string text = "table ip t\nchain ip t c hook prerouting priority 0 policy " +
+                       std::string(random() % 2 == 0 ? "accept\n" : "drop\n");
+    for (std::size_t rule = 0; rule < list.size(); ++rule) text += imr_of(list[rule], rule);
+    auto ruleset = imr::parse_ruleset(text, "list");
+    ASSERT_TRUE(ruleset) << ruleset.error().text();
+    imr::verify(*ruleset);
+    const Hook hook = *parse_hook(random() % 2 == 0 ? "netfilter:prerouting" : "xdp");
+    auto attachments = driver::plan(*ruleset, hook, {});
+    ASSERT_TRUE(attachments) << attachments.error().text();
+    const RulesetAtHook subject{std::move(*ruleset), hook, std::move(*attachments)};
+
+    std::vector<packet::Packet> packets = packets_for(subject, 40, false, random);
+    const packet::Packet like = packets.front();
+    for (const bench::FiveTuple& one : bench::make_trace(list, 80, i)) {
+      packet::Packet packet = like;
+      packet.bytes = bench::to_packet(one);
+      packet.ethertype = 0x0800;
+      packet.network_offset = 0;
+      if (hook.kind == Hook::Kind::xdp) {
+        packet.bytes.insert(packet.bytes.begin(), {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0});
+        packet.network_offset = 14;
+      }
+      packets.push_back(std::move(packet));
+    }
+    JudgeOptions options;
+    options.kernel = ::geteuid() == 0;
+    options.compiler.trace = i % 3 == 0;
+    options.compiler.classifier = std::nullopt;
+    if (i / shards % 4 != 0) options.compiler.classifier = classify::all_kinds[i / shards % 4 - 1];
+    const auto compiled = driver::compile(subject.ruleset, subject.attachments, options.compiler);
+    ASSERT_TRUE(compiled) << compiled.error().text();
+    // Where the structure that is asked for would be too large, the list is left as it is.
+    if (compiled->runs.empty()) options.compiler.classifier = std::nullopt;
+    searched += compiled->runs.empty() ? 0 : 1;
+    Tally tally;
+    const auto mismatch = judge(subject, packets, options, tally);
+    ASSERT_FALSE(mismatch) << "list " << i << ", " << bench::to_string(kind) << " of " << size
+                           << ": " << mismatch->what;
+    EXPECT_GT(tally.matched, 0U) << "list " << i;
+  }
+  EXPECT_GT(searched, lists / shards / 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shards, ManyLists, testing::Range(std::size_t{0}, shards));
+
+}  // namespace
+}  // namespace weir::differential
