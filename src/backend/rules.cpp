@@ -329,7 +329,8 @@ void RootLowering::run_action(const RunPlace& place, RunSearch& search, BlockId 
     out_.jump(counted);
     out_.at(counted);
   }
-  if (maps_.trace.valid()) {
+  // Of a traced program, too, all may be returns of chains, which no rule stands for.
+  if (maps_.trace.valid() && std::ranges::any_of(actions, &classify::RunAction::matched)) {
     const Reg entry = search.trace_entry();
     const BlockId traced = out_.block();
     out_.leave_if(Condition::eq, entry, run_untraced, traced);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "backend/run_vectors.h"
 
+#include <algorithm>
+
 namespace weir::backend {
 
 using classify::BitVectors;
@@ -25,13 +27,13 @@ Bytes vector_bytes(const imr::Ruleset& ruleset, const Run& run, const BitVectors
   for (std::size_t i = 0; i < vectors.fields.size(); ++i) {
     const BitVectors::Field& field = vectors.fields[i];
     const VectorLayout::Field& place = layout.fields[i];
+    // Behind the last class come rows like it, in which the highest number of 64 bits ends up.
     for (std::size_t row = 0; row < place.starts.rows; ++row) {
-      const bool is_class = row < field.starts.size();
-      RunWriter(value, place.starts.at(row)).put(is_class ? field.starts[row] : ~0ULL, 8);
-      if (!is_class) continue;
+      const std::size_t last = field.starts.size() - 1;
+      RunWriter(value, place.starts.at(row)).put(row <= last ? field.starts[row] : ~0ULL, 8);
       RunWriter vector(value, place.vectors.at(row));
       for (std::size_t word = 0; word < vectors.words; ++word) {
-        vector.put(field.vectors[row * vectors.words + word], 8);
+        vector.put(field.vectors[std::min(row, last) * vectors.words + word], 8);
       }
     }
   }

@@ -19,7 +19,7 @@ struct VectorLayout {
   struct Field {
     RunTable starts;   // {first value of the class (8)}, behind the last class
                        // the highest number
-    RunTable vectors;  // {a vector} for each class
+    RunTable vectors;  // {a vector} of each row of `starts`
   };
   std::vector<Field> fields;
   // {which bit of a word it is (1)} by the upper bits of that bit alone times `factor`

@@ -7,10 +7,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "bench/rule_sets.h"
 #include "bench/traces.h"
@@ -115,6 +117,38 @@ TEST_P(ManyLists, MeanTheSameHoweverTheyAreSearched) {
     EXPECT_GT(tally.matched, 0U) << "list " << i;
   }
   EXPECT_GT(searched, lists / shards / 2);
+}
+
+// Rows that fill a table up to a power of two were taken for a class, in which no rule was.
+TEST(BitVectors, KnowTheHighestNumber) {
+  auto ruleset = imr::parse_ruleset(
+      "table ip6 t\nchain ip6 t c hook input priority 0 policy drop\n"
+      "  rule match payload network 24 16 in [0x20010db8000000000000000000000000,"
+      " 0x20010db800000000ffffffffffffffff] counter accept\n"
+      "  rule match payload network 24 16 == 0x20010db8000000000000000000000001 drop\n"
+      "  rule match payload network 24 16 == 0x20010db8000000000000000000000003 drop\n",
+      "list");
+  ASSERT_TRUE(ruleset) << ruleset.error().text();
+  const Hook hook = *parse_hook("netfilter:input");
+  auto attachments = driver::plan(*ruleset, hook, {});
+  ASSERT_TRUE(attachments) << attachments.error().text();
+  const RulesetAtHook subject{std::move(*ruleset), hook, std::move(*attachments)};
+  std::mt19937_64 random(1);
+  std::vector<packet::Packet> packets = packets_for(subject, 1, false, random);
+  packets.front().bytes.assign(40, 0);
+  packets.front().bytes[0] = 0x60;
+  packets.front().ethertype = 0x86dd;
+  const Bytes highest = {0x20, 0x01, 0x0d, 0xb8, 0,   0,   0,   0,
+                         255,  255,  255,  255,  255, 255, 255, 255};
+  std::ranges::copy(highest, packets.front().bytes.begin() + 24);
+  JudgeOptions options;
+  options.kernel = false;
+  options.compiler.all_runs = true;
+  options.compiler.classifier = classify::Kind::bit_vectors;
+  Tally tally;
+  const auto mismatch = judge(subject, packets, options, tally);
+  ASSERT_FALSE(mismatch) << mismatch->what;
+  EXPECT_EQ(tally.matched, 1U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shards, ManyLists, testing::Range(std::size_t{0}, shards));
