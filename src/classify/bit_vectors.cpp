@@ -10,6 +10,8 @@ namespace weir::classify {
 namespace {
 
 constexpr std::size_t most_bytes = std::size_t{16} << 20U;
+// Of more, the words alone take longer than other structures.
+constexpr std::size_t most_rules = 4096;
 
 class Vectors final : public Structure {
  public:
@@ -75,6 +77,7 @@ double BitVectors::cost() const {
 }
 
 std::optional<BitVectors> make_bit_vectors(const RuleList& rules) {
+  if (rules.size() > most_rules) return std::nullopt;
   BitVectors out{.fields = {}, .words = rules.size() / 64 + 1};
   std::size_t bytes = 0;
   for (std::size_t number = 0; number < rules.fields(); ++number) {
