@@ -31,7 +31,13 @@ class SharedList {
   [[nodiscard]] const T& front() const { return items().front(); }
   [[nodiscard]] const T& back() const { return items().back(); }
 
+  [[nodiscard]] const T& at(std::size_t index) const { return items().at(index); }
+
   void push_back(T item) { edit().push_back(std::move(item)); }
+  template <typename... Args>
+  T& emplace_back(Args&&... args) {
+    return edit().emplace_back(std::forward<Args>(args)...);
+  }
   // The items to be changed; from here on they are shared with no other list.
   [[nodiscard]] std::vector<T>& edit() {
     if (!items_) {

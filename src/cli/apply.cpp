@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "cli/common.h"
+#include "cli/pass_times.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
 #include "driver/reassembly.h"
@@ -29,6 +30,7 @@ struct Options {
   bool dry_run = false;
   bool lock = false;
   bool replace = false;
+  bool time_passes = false;
   std::uint32_t confirm = 0;
 };
 
@@ -154,7 +156,9 @@ int run(const Options& options) {
     WEIR_CHECK(check_files(options.rules.files));
     WEIR_TRY(object, read_object(options.rules));
     if (object) return run_object(options, *object);
+    PassTimes times;
     WEIR_TRY(rules, load_rules(options.rules));
+    times.step("read the rules");
     const bool behind = std::ranges::any_of(rules.attachments, &driver::Attachment::defragments);
     if (behind && !kernel::has_reassembly()) {
       WEIR_CHECK(driver::do_without_reassembly(rules.ruleset, rules.attachments));
@@ -164,7 +168,9 @@ int run(const Options& options) {
     driver::Options how;
     how.untrusted_memory = kernel::has_untrusted_memory();
     how.updatable_sets = !options.lock;  // whose maps are frozen
+    if (options.time_passes) how.observer = times.observer();
     WEIR_TRY(compilation, driver::compile(rules.ruleset, rules.attachments, how));
+    times.step("compile them, in all");
     warn_of_cut(
         [&](const service::SshSession& session, const packet::Device& device) {
           return service::cuts(rules.ruleset, compilation, session, device);
@@ -173,16 +179,20 @@ int run(const Options& options) {
     // Blocked before anything is attached, so that an early signal waits for the end of apply.
     const sigset_t signals = ending_signals();
     if (options.foreground) sigprocmask(SIG_BLOCK, &signals, nullptr);
-    const service::Request request = {.ruleset = rules.ruleset,
-                                      .compilation = compilation,
-                                      .source = rules.source,
-                                      .terms = terms_of(options)};
+    service::Request request = {.ruleset = rules.ruleset,
+                                .compilation = compilation,
+                                .source = rules.source,
+                                .terms = terms_of(options)};
+    if (options.time_passes) {
+      request.terms.at_step = [&times](std::string_view step) { times.step(step); };
+    }
     if (options.dry_run) {
       WEIR_TRY(planned, service::dry_run(request, service::Paths{}));
       print_planned(planned);
       return exit_done;
     }
     WEIR_TRY(installed, service::apply(request, service::Paths{}));
+    if (options.time_passes) fmt::print(stderr, "{}", times.table(compilation));
     return tell(options, installed, signals);
   });
 }
@@ -214,6 +224,8 @@ void add_apply(CLI::App& app, Action& action) {
       ->excludes(foreground)
       ->excludes(confirm)
       ->excludes(lock);
+  verb->add_flag("--time-passes", options->time_passes,
+                 "say on standard error how long each step and stage took");
   verb->add_flag("--dry-run", options->dry_run,
                  "load everything, attach nothing, and say what would be attached where");
   verb->footer(

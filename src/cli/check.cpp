@@ -34,7 +34,8 @@ void print_rule(const imr::Ruleset& ruleset, const driver::RuleReport& report) {
   const imr::Rule& rule = ruleset[report.rule];
   // Padded before it is painted: the colour's bytes have no width.
   const std::string word = fmt::format("{:<7}", driver::to_string(report.translation));
-  fmt::print("  {} {}", painted(word, colour_of(report.translation), stdout), rule.origin.text);
+  fmt::print("  {} {}", painted(word, colour_of(report.translation), stdout),
+             rule.origin.text.str());
   fmt::print(" # handle {}", rule.origin.handle);
   if (rule.origin.location.line != 0) fmt::print(", line {}", rule.origin.location.line);
   fmt::print("\n");

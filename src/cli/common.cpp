@@ -56,7 +56,8 @@ Status check_format(const std::string& text, const std::string& file, const std:
 }
 
 void relocate(const Script& script, imr::Ruleset& ruleset) {
-  for (imr::Rule& rule : ruleset.rules) rule.origin.location = script.place(rule.origin.location);
+  for (imr::Rule& rule : ruleset.rules.edit())
+    rule.origin.location = script.place(rule.origin.location);
 }
 
 }  // namespace

@@ -202,7 +202,9 @@ Status check_options(const Options& options) {
 int run(const Options& options) {
   return guarded([&]() -> Result<int> {
     WEIR_CHECK(check_options(options));
+    PassTimes times;
     WEIR_TRY(rules, load_rules(options.rules));
+    times.step("read the rules");
     if (options.emit == "imr") {
       fmt::print("{}", imr::print(rules.ruleset));
       return exit_done;
@@ -216,9 +218,9 @@ int run(const Options& options) {
     // Whoever loads an object fills no maps, and has a kernel of its own.
     how.self_contained = wants_elf(options);
     how.untrusted_memory = !wants_elf(options);
-    PassTimes times;
     if (options.time_passes) how.observer = times.observer();
     WEIR_TRY(compilation, driver::compile(rules.ruleset, rules.attachments, how));
+    times.step("compile them, in all");
     if (options.time_passes) fmt::print(stderr, "{}", times.table(compilation));
     if (wants_elf(options)) {
       WEIR_CHECK(write_object(options, rules, compilation));

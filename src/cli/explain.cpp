@@ -169,12 +169,12 @@ void print_rule(const Explained& explained, imr::RuleId rule) {
           : fmt::format(" ({}:{})", origin.location.file, origin.location.line);
   fmt::print("{}\n", painted(fmt::format("rule {} handle {}{}: {}",
                                          imr::qualified_name(explained.ruleset, written.chain),
-                                         origin.handle, place, origin.text),
+                                         origin.handle, place, origin.text.str()),
                              Colour::green, stdout));
   print_part("IMR as read", part_of(explained.imr, rule));
   if (imr::translation(written) != imr::Translation::full) {
     fmt::print("  stays with the kernel: {}\n",
-               std::get<imr::Native>(written.statements.back()).reason);
+               std::get<imr::Native>(written.statements.back()).reason.str());
     return;
   }
   for (std::size_t i = 0; i < explained.programs.size(); ++i) {

@@ -152,6 +152,19 @@ std::vector<SearchedRun> searched_runs(const std::vector<CompiledProgram>& progr
   return out;
 }
 
+// Of the rules that are code: of those in maps no line of a program tells.
+void add_rule_sources(const imr::Ruleset& ruleset, isa::Object& object) {
+  object.rule_sources.resize(ruleset.rules.size());
+  for (const isa::Program& program : object.programs) {
+    for (const isa::OriginRow& row : program.origins) {
+      if (row.rule < 0) continue;
+      const imr::Origin& origin = ruleset[imr::RuleId(static_cast<std::size_t>(row.rule))].origin;
+      object.rule_sources.at(static_cast<std::size_t>(row.rule)) = {
+          .file = origin.location.file, .line = origin.location.line, .text = origin.text};
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<imr::Unit> units_of(const imr::Ruleset& ruleset, const Attachment& attachment) {
@@ -174,12 +187,10 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   WEIR_CHECK(check_pass_names(options));
   WEIR_CHECK(check_translated(ruleset, attachments));
   Compilation result;
-  for (const imr::Rule& rule : ruleset.rules) {
-    result.object.rule_names.push_back(rule_name(ruleset, rule));
-    result.object.rule_sources.push_back({.file = rule.origin.location.file,
-                                          .line = rule.origin.location.line,
-                                          .text = rule.origin.text});
-  }
+  std::vector<std::string> names;
+  names.reserve(ruleset.rules.size());
+  for (const imr::Rule& rule : ruleset.rules) names.push_back(rule_name(ruleset, rule));
+  result.object.rule_names = std::move(names);
   bool counted = false;
   for (const Attachment& attachment : attachments) {
     CompiledProgram program{.attachment = attachment,
@@ -219,6 +230,7 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
     result.object.maps = program.function.maps;
     result.object.programs.push_back(std::move(emitted));
   }
+  add_rule_sources(ruleset, result.object);
   return result;
 }
 

@@ -444,7 +444,7 @@ const RuleMeaning& Conditions::meaning(imr::RuleId rule) {
   std::optional<RuleMeaning>& known = meanings_.at(rule.index());
   if (known) return *known;
   Reader reader{.conditions = *this};
-  const std::vector<imr::Statement>& statements = ruleset_[rule].statements;
+  const SharedList<imr::Statement>& statements = ruleset_[rule].statements;
   for (std::size_t i = 0; i < statements.size() && !reader.ended; ++i) {
     reader.statement(statements[i]);
     // What stands behind a verdict map runs where the map says "continue".

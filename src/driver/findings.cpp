@@ -283,9 +283,9 @@ Visit Analysis::visit(imr::ChainId chain, Set reach, Set without, const Behind& 
 
 // The kernel may go on in a chain that no translated rule leads to.
 bool leads_elsewhere(const imr::Native& native) {
-  return native.text.find("jump ") != std::string::npos ||
-         native.text.find("goto ") != std::string::npos ||
-         native.text.find("map") != std::string::npos;
+  return native.text.str().find("jump ") != std::string::npos ||
+         native.text.str().find("goto ") != std::string::npos ||
+         native.text.str().find("map") != std::string::npos;
 }
 
 std::vector<RuleStanding> nothing_known(const imr::Unit& unit) {

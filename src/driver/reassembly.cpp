@@ -23,8 +23,9 @@ bool tracks(const imr::Native& native) {
   using std::string_view_literals::operator""sv;
   for (const std::string_view word :
        {"ct "sv, "masquerade"sv, "snat"sv, "dnat"sv, "redirect"sv, "synproxy"sv}) {
-    const auto at = native.text.find(word);
-    if (at == 0 || (at != std::string::npos && native.text[at - 1] == ' ')) return true;
+    const std::string& text = native.text.str();
+    const auto at = text.find(word);
+    if (at == 0 || (at != std::string::npos && text[at - 1] == ' ')) return true;
   }
   return false;
 }

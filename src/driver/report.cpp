@@ -116,7 +116,7 @@ std::string to_json(const imr::Ruleset& ruleset, const CheckReport& report) {
         {"chain", chain.name},
         {"handle", rule.origin.handle},
         {"line", line == 0 ? ordered_json(nullptr) : ordered_json(line)},
-        {"text", rule.origin.text},
+        {"text", rule.origin.text.str()},
         {"translation", to_string(entry.translation)},
         {"statements", entry.statements},
         {"translated_statements", entry.translated_statements},

@@ -439,8 +439,8 @@ Result<EngineKind> parse_engine(std::string_view name) {
 
 imr::Ruleset with_stand_ins(const imr::Ruleset& ruleset) {
   imr::Ruleset out = ruleset;
-  for (imr::Rule& rule : out.rules) {
-    for (imr::Statement& statement : rule.statements) {
+  for (imr::Rule& rule : out.rules.edit()) {
+    for (imr::Statement& statement : rule.statements.edit()) {
       if (std::holds_alternative<imr::Native>(statement)) {
         statement = imr::VerdictStatement{{.kind = imr::Verdict::Kind::drop, .chain = {}}};
       }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/id.h"
+#include "base/shared_list.h"
 #include "isa/program.h"
 
 namespace weir::flow {
@@ -110,7 +111,7 @@ struct Function {
   std::vector<Block> blocks;  // the first one is the entry
   std::uint32_t registers = 0;
   std::vector<isa::MapSpec> maps;
-  std::vector<std::string> rule_names;
+  SharedList<std::string> rule_names;
 
   [[nodiscard]] Block& operator[](BlockId id) { return blocks.at(id.index()); }
   [[nodiscard]] const Block& operator[](BlockId id) const { return blocks.at(id.index()); }

@@ -62,12 +62,12 @@ ExprId Ruleset::add(Expr expr) {
   return append<ExprId>(exprs, std::move(expr));
 }
 CounterId Ruleset::add(CounterState counter) {
-  return append<CounterId>(counters, counter);
+  return append<CounterId>(counters.edit(), counter);
 }
 
 RuleId Ruleset::add(Rule rule) {
   Chain& chain = chains.at(rule.chain.index());
-  const auto id = append<RuleId>(rules, std::move(rule));
+  const auto id = append<RuleId>(rules.edit(), std::move(rule));
   chain.rules.push_back(id);
   return id;
 }

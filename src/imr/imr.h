@@ -23,6 +23,8 @@
 #include "base/hook.h"
 #include "base/id.h"
 #include "base/shared_list.h"
+#include "base/shared_text.h"
+#include "base/short_bytes.h"
 
 namespace weir::imr {
 
@@ -146,7 +148,7 @@ enum class Relop : std::uint8_t { eq, ne, lt, le, gt, ge };
 struct Match {
   ExprId lhs;
   Relop op = Relop::eq;
-  Bytes rhs;
+  ShortBytes rhs;
   friend bool operator==(const Match&, const Match&) = default;
 };
 
@@ -154,8 +156,8 @@ struct Match {
 struct MatchRange {
   ExprId lhs;
   bool inverted = false;
-  Bytes from;
-  Bytes to;
+  ShortBytes from;
+  ShortBytes to;
   friend bool operator==(const MatchRange&, const MatchRange&) = default;
 };
 
@@ -209,8 +211,8 @@ struct MetaWrite {
 
 // What stays with the kernel, word for word, and why. Always the last statement of its rule.
 struct Native {
-  std::string text;
-  std::string reason;
+  SharedText text;
+  SharedText reason;
   friend bool operator==(const Native&, const Native&) = default;
 };
 
@@ -224,15 +226,15 @@ using Statement = std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictS
 struct Origin {
   std::uint64_t handle = 0;  // nf_tables handle; 0 when there is none
   SourceLocation location;
-  std::string text;  // as the user's tool lists it
-  std::string comment;
+  SharedText text;  // as the user's tool lists it
+  SharedText comment;
   friend bool operator==(const Origin&, const Origin&) = default;
 };
 
 struct Rule {
   ChainId chain;  // that it was written in (a copy of a chain keeps the name of the original)
   Origin origin;
-  std::vector<Statement> statements;
+  SharedList<Statement> statements;
   std::uint32_t total_statements = 0;  // as written, the native ones included
   RuleId copy_of = {};                 // the rule as written, where a pass made this one of it
   bool synthetic = false;              // made by a pass, of no rule: it never counts as matched
@@ -309,12 +311,14 @@ struct Interface {
   friend bool operator==(const Interface&, const Interface&) = default;
 };
 
+// Copies share rules until one of them changes any: there may be a million of them, and of a
+// ruleset a copy for each program and network protocol.
 struct Ruleset {
   std::vector<Table> tables;
   std::vector<Chain> chains;
-  std::vector<Rule> rules;
+  SharedList<Rule> rules;
   std::vector<Set> sets;
-  std::vector<CounterState> counters;
+  SharedList<CounterState> counters;
   std::vector<Interface> interfaces;
   std::vector<Expr> exprs;
 
@@ -324,7 +328,8 @@ struct Ruleset {
   [[nodiscard]] const Set& operator[](SetId id) const { return sets.at(id.index()); }
   [[nodiscard]] const Expr& operator[](ExprId id) const { return exprs.at(id.index()); }
   [[nodiscard]] Chain& operator[](ChainId id) { return chains.at(id.index()); }
-  [[nodiscard]] Rule& operator[](RuleId id) { return rules.at(id.index()); }
+  // To change the rule, which ends the sharing: who reads has a const Ruleset.
+  [[nodiscard]] Rule& operator[](RuleId id) { return rules.edit().at(id.index()); }
   [[nodiscard]] Set& operator[](SetId id) { return sets.at(id.index()); }
 
   // Appends to an arena and returns the new id.

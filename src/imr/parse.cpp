@@ -324,7 +324,7 @@ void Parser::origin(Origin& origin) {
 // Reads one statement into the rule; false where none begins.
 bool Parser::statement(RuleDraft& draft) {
   const TableId table = draft_.ruleset[draft.listed_in].table;
-  std::vector<Statement>& out = draft.rule.statements;
+  SharedList<Statement>& out = draft.rule.statements;
   if (take_word("match")) {
     out.push_back(match(table));
   } else if (take_word("vmap")) {

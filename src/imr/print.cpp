@@ -175,7 +175,7 @@ void Printer::rule(RuleId id, ChainId listed_in, bool removed) {
   if (rule.copy_of.valid()) out_ += " copy of #" + number(rule.copy_of.value);
   const Origin& origin = rule.origin;
   if (origin.handle != 0) out_ += " handle " + std::to_string(origin.handle);
-  if (!origin.text.empty()) out_ += " " + quoted(origin.text);
+  if (!origin.text.empty()) out_ += " " + quoted(origin.text.str());
   if (origin.location != SourceLocation{}) {
     out_ += " at " + name(origin.location.file);
     if (origin.location.line != 0 || origin.location.column != 0) {
@@ -183,7 +183,7 @@ void Printer::rule(RuleId id, ChainId listed_in, bool removed) {
     }
     if (origin.location.column != 0) out_ += ":" + number(origin.location.column);
   }
-  if (!origin.comment.empty()) out_ += " comment " + quoted(origin.comment);
+  if (!origin.comment.empty()) out_ += " comment " + quoted(origin.comment.str());
   if (rule.total_statements != rule.statements.size()) {
     out_ += " statements " + number(rule.total_statements);
   }
@@ -287,7 +287,9 @@ std::string Printer::statement(const Statement& statement, RuleId rule) {
       [&](const MetaWrite& s) {
         return "write meta " + std::string(to_string(s.key)) + " " + expr(s.value);
       },
-      [](const Native& s) { return "native " + quoted(s.text) + " because " + quoted(s.reason); });
+      [](const Native& s) {
+        return "native " + quoted(s.text.str()) + " because " + quoted(s.reason.str());
+      });
 }
 
 }  // namespace

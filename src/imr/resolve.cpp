@@ -152,7 +152,7 @@ void Draft::resolve(Verdict& verdict) const {
 }
 
 void Draft::resolve_statements(Rule& rule, const std::vector<CounterId>& counters) const {
-  for (Statement& statement : rule.statements) {
+  for (Statement& statement : rule.statements.edit()) {
     match_on(
         statement, [](Match&) {}, [](MatchRange&) {},
         [&](MatchSet& s) { s.set = final_set(s.set); },
@@ -165,7 +165,7 @@ void Draft::resolve_statements(Rule& rule, const std::vector<CounterId>& counter
 
 void Draft::resolve_rules(const std::vector<RuleId>& rules) {
   const std::vector<CounterId> counters = place_counters(rules);
-  ruleset.rules.resize(rules_.size());
+  ruleset.rules.edit().resize(rules_.size());
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     RuleDraft& draft = rules_[i];
     Rule& rule = draft.rule;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <string_view>
 #include <tuple>
 
 #include "imr/visit.h"
@@ -56,12 +57,13 @@ class Verifier {
   void check_verdict(const Verdict& verdict, TableId table);
   std::size_t check_depth(ChainId chain);
 
-  void require(bool holds, const std::string& rule) const {
-    if (!holds) throw Violation{where_ + rule};
+  // A text is made only for what is broken: there may be a million rules.
+  void require(bool holds, std::string_view rule) const {
+    if (!holds) throw Violation{where() + std::string(rule)};
   }
-  template <typename IdType, typename T>
-  void require_in(IdType id, const std::vector<T>& arena, const char* what) const {
-    require(id.index() < arena.size(), std::string(what) + " id out of range");
+  template <typename IdType, typename Arena>
+  void require_in(IdType id, const Arena& arena, const char* what) const {
+    if (id.index() >= arena.size()) require(false, std::string(what) + " id out of range");
   }
   std::size_t size_of(ExprId expr) const {
     require_in(expr, ruleset_.exprs, "expression");
@@ -69,7 +71,16 @@ class Verifier {
   }
 
   const Ruleset& ruleset_;
-  std::string where_;  // "inet filter forward rule #4: "
+  [[nodiscard]] std::string where() const {
+    if (!where_chain_.valid()) return where_;
+    const std::string rule =
+        where_rule_.valid() ? " rule #" + std::to_string(where_rule_.value) : "";
+    return qualified_name(ruleset_, where_chain_) + rule + ": ";
+  }
+
+  ChainId where_chain_;  // the chain and the rule at hand: "inet filter forward rule #4: "
+  RuleId where_rule_;
+  std::string where_;  // elsewhere: "inet filter @set: "
   std::vector<bool> listed_;
   // Of each chain: 0 not known, 1 on the way, n + 1 once it is known that n chains stand below one
   // another from it on.
@@ -232,13 +243,15 @@ void Verifier::check_counters() {
 void Verifier::check_chain(ChainId id) {
   const Chain& chain = ruleset_[id];
   for (const RuleId rule : chain.rules) {
-    where_ = qualified_name(ruleset_, id) + ": ";
+    where_chain_ = id;
     require_in(rule, ruleset_.rules, "rule");
-    require(!listed_[rule.index()], "rule #" + std::to_string(rule.value) + " is listed twice");
+    if (listed_[rule.index()]) {
+      require(false, "rule #" + std::to_string(rule.value) + " is listed twice");
+    }
     listed_[rule.index()] = true;
     check_rule(rule, chain.table);
   }
-  where_.clear();
+  where_chain_ = {};
 }
 
 // Rules that no chain lists any more still carry names and counters.
@@ -254,7 +267,8 @@ void Verifier::check_removed_rules() {
 void Verifier::check_rule(RuleId id, TableId table) {
   const Rule& rule = ruleset_[id];
   require_in(rule.chain, ruleset_.chains, "chain");
-  where_ = qualified_name(ruleset_, rule.chain) + " rule #" + std::to_string(id.value) + ": ";
+  where_chain_ = rule.chain;
+  where_rule_ = id;
   require(ruleset_[rule.chain].table == table, "rule of another table");
   if (rule.copy_of.valid()) {
     require_in(rule.copy_of, ruleset_.rules, "copied rule");
@@ -265,7 +279,8 @@ void Verifier::check_rule(RuleId id, TableId table) {
             "native statement before the last");
     check_statement(rule.statements[i], table);
   }
-  where_.clear();
+  where_chain_ = {};
+  where_rule_ = {};
 }
 
 void Verifier::check_statement(const Statement& statement, TableId table) {

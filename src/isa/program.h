@@ -137,8 +137,8 @@ struct RuleSource {
 struct Object {
   std::vector<MapSpec> maps;
   std::vector<Program> programs;
-  std::vector<std::string> rule_names;   // "inet filter forward handle 12"
-  std::vector<RuleSource> rule_sources;  // of the same rules; or none at all
+  SharedList<std::string> rule_names;    // "inet filter forward handle 12"
+  std::vector<RuleSource> rule_sources;  // of those that are code; or none at all
 };
 
 }  // namespace weir::isa

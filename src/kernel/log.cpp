@@ -41,7 +41,7 @@ bool too_complex(std::string_view line) {
 }
 
 std::optional<std::string> rule_of(std::uint32_t insn, const isa::Program& program,
-                                   const std::vector<std::string>& rule_names) {
+                                   const SharedList<std::string>& rule_names) {
   std::int32_t rule = -1;
   for (const auto& row : program.origins) {
     if (row.insn > insn) break;
@@ -54,7 +54,7 @@ std::optional<std::string> rule_of(std::uint32_t insn, const isa::Program& progr
 }  // namespace
 
 std::vector<std::string> telling_lines(std::string_view log, const isa::Program& program,
-                                       const std::vector<std::string>& rule_names) {
+                                       const SharedList<std::string>& rule_names) {
   auto lines = lines_of(log);
   if (lines.empty()) return {};
   const bool complex = std::ranges::any_of(lines, too_complex);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/shared_list.h"
 #include "isa/program.h"
 
 namespace weir::kernel {
@@ -16,6 +17,6 @@ namespace weir::kernel {
 // kept only where the program was too complex, since then it is the message.
 [[nodiscard]] std::vector<std::string> telling_lines(std::string_view log,
                                                      const isa::Program& program,
-                                                     const std::vector<std::string>& rule_names);
+                                                     const SharedList<std::string>& rule_names);
 
 }  // namespace weir::kernel

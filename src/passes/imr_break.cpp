@@ -11,7 +11,7 @@ void imr_break(imr::Unit& unit) {
   for (const imr::ChainId chain : unit_chains(unit)) {
     bool broken = false;
     for (const imr::RuleId id : unit.ruleset[chain].rules) {
-      for (imr::Statement& statement : unit.ruleset[id].statements) {
+      for (imr::Statement& statement : unit.ruleset[id].statements.edit()) {
         auto* match = std::get_if<imr::Match>(&statement);
         if (match == nullptr || broken) continue;
         match->rhs.back() ^= 1;

@@ -70,11 +70,12 @@ bool always_ends(const imr::Rule& rule) {
 
 void imr_dead_rules(imr::Unit& unit) {
   imr::Ruleset& ruleset = unit.ruleset;
+  const imr::Ruleset& same = ruleset;  // reading rules changes none
   for (const imr::ChainId id : unit_chains(unit)) {
     imr::Chain& chain = ruleset[id];
-    remove_rules(chain, [&](imr::RuleId rule) { return is_dead(ruleset, ruleset[rule]); });
+    remove_rules(chain, [&](imr::RuleId rule) { return is_dead(same, same[rule]); });
     const auto end = std::ranges::find_if(
-        chain.rules, [&](imr::RuleId rule) { return always_ends(ruleset[rule]); });
+        chain.rules, [&](imr::RuleId rule) { return always_ends(same[rule]); });
     if (end != chain.rules.end()) chain.rules.erase(end + 1, chain.rules.end());
   }
 }

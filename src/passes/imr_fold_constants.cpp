@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "passes/imr_tools.h"
 
@@ -107,24 +109,26 @@ std::optional<bool> outcome(const imr::Unit& unit, const Match& match) {
 
 void imr_fold_constants(imr::Unit& unit) {
   imr::Ruleset& ruleset = unit.ruleset;
+  std::vector<imr::Statement> kept;
   for (const imr::ChainId chain : unit_chains(unit)) {
     remove_rules(ruleset[chain], [&](imr::RuleId id) {
-      imr::Rule& rule = ruleset[id];
-      for (std::size_t i = 0; i < rule.statements.size();) {
-        auto* match = std::get_if<Match>(&rule.statements[i]);
+      const imr::Rule& rule = std::as_const(ruleset)[id];
+      kept.clear();
+      bool changed = false;
+      for (std::size_t i = 0; i < rule.statements.size(); ++i) {
+        const auto* match = std::get_if<Match>(&rule.statements[i]);
         if (match == nullptr) {
-          ++i;
+          kept.push_back(rule.statements[i]);
           continue;
         }
-        simplify_equality(ruleset, *match);
-        const std::optional<bool> known = outcome(unit, *match);
-        if (known == true) {
-          rule.statements.erase(rule.statements.begin() + static_cast<std::ptrdiff_t>(i));
-          continue;
-        }
+        Match simple = *match;
+        simplify_equality(ruleset, simple);
+        const std::optional<bool> known = outcome(unit, simple);
         if (known == false && !acts_before(rule, i)) return true;
-        ++i;
+        changed = changed || known == true || simple != *match;
+        if (known != true) kept.emplace_back(std::move(simple));
       }
+      if (changed) ruleset[id].statements = std::vector<imr::Statement>(kept);
       return false;
     });
   }

@@ -22,7 +22,7 @@ class Inliner {
     for (const imr::ChainId chain : unit_chains(unit_)) {
       for_each_jump(chain, [&](imr::Verdict& verdict) { ++sites_[verdict.chain]; });
       for (const imr::RuleId rule : ruleset_[chain].rules) {
-        for (const imr::Statement& statement : ruleset_[rule].statements) {
+        for (const imr::Statement& statement : same()[rule].statements) {
           const auto* lookup = std::get_if<imr::VerdictMap>(&statement);
           if (lookup == nullptr) continue;
           for (const imr::Element& element : ruleset_[lookup->map].elements) {
@@ -38,16 +38,21 @@ class Inliner {
   }
 
  private:
+  // To read rules, which changes none.
+  [[nodiscard]] const imr::Ruleset& same() const { return ruleset_; }
+
   void for_each_jump(imr::ChainId chain, const std::function<void(imr::Verdict&)>& visit) {
     // By index: visiting may add rules, and so move them.
     const std::vector<imr::RuleId> rules = ruleset_[chain].rules;
     for (const imr::RuleId rule : rules) {
-      for (std::size_t i = 0; i < ruleset_[rule].statements.size(); ++i) {
-        auto* statement = std::get_if<imr::VerdictStatement>(&ruleset_[rule].statements[i]);
+      for (std::size_t i = 0; i < same()[rule].statements.size(); ++i) {
+        const auto* statement = std::get_if<imr::VerdictStatement>(&same()[rule].statements[i]);
         if (statement == nullptr || !statement->verdict.chain.valid()) continue;
-        imr::Verdict verdict = statement->verdict;
+        const imr::Verdict before = statement->verdict;
+        imr::Verdict verdict = before;
         visit(verdict);
-        std::get<imr::VerdictStatement>(ruleset_[rule].statements[i]).verdict = verdict;
+        if (verdict == before) continue;
+        ruleset_[rule].statements.edit()[i] = imr::VerdictStatement{verdict};
       }
     }
   }
@@ -89,7 +94,7 @@ class Inliner {
     chain.name = names_.fresh(chain.table, chain.name + ".");
     std::vector<imr::RuleId> rules;
     for (const imr::RuleId id : chain.rules) {
-      imr::Rule rule = ruleset_[id];
+      imr::Rule rule = same()[id];
       if (!rule.copy_of.valid()) rule.copy_of = id;
       ruleset_.rules.push_back(std::move(rule));
       rules.emplace_back(ruleset_.rules.size() - 1);

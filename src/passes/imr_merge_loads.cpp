@@ -64,8 +64,9 @@ imr::Statement statement(imr::Ruleset& ruleset, const Comparison& comparison) {
 void imr_merge_loads(imr::Unit& unit) {
   for (const imr::ChainId chain : unit_chains(unit)) {
     for (const imr::RuleId id : unit.ruleset[chain].rules) {
-      if (unit.ruleset[id].run != 0) continue;
-      auto& statements = unit.ruleset[id].statements;
+      const imr::Rule& rule = std::as_const(unit.ruleset)[id];
+      if (rule.run != 0) continue;
+      SharedList<imr::Statement> statements = rule.statements;
       for (std::size_t i = 0; i + 1 < statements.size();) {
         const auto first = comparison(unit.ruleset, statements[i]);
         const auto second = comparison(unit.ruleset, statements[i + 1]);
@@ -74,8 +75,12 @@ void imr_merge_loads(imr::Unit& unit) {
           ++i;
           continue;
         }
-        statements[i] = statement(unit.ruleset, *both);
-        statements.erase(statements.begin() + static_cast<std::ptrdiff_t>(i + 1));
+        auto& changed = statements.edit();
+        changed[i] = statement(unit.ruleset, *both);
+        changed.erase(changed.begin() + static_cast<std::ptrdiff_t>(i + 1));
+      }
+      if (statements.identity() != rule.statements.identity()) {
+        unit.ruleset[id].statements = std::move(statements);
       }
     }
   }

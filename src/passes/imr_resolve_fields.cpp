@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "passes/imr_resolve_fields.h"
 
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
 #include "imr/reading.h"
 #include "imr/visit.h"
 #include "packet/fields.h"
@@ -15,24 +21,51 @@ class Resolver {
  public:
   explicit Resolver(imr::Unit& unit) : unit_(unit), ruleset_(unit.ruleset) {}
 
-  void rule(imr::Rule& rule) {
+  void rule(imr::RuleId id) {
+    const imr::Rule& rule = std::as_const(ruleset_)[id];
+    if (std::ranges::all_of(rule.statements, [&](const auto& s) { return stays(s); })) return;
     std::vector<imr::Statement> out;
-    for (imr::Statement& statement : rule.statements) {
-      guards_.clear();
+    for (imr::Statement statement : rule.statements) {
       imr::match_on(
-          statement, [&](imr::Match& s) { s.lhs = expr(s.lhs); },
-          [&](imr::MatchRange& s) { s.lhs = expr(s.lhs); },
-          [&](imr::MatchSet& s) { s.key = expr(s.key); },
-          [&](imr::VerdictMap& s) { s.key = expr(s.key); }, [](imr::VerdictStatement&) {},
-          [](imr::Counter&) {}, [&](imr::MetaWrite& s) { s.value = expr(s.value); },
+          statement, [&](imr::Match& s) { s.lhs = resolved(s.lhs, out); },
+          [&](imr::MatchRange& s) { s.lhs = resolved(s.lhs, out); },
+          [&](imr::MatchSet& s) { s.key = resolved(s.key, out); },
+          [&](imr::VerdictMap& s) { s.key = resolved(s.key, out); }, [](imr::VerdictStatement&) {},
+          [](imr::Counter&) {}, [&](imr::MetaWrite& s) { s.value = resolved(s.value, out); },
           [](imr::Native&) {});
-      out.insert(out.end(), guards_.begin(), guards_.end());
       out.push_back(std::move(statement));
     }
-    rule.statements = std::move(out);
+    ruleset_[id].statements = std::move(out);
   }
 
  private:
+  // What an operand becomes, and the tests that stand in front of it.
+  struct Resolved {
+    ExprId expr;
+    std::vector<imr::Statement> guards;
+  };
+
+  const Resolved& resolve(ExprId id) {
+    const auto found = known_.find(id);
+    if (found != known_.end()) return found->second;
+    guards_.clear();
+    const ExprId made = expr(id);
+    return known_.emplace(id, Resolved{made, std::move(guards_)}).first->second;
+  }
+
+  ExprId resolved(ExprId id, std::vector<imr::Statement>& out) {
+    const Resolved& made = resolve(id);
+    out.insert(out.end(), made.guards.begin(), made.guards.end());
+    return made.expr;
+  }
+
+  bool stays(const imr::Statement& statement) {
+    const std::optional<ExprId> operand = imr::operand(statement);
+    if (!operand) return true;
+    const Resolved& made = resolve(*operand);
+    return made.expr == *operand && made.guards.empty();
+  }
+
   // The same expression without named fields; a new one if there was any.
   ExprId expr(ExprId id) {
     const imr::Expr copy = ruleset_[id];
@@ -169,6 +202,7 @@ class Resolver {
   const imr::Unit& unit_;
   imr::Ruleset& ruleset_;
   std::vector<imr::Statement> guards_;
+  std::unordered_map<ExprId, Resolved> known_;
 };
 
 }  // namespace
@@ -176,7 +210,7 @@ class Resolver {
 void imr_resolve_fields(imr::Unit& unit) {
   Resolver resolver(unit);
   for (const imr::ChainId chain : unit_chains(unit)) {
-    for (const imr::RuleId id : unit.ruleset[chain].rules) resolver.rule(unit.ruleset[id]);
+    for (const imr::RuleId id : unit.ruleset[chain].rules) resolver.rule(id);
   }
 }
 

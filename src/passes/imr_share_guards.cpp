@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <variant>
 
 #include "imr/identity.h"
@@ -82,13 +83,14 @@ class Sharing {
 
  private:
   [[nodiscard]] std::size_t run_end(const std::vector<imr::RuleId>& rules, std::size_t from) const {
-    const imr::Match* first = guard(ruleset_, ruleset_[rules[from]]);
+    const imr::Ruleset& same = ruleset_;  // reading rules changes none
+    const imr::Match* first = guard(same, same[rules[from]]);
     std::size_t to = from + 1;
     if (first == nullptr) return to;
     // A rule of the group, or a chain that it jumps to, may change what the test was about.
     if (writes_mark_ && imr::reads(ruleset_, first->lhs, imr::MetaKey::mark)) return to;
     while (to < rules.size()) {
-      const imr::Match* next = guard(ruleset_, ruleset_[rules[to]]);
+      const imr::Match* next = guard(same, same[rules[to]]);
       if (next == nullptr || !imr::same_match(ruleset_, *first, *next)) break;
       ++to;
     }
@@ -97,9 +99,9 @@ class Sharing {
 
   // Moves the rules into a chain of their own; the rule that tests and jumps there.
   imr::RuleId group(imr::ChainId chain, const std::vector<imr::RuleId>& rules, std::size_t level) {
-    const imr::Statement test = ruleset_[rules.front()].statements.front();
+    const imr::Statement test = std::as_const(ruleset_)[rules.front()].statements.front();
     for (const imr::RuleId rule : rules) {
-      auto& statements = ruleset_[rule].statements;
+      auto& statements = ruleset_[rule].statements.edit();
       statements.erase(statements.begin());
     }
     const imr::TableId table = ruleset_[chain].table;

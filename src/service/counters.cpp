@@ -57,7 +57,7 @@ class KnownRules {
 
 std::vector<imr::CounterId*> counters_of(imr::Rule& rule) {
   std::vector<imr::CounterId*> out;
-  for (imr::Statement& statement : rule.statements) {
+  for (imr::Statement& statement : rule.statements.edit()) {
     if (auto* counter = std::get_if<imr::Counter>(&statement)) out.push_back(&counter->counter);
   }
   return out;
@@ -92,8 +92,8 @@ Result<Count> read_count(const kernel::Fd& map, std::uint32_t index) {
 
 void reserve_counters(imr::Ruleset& ruleset) {
   if (ruleset.counters.empty()) return;
-  ruleset.counters.resize(with_reserve(ruleset.counters.size()),
-                          imr::CounterState{.rule = imr::RuleId(0U)});
+  ruleset.counters.edit().resize(with_reserve(ruleset.counters.size()),
+                                 imr::CounterState{.rule = imr::RuleId(0U)});
 }
 
 CounterPlan keep_counters(const PolicyState& policy, const std::optional<RuleName>& replaced,
@@ -101,7 +101,7 @@ CounterPlan keep_counters(const PolicyState& policy, const std::optional<RuleNam
   const KnownRules known(policy, replaced);
   CounterPlan out;
   std::size_t fresh = 0;
-  for (imr::Rule& rule : ruleset.rules) {
+  for (imr::Rule& rule : ruleset.rules.edit()) {
     if (known.find(ruleset, rule) == nullptr) fresh += counters_of(rule).size();
   }
   const std::vector<std::uint32_t> free = known.free_elements(policy.counter_room);
@@ -115,7 +115,7 @@ CounterPlan keep_counters(const PolicyState& policy, const std::optional<RuleNam
       imr::CounterState{.rule = imr::RuleId(0U)});
   std::uint32_t next = 0;
   for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
-    imr::Rule& rule = ruleset.rules[i];
+    imr::Rule& rule = ruleset[imr::RuleId(i)];
     const RuleState* const before = known.find(ruleset, rule);
     const std::vector<imr::CounterId*> counters = counters_of(rule);
     invariant(before == nullptr || before->counters.size() == counters.size(),

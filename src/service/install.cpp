@@ -182,6 +182,7 @@ Result<Installed> install(Plan plan, const Terms& terms, const Paths& paths) {
   }
   auto installed = load(std::move(plan), terms);
   if (!installed) return installed;
+  reach(terms.at_step, "apply: loaded");
   if (installed->state.keeps_connections) {
     WEIR_TRY(table, OwnedTable::create(terms.name));
     installed->tracking = std::move(table);

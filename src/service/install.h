@@ -27,7 +27,7 @@ struct Terms {
   bool lock = false;          // maps are frozen, and it is released by force only
   std::uint32_t confirm = 0;  // seconds until a guard ends it unless it is confirmed; 0: no guard
   kernel::TcMode tc_mode = kernel::TcMode::automatic;
-  StepHook at_step = {};  // of tests
+  StepHook at_step = {};  // of tests, and who measures
 };
 
 // A policy in force. Of a pinned or guarded one the descriptors may go; with those of a foreground

@@ -108,7 +108,7 @@ Status check_handles(const PolicyState& policy, const std::optional<RuleName>& r
 
 // Lines are of the text that was applied, which the commands are not in.
 void forget_lines(imr::Ruleset& ruleset) {
-  for (imr::Rule& rule : ruleset.rules) rule.origin.location = {};
+  for (imr::Rule& rule : ruleset.rules.edit()) rule.origin.location = {};
 }
 
 Result<std::vector<kernel::Fd>> shared_maps(const PolicyState& policy, const CounterPlan& counters,

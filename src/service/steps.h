@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Where tests get a word in: they end the process at each step of an apply or confirm, and look at
-// what is left.
+// Who is told of each step of an apply or confirm: tests, which end the process there and look at
+// what is left, and whoever measures how long they take.
 #pragma once
 
 #include <functional>

@@ -94,7 +94,7 @@ std::string script_of(const std::vector<bench::ListRule>& list, Shape shape) {
 bool is_searched(const RulesetAtHook& subject, const driver::Options& options) {
   const auto compiled = driver::compile(subject.ruleset, subject.attachments, options);
   if (!compiled) return false;
-  const std::vector<imr::Rule>& rules = compiled->programs.front().optimized.front().ruleset.rules;
+  const SharedList<imr::Rule>& rules = compiled->programs.front().optimized.front().ruleset.rules;
   return std::ranges::any_of(rules, [](const imr::Rule& rule) { return rule.run != 0; });
 }
 

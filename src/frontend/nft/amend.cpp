@@ -113,14 +113,15 @@ class Amendment {
 
   // Chain by chain, as in a dump; without rules and counters that nobody has any more.
   bool finish() {
-    std::vector<imr::Rule> rules = std::exchange(ruleset_.rules, {});
-    const std::vector<imr::CounterState> counters = std::exchange(ruleset_.counters, {});
+    SharedList<imr::Rule> before = std::exchange(ruleset_.rules, {});
+    std::vector<imr::Rule>& rules = before.edit();
+    const SharedList<imr::CounterState> counters = std::exchange(ruleset_.counters, {});
     for (imr::Chain& chain : ruleset_.chains) chain.rules.clear();
     for (const Line& line : lines_) {
       if (line.used != line.fresh.size()) return false;
       for (const imr::RuleId id : line.rules) {
         imr::Rule& rule = rules.at(id.index());
-        for (imr::Statement& statement : rule.statements) {
+        for (imr::Statement& statement : rule.statements.edit()) {
           auto* counter = std::get_if<imr::Counter>(&statement);
           if (counter == nullptr) continue;
           imr::CounterState state = counters.at(counter->counter.index());

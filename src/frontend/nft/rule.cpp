@@ -479,7 +479,7 @@ void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr
   if (!reason.empty()) {
     rule.statements.push_back(imr::Native{debug_texts(source, open), std::move(reason)});
   }
-  rule.statements.shrink_to_fit();
+  rule.statements.edit().shrink_to_fit();
   if (rule.origin.text.empty()) rule.origin.text = debug_texts(source, 0);
 }
 

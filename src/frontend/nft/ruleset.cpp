@@ -82,7 +82,7 @@ class Builder {
   }
 
   Status end_part() {
-    return numbering_.end_part(std::span(ruleset_.rules).subspan(part_rules_), ruleset_);
+    return numbering_.end_part(std::span(ruleset_.rules.edit()).subspan(part_rules_), ruleset_);
   }
 
   [[nodiscard]] std::size_t rules() const { return ruleset_.rules.size(); }

@@ -247,7 +247,7 @@ bool fits(const imr::Unit& unit, const Options& options, unsigned shared_words) 
   const backend::Profile& profile =
       backend::profile_for(unit.hook, {.untrusted_memory = options.untrusted_memory});
   flow::Function function{.name = "test"};
-  function.rule_names.resize(unit.ruleset.rules.size());
+  function.rule_names.edit().resize(unit.ruleset.rules.size());
   function.maps = {{.name = "counters", .type = isa::MapType::percpu_array, .value_size = 16}};
   backend::SharedMaps maps{.counters = isa::MapIndex(std::size_t{0}), .trace = {}, .opaque = {}};
   EXPECT_TRUE(backend::lower({&unit, 1}, profile, {.shared_words = shared_words}, maps, function));

@@ -58,7 +58,7 @@ TEST(NftLive, ReadsWhatTheKernelRuns) {
 
     auto read = read_script(script, "");
     ASSERT_TRUE(read) << read.error().text();
-    for (imr::Rule& rule : read->rules) rule.origin.location = {};
+    for (imr::Rule& rule : read->rules.edit()) rule.origin.location = {};
     EXPECT_EQ(imr::print(live->ruleset), imr::print(*read));
   });
 }

@@ -66,7 +66,8 @@ TEST(LongScripts, KeepOrderHandlesAndLines) {
     ASSERT_EQ(rule.origin.handle, i + 2);  // the chain has the first
     ASSERT_EQ(rule.origin.location,
               (SourceLocation{"test.nft", static_cast<std::uint32_t>(i) + 4, 5}));
-    ASSERT_TRUE(rule.origin.text.starts_with("ip saddr " + address(i) + " ")) << rule.origin.text;
+    ASSERT_TRUE(rule.origin.text.str().starts_with("ip saddr " + address(i) + " "))
+        << rule.origin.text;
   }
 }
 

@@ -31,8 +31,8 @@ TEST_P(NativePart, KeepsTextAndReason) {
   ASSERT_EQ(rule.statements.size(), expected.translated + 1) << statements(ruleset);
   const auto* native = std::get_if<imr::Native>(&rule.statements.back());
   ASSERT_NE(native, nullptr) << statements(ruleset);
-  EXPECT_EQ(native->text, expected.text);
-  EXPECT_EQ(native->reason, expected.reason);
+  EXPECT_EQ(native->text.str(), expected.text);
+  EXPECT_EQ(native->reason.str(), expected.reason);
 }
 
 constexpr Case cases[] = {
@@ -89,7 +89,7 @@ TEST_P(NativeChain, KeepsItsRulesWithAReason) {
   ASSERT_EQ(ruleset.rules[0].statements.size(), 1U);
   const auto* native = std::get_if<imr::Native>(&ruleset.rules[0].statements[0]);
   ASSERT_NE(native, nullptr);
-  EXPECT_EQ(native->reason, GetParam().reason);
+  EXPECT_EQ(native->reason.str(), GetParam().reason);
   EXPECT_EQ(native->text, "[ immediate reg 0 accept ]");
 }
 

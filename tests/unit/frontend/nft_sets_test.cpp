@@ -190,7 +190,7 @@ TEST_P(NativeSet, MakesTheRulesThatUseItNative) {
   ASSERT_EQ(ruleset.rules.size(), 1U);
   const auto* native = std::get_if<imr::Native>(&ruleset.rules[0].statements.back());
   ASSERT_NE(native, nullptr) << statements(ruleset);
-  EXPECT_EQ(native->reason, GetParam().reason);
+  EXPECT_EQ(native->reason.str(), GetParam().reason);
 }
 
 constexpr NativeCase native_cases[] = {

@@ -72,7 +72,7 @@ void PrintTo(const Break& b, std::ostream* out) {
 
 template <typename T>
 T& statement(Unit& unit, std::size_t rule, std::size_t index) {
-  return std::get<T>(unit.ruleset.rules.at(rule).statements.at(index));
+  return std::get<T>(unit.ruleset[RuleId(rule)].statements.edit().at(index));
 }
 
 template <typename T>
@@ -184,29 +184,29 @@ INSTANTIATE_TEST_SUITE_P(
     Rules, ImrVerifyBroken,
     testing::Values(
         Break{"counter's rule id out of range",
-              [](Unit& u) { u.ruleset.counters[0].rule = RuleId(9); }},
+              [](Unit& u) { u.ruleset.counters.edit()[0].rule = RuleId(9); }},
         Break{"ip t base: rule id out of range",
               [](Unit& u) { u.ruleset.chains[0].rules.push_back(RuleId(9)); }},
         Break{"ip t sub: rule #0 is listed twice",
               [](Unit& u) { u.ruleset.chains[1].rules.push_back(RuleId(0)); }},
         Break{"ip u other rule #0: rule of another table",
-              [](Unit& u) { u.ruleset.rules[0].chain = ChainId(2); }},
+              [](Unit& u) { u.ruleset[RuleId(0)].chain = ChainId(2); }},
         Break{"ip t base rule #1: copied rule id out of range",
-              [](Unit& u) { u.ruleset.rules[1].copy_of = RuleId(9); }},
+              [](Unit& u) { u.ruleset[RuleId(1)].copy_of = RuleId(9); }},
         Break{"ip t base rule #1: copy of a copy",
               [](Unit& u) {
-                u.ruleset.rules[1].copy_of = RuleId(0);
-                u.ruleset.rules[0].copy_of = RuleId(2);
+                u.ruleset[RuleId(1)].copy_of = RuleId(0);
+                u.ruleset[RuleId(0)].copy_of = RuleId(2);
                 std::swap(u.ruleset.chains[0].rules[0], u.ruleset.chains[0].rules[1]);
               }},
         Break{"ip t sub rule #2: native statement before the last",
-              [](Unit& u) { u.ruleset.rules[2].statements.push_back(VerdictStatement{}); }},
+              [](Unit& u) { u.ruleset[RuleId(2)].statements.push_back(VerdictStatement{}); }},
         Break{"ip t base rule #0: expression id out of range",
               [](Unit& u) { statement<Match>(u, 0, 0).lhs = ExprId(99); }},
         Break{"ip t base rule #0: comparison with no bytes, or more than the value has",
               [](Unit& u) { statement<Match>(u, 0, 0).rhs = Bytes(5); }},
         Break{"ip t base rule #0: comparison with no bytes, or more than the value has",
-              [](Unit& u) { statement<Match>(u, 0, 0).rhs.clear(); }},
+              [](Unit& u) { statement<Match>(u, 0, 0).rhs = {}; }},
         Break{"ip t sub rule #2: ends of a range differ in size",
               [](Unit& u) { statement<MatchRange>(u, 2, 0).to = Bytes(2); }},
         Break{"ip t sub rule #2: range of no bytes, or more than the value has",
@@ -241,7 +241,7 @@ INSTANTIATE_TEST_SUITE_P(
               [](Unit& u) { statement<VerdictStatement>(u, 0, 2).verdict.chain = ChainId(0); }},
         Break{"ip t sub: jumps in a circle",
               [](Unit& u) {
-                u.ruleset.rules[2].statements = {
+                u.ruleset[RuleId(2)].statements = {
                     VerdictStatement{{.kind = Verdict::Kind::go_to, .chain = ChainId(1)}}};
               }},
         Break{"root id out of range", [](Unit& u) { u.roots = {ChainId(9)}; }},

@@ -141,7 +141,7 @@ std::size_t noticed(const Wrong& wrong) {
   return tally.different;
 }
 
-imr::Payload* payload(imr::Ruleset& ruleset, imr::Statement& statement) {
+imr::Payload* payload(imr::Ruleset& ruleset, const imr::Statement& statement) {
   const auto* match = std::get_if<imr::Match>(&statement);
   return match == nullptr ? nullptr : std::get_if<imr::Payload>(&ruleset.exprs[match->lhs.index()]);
 }
@@ -153,7 +153,7 @@ const imr::Verdict* verdict(const imr::Statement& statement) {
 
 TEST(WrongImrPasses, ThatMergeLoadsWhichDifferInLaterFragmentsAreNoticed) {
   EXPECT_GT(noticed([](imr::Ruleset& ruleset, const imr::Chain& chain, std::size_t index) {
-              auto& statements = ruleset[chain.rules[index]].statements;
+              const auto& statements = ruleset[chain.rules[index]].statements;
               for (std::size_t i = 0; i + 1 < statements.size(); ++i) {
                 imr::Payload* first = payload(ruleset, statements[i]);
                 imr::Payload* second = payload(ruleset, statements[i + 1]);
@@ -175,7 +175,7 @@ std::size_t noticed_without_rules_behind(const Ends& ends) {
 
 TEST(WrongImrPasses, ThatTakeARuleForTheEndOfItsChainAreNoticed) {
   using Kind = imr::Verdict::Kind;
-  using Statements = std::vector<imr::Statement>;
+  using Statements = SharedList<imr::Statement>;
   const auto ends_in = [](const Statements& statements, Kind kind) {
     const imr::Verdict* last = statements.empty() ? nullptr : verdict(statements.back());
     return last != nullptr && last->kind == kind;
