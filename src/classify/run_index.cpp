@@ -8,6 +8,28 @@
 #include "imr/visit.h"
 
 namespace weir::classify {
+namespace {
+
+// Behind how many rules a packet goes on, on average, that looks like the beginning of some rule.
+double stops_of_packets(const Run& run) {
+  constexpr std::size_t samples = 32;
+  const std::size_t step = std::max<std::size_t>(run.list.size() / samples, 1);
+  double stops = 0;
+  double packets = 0;
+  std::vector<std::uint64_t> key(run.list.fields());
+  for (std::size_t like = 0; like < run.list.size(); like += step) {
+    std::ranges::transform(run.list[like], key.begin(), &Range::first);
+    ++packets;
+    for (std::size_t rule = 0; rule < run.list.size(); ++rule) {
+      if (!run.list.matches(rule, key)) continue;
+      if (run.actions[run.action[rule]].end != RunAction::End::on) break;
+      ++stops;
+    }
+  }
+  return packets == 0 ? 0 : stops / packets;
+}
+
+}  // namespace
 
 std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const imr::RuleId> rules,
                                        bool matched, std::optional<Kind> asked_for) {
@@ -17,9 +39,9 @@ std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const im
   for (const std::uint32_t action : run->action) {
     ends.push_back(run->actions[action].end != RunAction::End::on);
   }
-  // Lists of rules that only count were seen to have one or two of them met, mostly; a tree goes on
-  // where it is.
+  // A tree goes on where it is, tables are searched once more.
   const bool all_end = std::ranges::find(ends, false) == ends.end();
+  const double searches = all_end ? 1 : 1 + stops_of_packets(*run);
   const auto wanted = [&](Kind kind) { return !asked_for || asked_for == kind; };
   RunIndex out{.run = std::move(*run), .structure = {}, .estimates = {}};
   const RuleList& list = out.run.list;
@@ -27,17 +49,17 @@ std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const im
   auto vectors = wanted(Kind::bit_vectors) ? make_bit_vectors(list) : std::nullopt;
   auto tables = wanted(Kind::tuples) ? make_tuple_tables(list) : std::nullopt;
   std::optional<double> least;
-  const auto offer = [&](Kind kind, auto& structure, double searches) {
+  const auto offer = [&](Kind kind, auto& structure, double times) {
     Estimate& estimate = out.estimates.emplace_back(Estimate{.kind = kind, .ns = {}});
     if (!structure) return;
-    estimate.ns = structure->cost() * searches;
+    estimate.ns = structure->cost() * times;
     if (least && *least <= *estimate.ns) return;
     least = estimate.ns;
     out.structure = std::move(*structure);
   };
   offer(Kind::tree, tree, 1);
   offer(Kind::bit_vectors, vectors, 1);
-  offer(Kind::tuples, tables, all_end ? 1 : 2);
+  offer(Kind::tuples, tables, searches);
   if (!least) return std::nullopt;
   return out;
 }
