@@ -76,7 +76,7 @@ class ShortBytes {
   [[nodiscard]] bool is_here() const { return size_ <= most_here; }
   [[nodiscard]] std::uint8_t* there() const {
     std::uint8_t* bytes = nullptr;
-    std::memcpy(&bytes, store_.data(), sizeof bytes);
+    std::memcpy(&bytes, store_.data(), sizeof bytes);  // NOLINT(bugprone-multi-level*)
     return bytes;
   }
   // Where nothing has to be released.
@@ -85,7 +85,7 @@ class ShortBytes {
     size_ = 0;
     if (bytes.size() > most_here) {
       auto* place = new std::uint8_t[bytes.size()];
-      std::memcpy(store_.data(), &place, sizeof place);
+      std::memcpy(store_.data(), &place, sizeof place);  // NOLINT(bugprone-multi-level*)
     }
     size_ = static_cast<std::uint8_t>(bytes.size());
     std::copy(bytes.begin(), bytes.end(), data());

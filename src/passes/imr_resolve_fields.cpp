@@ -195,8 +195,8 @@ class Resolver {
     return has_header(place.base) ? load : absent(load);
   }
 
-  void guard(ExprId lhs, Bytes rhs) {
-    guards_.emplace_back(imr::Match{.lhs = lhs, .op = imr::Relop::eq, .rhs = std::move(rhs)});
+  void guard(ExprId lhs, const Bytes& rhs) {
+    guards_.emplace_back(imr::Match{.lhs = lhs, .op = imr::Relop::eq, .rhs = rhs});
   }
 
   const imr::Unit& unit_;
