@@ -10,7 +10,11 @@
 namespace weir::classify {
 namespace {
 
-// Behind how many rules a packet goes on, on average, that looks like the beginning of some rule.
+// Of a search in bit vectors, a word or a rule behind which it goes on each: the kernel's verifier
+// walks them all.
+constexpr std::size_t most_rounds = 1000;
+
+// Behind how many rules a packet goes on, on average, that is in the middle of some rule.
 double stops_of_packets(const Run& run) {
   constexpr std::size_t samples = 32;
   const std::size_t step = std::max<std::size_t>(run.list.size() / samples, 1);
@@ -18,7 +22,9 @@ double stops_of_packets(const Run& run) {
   double packets = 0;
   std::vector<std::uint64_t> key(run.list.fields());
   for (std::size_t like = 0; like < run.list.size(); like += step) {
-    std::ranges::transform(run.list[like], key.begin(), &Range::first);
+    std::ranges::transform(run.list[like], key.begin(), [](const Range& range) {
+      return range.first + (range.last - range.first) / 2;
+    });
     ++packets;
     for (std::size_t rule = 0; rule < run.list.size(); ++rule) {
       if (!run.list.matches(rule, key)) continue;
@@ -40,13 +46,15 @@ std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const im
     ends.push_back(run->actions[action].end != RunAction::End::on);
   }
   // A tree goes on where it is, tables are searched once more.
-  const bool all_end = std::ranges::find(ends, false) == ends.end();
-  const double searches = all_end ? 1 : 1 + stops_of_packets(*run);
+  const auto goes_on = static_cast<std::size_t>(std::ranges::count(ends, false));
+  const double searches = goes_on == 0 ? 1 : 1 + stops_of_packets(*run);
   const auto wanted = [&](Kind kind) { return !asked_for || asked_for == kind; };
   RunIndex out{.run = std::move(*run), .structure = {}, .estimates = {}};
   const RuleList& list = out.run.list;
   auto tree = wanted(Kind::tree) ? make_decision_tree(list, ends) : std::nullopt;
-  auto vectors = wanted(Kind::bit_vectors) ? make_bit_vectors(list) : std::nullopt;
+  auto vectors = wanted(Kind::bit_vectors) && list.size() / 64 + goes_on < most_rounds
+                     ? make_bit_vectors(list)
+                     : std::nullopt;
   auto tables = wanted(Kind::tuples) ? make_tuple_tables(list) : std::nullopt;
   std::optional<double> least;
   const auto offer = [&](Kind kind, auto& structure, double times) {

@@ -122,6 +122,24 @@ std::optional<Ranges> ranges_of(const Interval& interval, std::size_t size) {
   return out;
 }
 
+// Whether a field can say that a packet has no such value: it has one bit more for that.
+bool has_room(const imr::Unit& unit, imr::ExprId expr, std::size_t size) {
+  return size <= 7 || always_there(unit, expr);
+}
+
+// Whether the test can be told by fields of a key, whatever else is tested.
+bool is_told(const imr::Unit& unit, const Test& test) {
+  return test.boxes.size() <= most_of_rule &&
+         std::ranges::all_of(
+             test.values,
+             [&](const TestedValue& value) { return has_room(unit, value.expr, value.size); }) &&
+         std::ranges::all_of(test.boxes, [](const Box& box) {
+           return std::ranges::all_of(box, [](const Interval& interval) {
+             return ranges_of(interval, interval.first.size()).has_value();
+           });
+         });
+}
+
 // Calls `visit` for each test of the rules and of those that they lead to.
 template <typename Visit>
 void for_each_test(const imr::Unit& unit, std::span<const imr::RuleId> rules, const Visit& visit) {
@@ -375,12 +393,13 @@ bool Suitability::suits(imr::RuleId id) {
     }
     if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
       const auto tests = tests_of(unit_.ruleset, *map);
-      return tests && std::ranges::all_of(
-                          *tests, [&](const TestedVerdict& one) { return suits(one.verdict); });
+      return tests && std::ranges::all_of(*tests, [&](const TestedVerdict& one) {
+               return suits(one.verdict) && is_told(unit_, one.test);
+             });
     }
-    if (!std::holds_alternative<imr::Counter>(statement) && !test_of(unit_.ruleset, statement)) {
-      return false;
-    }
+    if (std::holds_alternative<imr::Counter>(statement)) continue;
+    const auto test = test_of(unit_.ruleset, statement);
+    if (!test || !is_told(unit_, *test)) return false;
   }
   return true;
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "classify/run_index.h"
@@ -62,12 +63,12 @@ Finder::Finder(imr::Unit& unit, const RunSettings& settings) : unit_(unit), sett
 
 std::optional<std::size_t> Finder::longest_search(std::span<const imr::RuleId> rules) const {
   if (rules.empty() || last_ == most_runs) return std::nullopt;
-  // A chain is walked by those packets only that a rule leads there: it counts as one more rule.
-  std::size_t behind = 0;
+  // Rules of other chains count in full: few packets get there, but the verifier walks them all,
+  // and what it walks of many chains is soon too much.
+  std::size_t tried = rules.size();
   for (const imr::ChainId chain : classify::chains_behind(unit_.ruleset, rules)) {
-    behind = std::max(behind, unit_.ruleset[chain].rules.size());
+    tried += std::as_const(unit_.ruleset)[chain].rules.size();
   }
-  const std::size_t tried = rules.size() + behind;
   if (!settings_.all && tried < fewest_rules) return std::nullopt;
   const auto index = classify::RunIndex::make(unit_, rules, true, settings_.classifier);
   if (!index) return std::nullopt;
