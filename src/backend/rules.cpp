@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <variant>
 
 #include "backend/run_tree.h"
@@ -249,16 +250,20 @@ void RootLowering::run(std::span<const imr::RuleId> rules, BlockId end) {
         .note = [&](const classify::RunAction& action) { note(action); },
         .end = [&](const classify::RunAction& action) { end_run(action, end); }};
     RunTree(out_, ruleset_, place.index.run, *tree, key, start_.opaque, effects).emit(next);
-  } else if (std::holds_alternative<classify::BitVectors>(place.index.structure)) {
-    VectorSearch search(out_, place, key, start_.opaque);
-    search.first(next);
-    run_action(place, search, end, next);
   } else {
-    TupleSearch search(out_, place, key, start_.opaque, direct_rounds_);
-    search.first(next);
-    run_action(place, search, end, next);
+    const std::unique_ptr<RunSearch> search = search_of(place, key);
+    search->first(next);
+    run_action(place, *search, end, next);
   }
   out_.at(next);
+}
+
+std::unique_ptr<RunSearch> RootLowering::search_of(const RunPlace& place,
+                                                   std::span<const Reg> key) {
+  if (std::holds_alternative<classify::BitVectors>(place.index.structure)) {
+    return std::make_unique<VectorSearch>(out_, place, key, start_.opaque);
+  }
+  return std::make_unique<TupleSearch>(out_, place, key, start_.opaque, direct_rounds_);
 }
 
 void RootLowering::note(const classify::RunAction& action) {

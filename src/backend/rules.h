@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -60,6 +61,8 @@ class RootLowering {
   // Rules that are searched together.
   void run(std::span<const imr::RuleId> rules, flow::BlockId end);
   [[nodiscard]] std::vector<flow::Reg> run_key(const classify::Run& run, flow::BlockId never);
+  [[nodiscard]] std::unique_ptr<RunSearch> search_of(const RunPlace& place,
+                                                     std::span<const flow::Reg> key);
   void run_action(const RunPlace& place, RunSearch& search, flow::BlockId end, flow::BlockId next);
   // Of code for one rule of a run: counts and traces; what ends it.
   void note(const classify::RunAction& action);

@@ -23,14 +23,21 @@ class RunSearch {
   virtual void resume() = 0;
 
   // Of the rule that was met: its counter's number and 1, or 0; a RunEnd; its entry in a trace.
-  [[nodiscard]] virtual flow::Reg counter() = 0;
-  [[nodiscard]] virtual flow::Reg end() = 0;
+  [[nodiscard]] flow::Reg counter() { return out_.load(met_, action_, 4); }
+  [[nodiscard]] flow::Reg end() { return out_.load(met_, action_ + 4, 4); }
   [[nodiscard]] virtual flow::Reg trace_entry() = 0;
 
  protected:
   // The registers are the fields of the key; `opaque` is a zero that the verifier does not know.
-  RunSearch(Builder& out, const RunPlace& place, std::span<const flow::Reg> key, flow::Reg opaque)
-      : out_(out), place_(place), key_(key), opaque_(opaque), goes_on_(place.index.goes_on()) {}
+  // `action`: where the counter's number is in the row of a rule, with the RunEnd behind it.
+  RunSearch(Builder& out, const RunPlace& place, std::span<const flow::Reg> key, flow::Reg opaque,
+            std::uint64_t action)
+      : out_(out),
+        place_(place),
+        key_(key),
+        opaque_(opaque),
+        goes_on_(place.index.goes_on()),
+        action_(action) {}
 
   [[nodiscard]] flow::Reg row(const RunTable& table, flow::Reg index);
   [[nodiscard]] flow::Reg row(const RunTable& table, std::uint64_t index);
@@ -44,6 +51,10 @@ class RunSearch {
   std::span<const flow::Reg> key_;
   flow::Reg opaque_;
   bool goes_on_;
+  flow::Reg met_;  // the address of the row of the rule that was met
+
+ private:
+  std::uint64_t action_;
 };
 
 }  // namespace weir::backend

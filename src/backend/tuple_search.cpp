@@ -17,7 +17,7 @@ using flow::Reg;
 
 TupleSearch::TupleSearch(Builder& out, const RunPlace& place, std::span<const Reg> key, Reg opaque,
                          std::size_t direct_rounds)
-    : RunSearch(out, place, key, opaque),
+    : RunSearch(out, place, key, opaque, std::get<TupleLayout>(place.layout).entry_action),
       tables_(std::get<classify::TupleTables>(place.index.structure)),
       layout_(std::get<TupleLayout>(place.layout)),
       dispatches_(goes_on_ && tables_.longest_search() * place.searches > direct_rounds) {}
@@ -189,12 +189,6 @@ void TupleSearch::resume() {
   out_.dispatch(site, {{begin_.value, begin_}});
 }
 
-Reg TupleSearch::counter() {
-  return out_.load(met_, layout_.entry_action, 4);
-}
-Reg TupleSearch::end() {
-  return out_.load(met_, layout_.entry_action + 4, 4);
-}
 Reg TupleSearch::note() {
   // first_rank is all ones.
   return row(layout_.notes, out_.binary(Op::xor_, best_, first_rank));

@@ -21,8 +21,6 @@ class TupleSearch final : public RunSearch {
 
   void first(flow::BlockId miss) override;
   void resume() override;
-  [[nodiscard]] flow::Reg counter() override;
-  [[nodiscard]] flow::Reg end() override;
   [[nodiscard]] flow::Reg trace_entry() override;
 
  private:
@@ -52,7 +50,6 @@ class TupleSearch final : public RunSearch {
   flow::Reg best_;        // the rank of the rule found so far
   flow::Reg best_entry_;  // its number
   flow::Reg limit_;       // the rank that it may have at most
-  flow::Reg met_;         // the address of the entry of the rule that was met
   flow::BlockId begin_;
 };
 

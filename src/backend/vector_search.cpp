@@ -13,7 +13,7 @@ using flow::Reg;
 
 VectorSearch::VectorSearch(Builder& out, const RunPlace& place, std::span<const Reg> key,
                            Reg opaque)
-    : RunSearch(out, place, key, opaque),
+    : RunSearch(out, place, key, opaque, 0),
       vectors_(std::get<classify::BitVectors>(place.index.structure)),
       layout_(std::get<VectorLayout>(place.layout)) {}
 
@@ -101,12 +101,6 @@ void VectorSearch::resume() {
   out_.jump(loop_);
 }
 
-Reg VectorSearch::counter() {
-  return out_.load(met_, 0, 4);
-}
-Reg VectorSearch::end() {
-  return out_.load(met_, 4, 4);
-}
 Reg VectorSearch::trace_entry() {
   return out_.load(met_, 8, 4);
 }

@@ -18,8 +18,6 @@ class VectorSearch final : public RunSearch {
 
   void first(flow::BlockId miss) override;
   void resume() override;
-  [[nodiscard]] flow::Reg counter() override;
-  [[nodiscard]] flow::Reg end() override;
   [[nodiscard]] flow::Reg trace_entry() override;
 
  private:
@@ -37,7 +35,6 @@ class VectorSearch final : public RunSearch {
   flow::Reg round_;
   flow::Reg word_;   // its number
   flow::Reg later_;  // its bits that have not been looked at
-  flow::Reg met_;    // the address of the action of the rule that was met
   flow::BlockId loop_;
 };
 

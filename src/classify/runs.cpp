@@ -18,6 +18,11 @@ constexpr std::size_t most_of_rule = 1024;
 constexpr std::size_t most_per_rule = 4;
 constexpr std::size_t always_enough = 8192;
 
+// Whether a field can say that a packet has no such value: it has one bit more for that.
+bool has_room(const imr::Unit& unit, imr::ExprId expr, std::size_t size) {
+  return size <= 7 || always_there(unit, expr);
+}
+
 // The values that a run looks at, and the fields of its key.
 class Sources {
  public:
@@ -87,8 +92,8 @@ bool Sources::make_fields() {
   // Wide ones first: tables are told by them, and they fill words.
   std::ranges::stable_sort(sources_, std::ranges::greater{}, &Source::size);
   for (Source& source : sources_) {
+    if (!has_room(unit_, source.expr, source.size)) return false;
     const bool may_be_absent = !always_there(unit_, source.expr);
-    if (may_be_absent && source.size > 7) return false;
     source.first_field = fields_.size();
     for (std::size_t offset = 0; offset < source.size; offset += 8) {
       fields_.push_back(
@@ -120,11 +125,6 @@ std::optional<Ranges> ranges_of(const Interval& interval, std::size_t size) {
     out.push_back(range);
   }
   return out;
-}
-
-// Whether a field can say that a packet has no such value: it has one bit more for that.
-bool has_room(const imr::Unit& unit, imr::ExprId expr, std::size_t size) {
-  return size <= 7 || always_there(unit, expr);
 }
 
 // Whether the test can be told by fields of a key, whatever else is tested.
