@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "imr/edit.h"
 #include "imr/visit.h"
 #include "packet/fields.h"
 
@@ -185,25 +186,32 @@ std::string qualified_name(const Ruleset& ruleset, ChainId chain) {
   return std::string(to_string(table.family)) + " " + table.name + " " + c.name;
 }
 
-std::vector<ChainId> targets(const Ruleset& ruleset, ChainId chain) {
+std::vector<ChainId> targets(const Ruleset& ruleset, const Rule& rule) {
   std::vector<ChainId> out;
   const auto follow = [&](const Verdict& verdict) {
     if (verdict.kind == Verdict::Kind::jump || verdict.kind == Verdict::Kind::go_to) {
       out.push_back(verdict.chain);
     }
   };
-  for (const RuleId id : ruleset[chain].rules) {
-    for (const Statement& statement : ruleset[id].statements) {
-      if (const auto* verdict = std::get_if<VerdictStatement>(&statement)) {
-        follow(verdict->verdict);
-      } else if (const auto* lookup = std::get_if<VerdictMap>(&statement)) {
-        const Set& map = ruleset[lookup->map];
-        for (const Element& element : map.elements) {
-          if (element.verdict) follow(*element.verdict);
-        }
-        if (map.catch_all && map.catch_all->verdict) follow(*map.catch_all->verdict);
+  for (const Statement& statement : rule.statements) {
+    if (const auto* verdict = std::get_if<VerdictStatement>(&statement)) {
+      follow(verdict->verdict);
+    } else if (const auto* lookup = std::get_if<VerdictMap>(&statement)) {
+      const Set& map = ruleset[lookup->map];
+      for (const Element& element : map.elements) {
+        if (element.verdict) follow(*element.verdict);
       }
+      if (map.catch_all && map.catch_all->verdict) follow(*map.catch_all->verdict);
     }
+  }
+  return out;
+}
+
+std::vector<ChainId> targets(const Ruleset& ruleset, ChainId chain) {
+  std::vector<ChainId> out;
+  for (const RuleId id : ruleset[chain].rules) {
+    const std::vector<ChainId> more = targets(ruleset, ruleset[id]);
+    out.insert(out.end(), more.begin(), more.end());
   }
   return out;
 }

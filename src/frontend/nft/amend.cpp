@@ -135,27 +135,15 @@ class Amendment {
   }
 
  private:
-  // Where a rule that is added or inserted will stand, or one stands that goes or is replaced.
   [[nodiscard]] std::optional<std::size_t> find(const Line& line,
                                                 const RuleCommand& command) const {
-    const bool adds = command.verb == RuleCommand::Verb::add;
-    std::size_t at = 0;
-    switch (command.place) {
-      case RuleCommand::Place::none:
-        return adds ? line.rules.size() : 0;
-      case RuleCommand::Place::handle: {
-        const auto found = std::ranges::find_if(line.rules, [&](imr::RuleId rule) {
-          return ruleset_[rule].origin.handle == command.number;
+    return wanted_place(
+        command, line.rules.size(), [&](std::uint64_t handle) -> std::optional<std::size_t> {
+          const auto found = std::ranges::find_if(
+              line.rules, [&](imr::RuleId id) { return ruleset_[id].origin.handle == handle; });
+          if (found == line.rules.end()) return std::nullopt;
+          return static_cast<std::size_t>(found - line.rules.begin());
         });
-        at = static_cast<std::size_t>(found - line.rules.begin());
-        break;
-      }
-      case RuleCommand::Place::index:
-        at = command.number;
-        break;
-    }
-    if (at >= line.rules.size()) return std::nullopt;
-    return adds ? at + 1 : at;
   }
 
   imr::Ruleset& ruleset_;
@@ -199,6 +187,25 @@ std::string command_in_part(const RuleCommand& command) {
   if (command.verb == RuleCommand::Verb::remove) return {};
   return "add rule " + std::string(to_string(command.family)) + " " + command.table + " " +
          command.chain + " " + command.statements;
+}
+
+std::optional<std::size_t> wanted_place(
+    const RuleCommand& command, std::size_t rules,
+    const std::function<std::optional<std::size_t>(std::uint64_t handle)>& find) {
+  const bool adds = command.verb == RuleCommand::Verb::add;
+  std::optional<std::size_t> at;
+  switch (command.place) {
+    case RuleCommand::Place::none:
+      return adds ? rules : 0;
+    case RuleCommand::Place::handle:
+      at = find(command.number);
+      break;
+    case RuleCommand::Place::index:
+      at = command.number;
+      break;
+  }
+  if (!at || *at >= rules) return std::nullopt;
+  return adds ? *at + 1 : *at;
 }
 
 bool amend(imr::Ruleset& ruleset, std::size_t first_new, std::span<const RuleCommand> commands) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,6 +37,13 @@ struct RuleCommand {
 
 // The command that adds its rule to the part; empty where it has none.
 [[nodiscard]] std::string command_in_part(const RuleCommand& command);
+
+// Where in a chain of so many rules the rule that is added or inserted will stand, or the one
+// stands that goes or is replaced; `find` gives the place of a handle, or no value. No value where
+// there is no such place.
+[[nodiscard]] std::optional<std::size_t> wanted_place(
+    const RuleCommand& command, std::size_t rules,
+    const std::function<std::optional<std::size_t>(std::uint64_t handle)>& find);
 
 // Moves the rules from number `first_new` on, which are those of the part, where the commands want
 // them, and takes away what is deleted or replaced. Those of a chain are in the order of the

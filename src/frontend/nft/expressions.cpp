@@ -43,6 +43,12 @@ std::size_t hash_of(const imr::Expr& expr) {
 
 }  // namespace
 
+ExpressionPool::ExpressionPool(const imr::Ruleset& ruleset) {
+  for (std::size_t i = 0; i < ruleset.exprs.size(); ++i) {
+    by_hash_.emplace(hash_of(ruleset.exprs[i]), imr::ExprId(i));
+  }
+}
+
 imr::ExprId ExpressionPool::add(imr::Ruleset& ruleset, imr::Expr expr) {
   const std::size_t hash = hash_of(expr);
   const auto [first, last] = by_hash_.equal_range(hash);
@@ -52,6 +58,13 @@ imr::ExprId ExpressionPool::add(imr::Ruleset& ruleset, imr::Expr expr) {
   const imr::ExprId id = ruleset.add(std::move(expr));
   by_hash_.emplace(hash, id);
   return id;
+}
+
+void ExpressionPool::shrink(imr::Ruleset& ruleset, std::size_t count) {
+  if (ruleset.exprs.size() == count) return;
+  std::erase_if(by_hash_, [&](const auto& one) { return one.second.index() >= count; });
+  ruleset.exprs.erase(ruleset.exprs.begin() + static_cast<std::ptrdiff_t>(count),
+                      ruleset.exprs.end());
 }
 
 }  // namespace weir::frontend::nft

@@ -12,8 +12,13 @@ namespace weir::frontend::nft {
 
 class ExpressionPool {
  public:
+  ExpressionPool() = default;
+  // With those that the ruleset has.
+  explicit ExpressionPool(const imr::Ruleset& ruleset);
   // Of a ruleset that gets its expressions from here alone.
   imr::ExprId add(imr::Ruleset& ruleset, imr::Expr expr);
+  // Takes those behind the first `count` back.
+  void shrink(imr::Ruleset& ruleset, std::size_t count);
 
  private:
   std::unordered_multimap<std::size_t, imr::ExprId> by_hash_;

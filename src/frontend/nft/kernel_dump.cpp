@@ -98,6 +98,21 @@ Result<Bytes> dump_ruleset() {
   return all;
 }
 
+Status each_message(ByteView messages, const std::function<Status(const nlmsghdr*)>& take) {
+  int size = static_cast<int>(messages.size());
+  const auto* message = reinterpret_cast<const nlmsghdr*>(messages.data());
+  for (; mnl_nlmsg_ok(message, size); message = mnl_nlmsg_next(message, &size)) {
+    // libmnl compares lengths as signed numbers: one beyond 2 GiB passes as a negative one.
+    if (message->nlmsg_len > static_cast<std::uint32_t>(size) ||
+        mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) {
+      return system_error("cannot read a message of the kernel's ruleset");
+    }
+    WEIR_CHECK(take(message));
+  }
+  if (size > 0) return system_error("the kernel's ruleset ends within a message");
+  return {};
+}
+
 Result<std::uint32_t> ruleset_generation() {
   Connection connection;
   WEIR_CHECK(connection.open());

@@ -7,6 +7,7 @@
 
 #include "frontend/nft/kernel_dump.h"
 #include "frontend/nft/kernel_listing.h"
+#include "frontend/nft/loopback.h"
 #include "frontend/nft/nft.h"
 #include "frontend/nft/ruleset.h"
 #include "imr/constants.h"
@@ -16,7 +17,6 @@ namespace {
 
 // How often the ruleset may change while it is read.
 constexpr int most_attempts = 20;
-constexpr std::uint32_t loopback_index = 1;  // LOOPBACK_IFINDEX in the kernel
 
 struct Reading {
   std::string listing;

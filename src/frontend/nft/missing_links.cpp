@@ -7,12 +7,12 @@
 #include <optional>
 
 #include "frontend/nft/links.h"
+#include "frontend/nft/loopback.h"
 #include "frontend/nft/named_interfaces.h"
 
 namespace weir::frontend::nft {
 namespace {
 
-constexpr std::uint32_t loopback_index = 1;
 constexpr std::uint32_t first_made_up_index = 1000000;
 
 std::optional<std::uint32_t> own_index(const std::string& name) {

@@ -72,6 +72,13 @@ std::string marked_text(std::string_view source, const Place& place) {
       source.substr(place.location.column - 1, place.last_column - place.location.column + 1));
 }
 
+// In commands, which have no columns.
+std::string text_over(std::string_view carets, std::string_view source) {
+  const std::size_t first = carets.find('^');
+  if (first >= source.size()) return {};
+  return std::string(source.substr(first, carets.rfind('^') - first + 1));
+}
+
 // "name:line:column-column:" behind "In file included from ".
 std::string include_note(std::string_view line, const std::string& file) {
   line.remove_prefix(include_mark.size());
@@ -125,7 +132,8 @@ std::vector<NftError> parse_errors(std::string_view messages, const std::string&
     if (i + 2 < lines.size() && is_carets(lines[i + 2])) {
       error.source_line = lines[i + 1];
       error.carets = lines[i + 2];
-      if (place) error.marked = marked_text(error.source_line, *place);
+      error.marked = place ? marked_text(error.source_line, *place)
+                           : text_over(error.carets, error.source_line);
       i += 2;
     }
     errors.push_back(std::move(error));

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <variant>
-#include <vector>
+
+#include "frontend/nft/jumps.h"
 
 namespace weir::frontend::nft {
 namespace {
@@ -12,30 +12,14 @@ namespace {
 // Of what the kernel gives names to, and of nothing else.
 constexpr std::string_view reserved = "__";
 
-// One less than the kernel has room for (NFT_JUMP_STACK_SIZE).
-constexpr std::size_t deepest = 15;
-
-// Chains below one another, this one included; no value in a circle.
-std::optional<std::size_t> height(const imr::Ruleset& ruleset, imr::ChainId chain,
-                                  std::vector<std::optional<std::size_t>>& known) {
-  constexpr std::size_t on_the_way = 0;
-  std::optional<std::size_t>& own = known[chain.index()];
-  if (own) return *own == on_the_way ? std::nullopt : own;
-  own = on_the_way;
-  std::size_t highest = 0;
-  for (const imr::ChainId target : imr::targets(ruleset, chain)) {
-    const std::optional<std::size_t> below = height(ruleset, target, known);
-    if (!below) return std::nullopt;
-    highest = std::max(highest, *below);
-  }
-  return known[chain.index()] = highest + 1;
-}
-
-bool is_native(const imr::Rule& rule) {
-  return !rule.statements.empty() && std::holds_alternative<imr::Native>(rule.statements.back());
-}
-
 }  // namespace
+
+std::pair<std::string, std::uint64_t> split_name(const std::string& name) {
+  const std::size_t digits = name.find_last_not_of("0123456789") + 1;
+  std::uint64_t number = 0;
+  std::from_chars(name.data() + digits, name.data() + name.size(), number);
+  return {name.substr(0, digits), number};
+}
 
 void Numbering::begin_part() {
   for (auto& [table, handles] : handles_) handles.least.reset();
@@ -45,10 +29,7 @@ void Numbering::begin_part() {
 std::string Numbering::name_of(imr::TableId table, const std::string& name, std::uint64_t handle) {
   Handles& handles = handles_[table];
   handles.least = std::min(handle, handles.least.value_or(handle));
-  const std::size_t digits = name.find_last_not_of("0123456789") + 1;
-  std::uint64_t number = 0;
-  std::from_chars(name.data() + digits, name.data() + name.size(), number);
-  const std::string stem = name.substr(0, digits);
+  const auto [stem, number] = split_name(name);
   Names& names = names_[{table, stem}];
   ++names.here;
   if (names.before == 0) return name;
@@ -76,20 +57,14 @@ Status Numbering::end_part(std::span<imr::Rule> rules, const imr::Ruleset& rules
   return {};
 }
 
-bool mean_the_same_together(const imr::Ruleset& ruleset) {
-  const bool names_like_the_kernels = std::ranges::any_of(ruleset.sets, [](const imr::Set& set) {
+bool has_reserved_names(const imr::Ruleset& ruleset) {
+  return std::ranges::any_of(ruleset.sets, [](const imr::Set& set) {
     return !set.anonymous && set.name.starts_with(reserved);
   });
-  if (names_like_the_kernels) return false;
-  std::vector<std::optional<std::size_t>> known(ruleset.chains.size());
-  bool jumps = false;
-  for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
-    const std::optional<std::size_t> own = height(ruleset, imr::ChainId(i), known);
-    if (!own || *own > deepest) return false;
-    jumps = jumps || *own > 1;
-  }
-  // What is translated has its place at every hook.
-  return !jumps || std::ranges::none_of(ruleset.rules, is_native);
+}
+
+bool mean_the_same_together(const imr::Ruleset& ruleset) {
+  return !has_reserved_names(ruleset) && Jumps(ruleset).sound();
 }
 
 }  // namespace weir::frontend::nft

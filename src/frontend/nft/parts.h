@@ -41,10 +41,14 @@ class Numbering {
   std::map<std::pair<imr::TableId, std::string>, Names> names_;
 };
 
+// "__set7", the kernel's name of a set without one, as "__set" and 7.
+[[nodiscard]] std::pair<std::string, std::uint64_t> split_name(const std::string& name);
+
+// Whether sets of the user's have names as the kernel gives them.
+[[nodiscard]] bool has_reserved_names(const imr::Ruleset& ruleset);
+
 // Whether rules that the kernel took in several parts are sure to be taken, and to mean the same,
-// when they are together. It walks all chains that a base chain reaches, against circles and for
-// expressions that have no place at its hook (nft_chain_validate() in
-// net/netfilter/nf_tables_api.c).
+// when they are together (frontend/nft/jumps.h).
 [[nodiscard]] bool mean_the_same_together(const imr::Ruleset& ruleset);
 
 }  // namespace weir::frontend::nft

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "frontend/nft/rule.h"
 
+#include <libnftnl/udata.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
@@ -460,6 +461,22 @@ std::string debug_texts(const nftnl_rule* source, std::size_t from) {
 }
 
 }  // namespace
+
+std::string comment_of(const nftnl_rule* rule) {
+  std::uint32_t size = 0;
+  const auto* bytes =
+      static_cast<const std::uint8_t*>(nftnl_rule_get_data(rule, NFTNL_RULE_USERDATA, &size));
+  // Type, length, value, one after another; a comment ends in a zero byte.
+  ByteView rest(bytes, bytes == nullptr ? 0 : size);
+  while (rest.size() >= 2 && rest.size() >= 2U + rest[1]) {
+    const ByteView value = rest.subspan(2, rest[1]);
+    if (rest[0] == NFTNL_UDATA_RULE_COMMENT) {
+      return {value.begin(), std::find(value.begin(), value.end(), 0)};
+    }
+    rest = rest.subspan(2U + rest[1]);
+  }
+  return {};
+}
 
 void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr::RuleId id,
                            imr::Rule& rule) {

@@ -28,4 +28,7 @@ struct RuleScope {
 void translate_expressions(const nftnl_rule* source, const RuleScope& scope, imr::RuleId id,
                            imr::Rule& rule);
 
+// What the user wrote behind `comment`.
+[[nodiscard]] std::string comment_of(const nftnl_rule* rule);
+
 }  // namespace weir::frontend::nft

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "frontend/nft/ruleset.h"
 
-#include <libnftnl/udata.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -13,7 +12,9 @@
 #include <utility>
 
 #include "frontend/nft/expressions.h"
+#include "frontend/nft/kernel_dump.h"
 #include "frontend/nft/listing.h"
+#include "frontend/nft/loopback.h"
 #include "frontend/nft/netlink.h"
 #include "frontend/nft/parts.h"
 #include "frontend/nft/rule.h"
@@ -49,22 +50,6 @@ std::optional<NfHook> to_hook(Family family, std::uint32_t number) {
       return number < NF_INET_NUMHOOKS ? std::optional(static_cast<NfHook>(number)) : std::nullopt;
   }
   return std::nullopt;
-}
-
-std::string comment_of(const nftnl_rule* rule) {
-  std::uint32_t size = 0;
-  const auto* bytes =
-      static_cast<const std::uint8_t*>(nftnl_rule_get_data(rule, NFTNL_RULE_USERDATA, &size));
-  // Type, length, value, one after another; a comment ends in a zero byte.
-  ByteView rest(bytes, bytes == nullptr ? 0 : size);
-  while (rest.size() >= 2 && rest.size() >= 2U + rest[1]) {
-    const ByteView value = rest.subspan(2, rest[1]);
-    if (rest[0] == NFTNL_UDATA_RULE_COMMENT) {
-      return {value.begin(), std::find(value.begin(), value.end(), 0)};
-    }
-    rest = rest.subspan(2U + rest[1]);
-  }
-  return {};
 }
 
 class Builder {
@@ -121,13 +106,11 @@ class Builder {
     if (!amended_) WEIR_CHECK(check_lines());
     if (parts_ > 1 && !mean_the_same_together(ruleset_)) return differs();
     ruleset_.interfaces = links;
-    if (uses_loopback()) ruleset_.interfaces.push_back({"lo", loopback});
+    if (uses_loopback()) ruleset_.interfaces.push_back({"lo", loopback_index});
     return std::move(ruleset_);
   }
 
  private:
-  static constexpr std::uint32_t loopback = 1;  // LOOPBACK_IFINDEX in the kernel
-
   static std::unexpected<Diagnostic> unreadable(const char* what) {
     return system_error(std::string("cannot read a ") + what + " of the kernel's ruleset");
   }
@@ -324,25 +307,12 @@ class Builder {
     return std::ranges::is_sorted(ruleset_.rules, {}, &imr::Rule::chain);
   }
 
-  // `lo` is there without being made, so it is found by its index in what was translated.
   [[nodiscard]] bool uses_loopback() const {
-    const Bytes index = native_bytes(loopback, 4);
-    const auto is_interface_index = [this](imr::ExprId id) {
-      const auto* meta = std::get_if<imr::Meta>(&ruleset_[id]);
-      return meta != nullptr && (meta->key == imr::MetaKey::iif || meta->key == imr::MetaKey::oif);
-    };
-    for (const imr::Rule& rule : ruleset_.rules) {
-      for (const imr::Statement& statement : rule.statements) {
-        const auto* match = std::get_if<imr::Match>(&statement);
-        if (match != nullptr && match->rhs == index && is_interface_index(match->lhs)) return true;
-      }
-    }
-    return std::ranges::any_of(ruleset_.sets, [&index](const imr::Set& set) {
-      return set.key_type == "iface_index" &&
-             std::ranges::any_of(set.elements, [&index](const imr::Element& element) {
-               return element.key == index;
-             });
-    });
+    return std::ranges::any_of(
+               ruleset_.rules,
+               [this](const imr::Rule& rule) { return names_loopback(ruleset_, rule); }) ||
+           std::ranges::any_of(ruleset_.sets,
+                               [](const imr::Set& set) { return names_loopback(set); });
   }
 
   std::string file_;
@@ -387,17 +357,7 @@ Status RulesetBuilder::amend(ByteView dump, std::string_view listing,
 
 Status RulesetBuilder::add(ByteView dump, std::string_view listing) {
   parts_->begin_part(listing);
-  int size = static_cast<int>(dump.size());
-  const auto* message = reinterpret_cast<const nlmsghdr*>(dump.data());
-  for (; mnl_nlmsg_ok(message, size); message = mnl_nlmsg_next(message, &size)) {
-    // libmnl compares lengths as signed numbers: one beyond 2 GiB passes as a negative one.
-    if (message->nlmsg_len > static_cast<std::uint32_t>(size) ||
-        mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) {
-      return system_error("cannot read a message of the kernel's ruleset");
-    }
-    WEIR_CHECK(parts_->message(message));
-  }
-  if (size > 0) return system_error("the kernel's ruleset ends within a message");
+  WEIR_CHECK(each_message(dump, [this](const nlmsghdr* one) { return parts_->message(one); }));
   return parts_->end_part();
 }
 

@@ -15,24 +15,12 @@
 #include "frontend/nft/missing_links.h"
 #include "frontend/nft/nft_errors.h"
 #include "frontend/nft/ruleset.h"
+#include "frontend/nft/script_tokens.h"
 #include "frontend/nft/wire.h"
 #include "frontend/nft/worker.h"
 
 namespace weir::frontend::nft {
 namespace {
-
-// Whether nft's JSON syntax is meant: an object with the member "nftables".
-bool is_json(std::string_view script) {
-  const auto skip_space = [&script] {
-    constexpr std::string_view space = " \t\r\n";
-    script.remove_prefix(std::min(script.find_first_not_of(space), script.size()));
-  };
-  skip_space();
-  if (!script.starts_with('{')) return false;
-  script.remove_prefix(1);
-  skip_space();
-  return script.starts_with("\"nftables\"");
-}
 
 [[noreturn]] void run_child(int socket) {
   // Inherited descriptors would keep other scratch namespaces (and what else the parent has open)

@@ -69,6 +69,18 @@ Token Tokenizer::word() {
               (end == std::string_view::npos ? script_.size() : end) - position_);
 }
 
+bool is_json(std::string_view script) {
+  const auto skip_space = [&script] {
+    constexpr std::string_view space = " \t\r\n";
+    script.remove_prefix(std::min(script.find_first_not_of(space), script.size()));
+  };
+  skip_space();
+  if (!script.starts_with('{')) return false;
+  script.remove_prefix(1);
+  skip_space();
+  return script.starts_with("\"nftables\"");
+}
+
 std::vector<Token> tokenize(std::string_view script) {
   std::vector<Token> tokens;
   Tokenizer tokenizer(script);

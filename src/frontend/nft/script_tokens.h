@@ -43,6 +43,9 @@ class Tokenizer {
   std::uint32_t line_ = 1;
 };
 
+// Whether nft's JSON syntax is meant, which has other words: an object with the member "nftables".
+[[nodiscard]] bool is_json(std::string_view script);
+
 [[nodiscard]] std::vector<Token> tokenize(std::string_view script);
 
 }  // namespace weir::frontend::nft

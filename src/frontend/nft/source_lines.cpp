@@ -37,7 +37,7 @@ class Scanner {
     if (lost_) return {};
     for (const ChainKey& key : unknown_) rules_.erase(key);
     if (!divisible_) extents_.clear();
-    return {.places = std::move(rules_), .extents = std::move(extents_)};
+    return {.places = std::move(rules_), .divisible = divisible_, .extents = std::move(extents_)};
   }
 
  private:

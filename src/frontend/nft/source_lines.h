@@ -39,9 +39,10 @@ struct ScannedScript {
   // The places of the rules of every chain, in order; chains that are not known are left out. A
   // caller must not believe a chain that has another number of rules.
   std::map<ChainKey, std::vector<RulePlace>> places;
-  // All rules in order, where any of them can be left out and the others mean the same: see
-  // frontend/nft/division.h. Empty where that is not certain.
-  std::vector<RuleExtent> extents;
+  // Whether any of the rules can be left out and the others mean the same: see
+  // frontend/nft/division.h. False where that is not certain.
+  bool divisible = false;
+  std::vector<RuleExtent> extents;  // all rules in order, of divisible scripts
 };
 
 [[nodiscard]] ScannedScript scan_script(std::string_view script);

@@ -55,6 +55,8 @@ Bytes encode(const Request& request) {
   }
   put_u64(out, request.commands.size());
   for (const std::string& command : request.commands) put(out, command);
+  put_u64(out, static_cast<std::uint64_t>(request.kind));
+  put(out, request.chain);
   return out;
 }
 
@@ -74,6 +76,8 @@ Request decode_request(ByteView frame) {
   for (std::uint64_t i = 0; i < commands; ++i) {
     request.commands.push_back(reader.container<std::string>());
   }
+  request.kind = static_cast<Request::Kind>(reader.u64());
+  request.chain = reader.container<std::string>();
   return request;
 }
 

@@ -13,6 +13,7 @@
 #include "frontend/nft/kernel_listing.h"
 #include "frontend/nft/links.h"
 #include "frontend/nft/netlink.h"
+#include "frontend/nft/notifications.h"
 #include "frontend/nft/wire.h"
 
 namespace weir::frontend::nft {
@@ -76,12 +77,17 @@ class ScriptFile {
 class Worker {
  public:
   Answer answer(const Request& request) {
+    return request.kind == Request::Kind::rule ? add_rule(request) : load(request);
+  }
+
+ private:
+  Answer load(const Request& request) {
     if (const Status ready = prepare(request); !ready) return failure(ready.error());
     const ScriptFile script(request.script);
     if (!script.written()) return {Answer::Outcome::failed, "cannot store the script", "", {}};
 
     // A context a request: interface names and definitions must not outlive it.
-    const NftContext context = new_context();
+    NftContext context = new_context();
     if (!context) return {Answer::Outcome::failed, "cannot start libnftables", "", {}};
     if (request.json) nft_ctx_output_set_flags(context.get(), NFT_CTX_OUTPUT_JSON);
     if (nft_run_cmd_from_filename(context.get(), script.path().c_str()) != 0) {
@@ -92,10 +98,33 @@ class Worker {
       if (nft_run_cmd_from_buffer(context.get(), command.c_str()) == 0) continue;
       return {Answer::Outcome::refused, nft_ctx_get_error_buffer(context.get()), "", {}};
     }
+    if (request.kind == Request::Kind::kept) return keep(std::move(context));
     return read_back(context.get());
   }
 
- private:
+  Answer keep(NftContext context) {
+    kept_ = std::move(context);
+    if (const Status open = notifications_.open(); !open) return failure(open.error());
+    return {Answer::Outcome::loaded, "", "", {}};
+  }
+
+  Answer add_rule(const Request& request) {
+    if (!kept_) return {Answer::Outcome::failed, "no script was kept", "", {}};
+    for (const std::string& command : request.commands) {
+      if (nft_run_cmd_from_buffer(kept_.get(), command.c_str()) == 0) continue;
+      return {Answer::Outcome::refused, nft_ctx_get_error_buffer(kept_.get()), "", {}};
+    }
+    Result<Bytes> came = notifications_.take();
+    if (!came) return failure(came.error());
+    Result<std::string> listing = list(kept_.get(), "chain " + request.chain);
+    if (!listing) return failure(listing.error());
+    if (nft_run_cmd_from_buffer(kept_.get(), ("flush chain " + request.chain).c_str()) != 0) {
+      return {Answer::Outcome::failed, nft_ctx_get_error_buffer(kept_.get()), "", {}};
+    }
+    if (const auto went = notifications_.take(); !went) return failure(went.error());
+    return {Answer::Outcome::loaded, "", std::move(*listing), std::move(*came)};
+  }
+
   static Answer failure(const Diagnostic& diagnostic) {
     return {Answer::Outcome::failed, diagnostic.message, "", {}};
   }
@@ -122,6 +151,8 @@ class Worker {
     return {Answer::Outcome::loaded, "", std::move(*listing), std::move(*dump)};
   }
 
+  NftContext kept_;
+  Notifications notifications_;  // of the namespace of what was kept
   bool loaded_ = false;
   std::uint32_t links_made_ = 0;  // a script that is tried again repeats its links
 };

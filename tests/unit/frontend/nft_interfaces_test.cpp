@@ -38,6 +38,15 @@ TEST(Interfaces, MayStandInSetsMapsAndDefinitions) {
             "map inet t __map0 iface_index 4 anonymous { 0x0d000000 : drop }\n");
 }
 
+TEST(Interfaces, MayStandInCommandsBehindTheScript) {
+  const imr::Ruleset ruleset =
+      read(in_chain("accept"),
+           {.interface_index = [](const std::string&) { return std::optional<std::uint32_t>(7); },
+            .commands = {"add rule inet t c iif \"eth7\" drop"}});
+  EXPECT_EQ(ruleset.interfaces, (std::vector<imr::Interface>{{"eth7", 7}}));
+  EXPECT_EQ(ruleset.rules.size(), 2U);
+}
+
 TEST(Interfaces, OfOneScriptAreGoneInTheNext) {
   EXPECT_EQ(read(in_chain("iif weirx7 accept"), indexes({{"weirx7", 77}})).interfaces.size(), 1U);
   const imr::Ruleset again = read(in_chain("iif weirx7 accept"), indexes({{"weirx7", 78}}));
