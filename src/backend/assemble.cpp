@@ -61,8 +61,8 @@ void Emitter::map_pointer(std::uint8_t dst, isa::MapIndex map) {
   wide(Opcode::ld_map_fd, dst, 0, isa::MapReference{map});
 }
 
-void Emitter::map_value(std::uint8_t dst, isa::MapIndex map) {
-  wide(Opcode::ld_map_value, dst, 0, isa::MapValueReference{map, 0});
+void Emitter::map_value(std::uint8_t dst, isa::MapIndex map, std::uint32_t offset) {
+  wide(Opcode::ld_map_value, dst, 0, isa::MapValueReference{map, offset});
 }
 
 void Emitter::call_kfunc(const std::string& name) {

@@ -91,9 +91,9 @@ Reg Builder::context(flow::ContextKey key) {
   return dst;
 }
 
-Reg Builder::map_value(isa::MapIndex map) {
+Reg Builder::map_value(isa::MapIndex map, std::uint64_t offset) {
   const Reg dst = function_.new_register();
-  append({.op = Op::map_value, .dst = dst, .map = map});
+  append({.op = Op::map_value, .dst = dst, .imm = offset, .map = map});
   return dst;
 }
 

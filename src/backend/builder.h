@@ -35,7 +35,7 @@ class Builder {
   flow::Reg load(flow::Reg base, std::uint64_t offset, std::uint8_t size);
   void assign_load(flow::Reg dst, flow::Reg base, std::uint64_t offset, std::uint8_t size);
   flow::Reg context(flow::ContextKey key);
-  flow::Reg map_value(isa::MapIndex map);
+  flow::Reg map_value(isa::MapIndex map, std::uint64_t offset = 0);
   flow::Reg lookup(isa::MapIndex map, std::uint8_t key_size, std::vector<flow::Reg> chunks);
   void accumulate(flow::Reg dst, flow::Op op, flow::Reg b);  // dst = dst op b
   // dst = zero + imm, where `zero` is an opaque zero. The byte swap of zero is zero, and what the

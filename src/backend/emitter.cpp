@@ -351,7 +351,7 @@ void Emitter::instruction(const Instruction& instruction) {
       return;
     case Op::map_value: {
       const std::uint8_t dst = target_of(instruction.dst);
-      map_value(dst, instruction.map);
+      map_value(dst, instruction.map, static_cast<std::uint32_t>(instruction.imm));
       store(instruction.dst, dst);
       return;
     }

@@ -122,7 +122,7 @@ class Emitter {
   void branch(const flow::Terminator& end, std::optional<flow::BlockId> next);
   void window(const flow::Terminator& end);
   void map_pointer(std::uint8_t dst, isa::MapIndex map);
-  void map_value(std::uint8_t dst, isa::MapIndex map);
+  void map_value(std::uint8_t dst, isa::MapIndex map, std::uint32_t offset = 0);
   void wide(isa::Opcode opcode, std::uint8_t dst, std::uint64_t value,
             std::optional<decltype(isa::Relocation::what)> relocation);
 

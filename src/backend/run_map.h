@@ -35,6 +35,9 @@ enum class RunEnd : std::uint32_t {
   on,      // with the search
   behind,  // to what follows the run
 };
+// Of the number that a RunEnd stands in, the bits that are its own.
+constexpr std::uint32_t run_end_mask = 15;
+constexpr unsigned shape_shift = 8;
 [[nodiscard]] RunEnd end_of(const classify::Run& run, const classify::RunAction& action);
 
 // Marks of trace entries; their meaning is told at driver::trace_capacity.

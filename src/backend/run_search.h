@@ -24,7 +24,9 @@ class RunSearch {
 
   // Of the rule that was met: its counter's number and 1, or 0; a RunEnd; its entry in a trace.
   [[nodiscard]] flow::Reg counter() { return out_.load(met_, action_, 4); }
-  [[nodiscard]] flow::Reg end() { return out_.load(met_, action_ + 4, 4); }
+  [[nodiscard]] flow::Reg end() {
+    return out_.binary(flow::Op::and_, out_.load(met_, action_ + 4, 4), run_end_mask);
+  }
   [[nodiscard]] virtual flow::Reg trace_entry() = 0;
 
  protected:

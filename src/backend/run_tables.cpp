@@ -13,24 +13,28 @@ using classify::TupleTables;
 void write_entries(const Run& run, const TupleTables& tables, const RunTable& place, Bytes& value) {
   for (std::size_t i = 0; i < tables.entries.size(); ++i) {
     const TupleTables::Entry& entry = tables.entries[i];
+    const RunAction& action = run.actions[run.action[entry.rule]];
     RunWriter out(value, place.at(i + 1));
     out.put(first_rank - entry.rule, 4);
     out.put(entry.next == TupleTables::none ? 0 : entry.next + 1, 4);
+    out.put(counter_number(action), 4);
+    out.put(static_cast<std::uint32_t>(end_of(run, action)) | entry.shape << shape_shift, 4);
     for (std::size_t word = 0; word < tables.words; ++word) {
       out.put(tables.values[i * tables.words + word], 8);
     }
-    for (std::size_t word = 0; word < tables.words; ++word) {
-      out.put(tables.masks[i * tables.words + word], 8);
-    }
+  }
+}
+
+void write_shapes(const Run& run, const TupleTables& tables, const RunTable& place, Bytes& value) {
+  for (std::size_t i = 0; i < tables.shapes.size(); ++i) {
+    const TupleTables::Shape& shape = tables.shapes[i];
+    RunWriter out(value, place.at(i));
+    for (const std::uint64_t mask : shape.masks) out.put(mask, 8);
     for (std::size_t field = 0; field < tables.ranged.size(); ++field) {
-      const classify::Range& range = tables.ranges[i * tables.ranged.size() + field];
       const std::uint8_t size = range_size(run.list.bits(tables.ranged[field]));
-      out.put(range.first, size);
-      out.put(range.last - range.first, size);
+      out.put(shape.ranges[field].first, size);
+      out.put(shape.ranges[field].last - shape.ranges[field].first, size);
     }
-    const RunAction& action = run.actions[run.action[entry.rule]];
-    out.put(counter_number(action), 4);
-    out.put(static_cast<std::uint32_t>(end_of(run, action)), 4);
   }
 }
 
@@ -54,13 +58,16 @@ bool has_notes(const Run& run) {
 
 TupleLayout tuple_layout(const Run& run, const TupleTables& tables) {
   TupleLayout out;
-  out.entry_action = TupleLayout::entry_words + 16 * tables.words;
+  std::size_t shape_size = 8 * tables.words;
   for (const std::size_t field : tables.ranged) {
-    out.entry_action += 2U * range_size(run.list.bits(field));
+    shape_size += 2U * range_size(run.list.bits(field));
   }
+  invariant(tables.entries.size() < most_entries, "more rules than a slot can tell");
   out.tables = run_table(out.size, tables.rows.size(), TupleLayout::table_masks + 8 * tables.words);
-  out.entries = run_table(out.size, tables.entries.size() + 1, out.entry_action + 8);
+  out.shapes = run_table(out.size, tables.shapes.size(), shape_size);
   out.slots = run_table(out.size, tables.slots.size(), 8);
+  out.entries =
+      run_table(out.size, tables.entries.size() + 1, TupleLayout::entry_words + 8 * tables.words);
   if (has_notes(run)) out.notes = run_table(out.size, run.action.size(), 8);
   return out;
 }
@@ -72,17 +79,18 @@ Bytes tuple_bytes(const imr::Ruleset& ruleset, const Run& run, const TupleTables
     const TupleTables::Row& row = tables.rows[i];
     RunWriter out(value, layout.tables.at(i));
     out.put(first_rank - row.first_rule, 4);
-    out.put(row.first_slot, 4);
-    out.put(row.slot_mask, 4);
     out.put(0, 4);
     for (std::size_t word = 0; word < tables.words; ++word) out.put(row.masks.at(word), 8);
   }
   for (std::size_t i = 0; i < tables.slots.size(); ++i) {
-    const std::uint32_t entry = tables.slots[i];
-    if (entry == TupleTables::none) continue;
-    const std::uint64_t rank = first_rank - tables.entries[entry].rule;
-    RunWriter(value, layout.slots.at(i)).put(rank << 32U | (entry + 1), 8);
+    const TupleTables::Slot& slot = tables.slots[i];
+    if (slot.entry == TupleTables::none) continue;
+    const std::uint64_t rank = first_rank - tables.entries[slot.entry].rule;
+    const std::uint64_t marks = slot.marks;
+    RunWriter(value, layout.slots.at(i))
+        .put(rank << 32U | marks << slot_marks_shift | (slot.entry + 1), 8);
   }
+  write_shapes(run, tables, layout.shapes, value);
   write_entries(run, tables, layout.entries, value);
   if (layout.notes.rows != 0) write_notes(ruleset, run, layout.notes, value);
   return value;

@@ -277,8 +277,7 @@ Reg Search::row(const SetTable& table, Reg index) {
     offset = out_.binary(Op::add, offset, out_.binary(Op::shl, version_, bits));
   }
   offset = out_.binary(Op::shl, offset, shift);
-  if (table.offset != 0) offset = out_.binary(Op::add, offset, table.offset);
-  return out_.binary(Op::add, out_.map_value(table.map), offset);
+  return out_.binary(Op::add, out_.map_value(table.map, table.offset), offset);
 }
 
 void Search::branch_row_at_most(Reg row, const std::vector<Reg>& key, BlockId yes, BlockId no) {

@@ -170,11 +170,11 @@ void Planner::find_pointers() {
       if (i.op == Op::lookup) pointers[i.dst.index()].kind = Pointer::Kind::other;
       if (i.op != Op::map_value) continue;
       const auto kind = once(i.dst) ? Pointer::Kind::map_value : Pointer::Kind::other;
-      pointers[i.dst.index()] = {.kind = kind, .block = id, .map = i.map};
+      pointers[i.dst.index()] = {.kind = kind, .block = id, .map = i.map, .offset = i.imm};
     }
     if (block.end.kind == Terminator::Kind::window) {
       const auto kind = once(block.end.dst) ? Pointer::Kind::window : Pointer::Kind::other;
-      pointers[block.end.dst.index()] = {.kind = kind, .block = id, .map = {}};
+      pointers[block.end.dst.index()] = {.kind = kind, .block = id, .map = {}, .offset = 0};
     }
   }
   for (bool changed = true; changed;) {

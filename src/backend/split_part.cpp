@@ -129,7 +129,8 @@ void PartMaker::recall(BlockId at, Reg into, Reg what) {
 BlockId PartMaker::reopen(BlockId at, Reg what, Reg into, Reg base) {
   const Pointer& made = pointer(what);
   if (made.kind == Pointer::Kind::map_value) {
-    code_[at].instructions.push_back({.op = Op::map_value, .dst = into, .map = made.map});
+    code_[at].instructions.push_back(
+        {.op = Op::map_value, .dst = into, .imm = made.offset, .map = made.map});
     return at;
   }
   invariant(made.kind == Pointer::Kind::window, "splitting: a pointer that cannot be made again");

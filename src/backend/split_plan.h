@@ -19,12 +19,13 @@ struct Pointer {
   enum class Kind : std::uint8_t {
     none,       // a number
     window,     // assigned once, by the window that ends `block`
-    map_value,  // assigned once, the address of the value of `map`
+    map_value,  // assigned once, an address in the value of `map`
     other,
   };
   Kind kind = Kind::none;
   flow::BlockId block;
   isa::MapIndex map;
+  std::uint64_t offset = 0;  // there
 };
 
 // Where in the state a register is kept.

@@ -17,7 +17,7 @@ using flow::Reg;
 
 TupleSearch::TupleSearch(Builder& out, const RunPlace& place, std::span<const Reg> key, Reg opaque,
                          std::size_t direct_rounds)
-    : RunSearch(out, place, key, opaque, std::get<TupleLayout>(place.layout).entry_action),
+    : RunSearch(out, place, key, opaque, TupleLayout::entry_action),
       tables_(std::get<classify::TupleTables>(place.index.structure)),
       layout_(std::get<TupleLayout>(place.layout)),
       dispatches_(goes_on_ && tables_.longest_search() * place.searches > direct_rounds) {}
@@ -39,37 +39,33 @@ Reg TupleSearch::hash(Reg row) {
   for (std::size_t i = 0; i < words_.size(); ++i) {
     const Reg mask = out_.load(row, TupleLayout::table_masks + 8 * i, 8);
     const Reg masked = out_.binary(Op::and_, words_[i], mask);
-    sum = sum.valid() ? out_.binary(Op::xor_, sum, masked) : masked;
-    sum = out_.binary(Op::mul, sum, classify::tuple_factors.at(i));
-    sum = out_.binary(Op::xor_, sum, out_.binary(Op::shr, sum, 32));
+    const Reg product = out_.binary(Op::mul, masked, classify::tuple_factors.at(i));
+    sum = sum.valid() ? out_.binary(Op::add, sum, product) : product;
   }
   return sum;
 }
 
-Reg TupleSearch::slot(std::size_t table) {
-  const Reg place = row(layout_.tables, table);
-  const Reg number = out_.binary(Op::and_, hash(place), out_.load(place, 8, 4));
-  const Reg index = out_.binary(Op::add, number, out_.load(place, 4, 4));
-  return out_.load(row(layout_.slots, index), 0, 8);
+TupleSearch::Candidate TupleSearch::candidate(std::size_t table) {
+  const classify::TupleTables::Row& made = tables_.rows[table];
+  const Reg bits = out_.binary(Op::shr, hash(row(layout_.tables, table)),
+                               std::uint64_t{made.shift - classify::TupleTables::mark_bits});
+  const Reg offset = out_.binary(Op::and_, bits, ~std::uint64_t{7});
+  const Reg first = out_.map_value(place_.map, layout_.slots.at(made.first_slot));
+  const Reg slot = out_.load(out_.binary(Op::add, first, offset), 0, 8);
+  const Reg marks = out_.binary(Op::shr, slot, slot_marks_shift);
+  const Reg mark = out_.binary(Op::and_, bits, 7);
+  const Reg marked = out_.binary(Op::and_, out_.binary(Op::shr, marks, mark), 1);
+  const Reg entry = out_.binary(Op::and_, slot, most_entries - 1);
+  return {.rank = out_.binary(Op::shr, slot, 32),
+          .entry = out_.binary(Op::mul, entry, marked),
+          .what = {}};
 }
 
-// The first bits by which the entry of a slot differs from the key.
-Reg TupleSearch::difference(Reg slot) {
-  const Reg entry = row(layout_.entries, slot);
-  const Reg value = out_.load(entry, TupleLayout::entry_words, 8);
-  const Reg mask = out_.load(entry, TupleLayout::entry_words + 8 * words_.size(), 8);
-  return out_.binary(Op::and_, out_.binary(Op::xor_, words_.front(), value), mask);
-}
-
-void TupleSearch::look(std::size_t longest_chain, Reg different_before, BlockId done) {
+void TupleSearch::look(std::size_t longest_chain, BlockId done) {
   const BlockId loop = out_.block();
   const BlockId next = out_.block();
   out_.assign_opaque(round_, opaque_);
-  if (different_before.valid()) {
-    out_.branch(Condition::ne, different_before, 0, next, loop);
-  } else {
-    out_.jump(loop);
-  }
+  out_.jump(loop);
   out_.at(loop);
   // Never: it is what shows the verifier that the loop ends.
   out_.leave_if(Condition::ge, round_, longest_chain, done);
@@ -87,22 +83,22 @@ void TupleSearch::look(std::size_t longest_chain, Reg different_before, BlockId 
     out_.branch(Condition::gt, blurred(rank), blurred(limit_), next, allowed);
     out_.at(allowed);
   }
-  std::uint64_t at = TupleLayout::entry_words;
+  const Reg shape = row(layout_.shapes, out_.binary(Op::shr, what_, shape_shift));
   Reg different;
   for (std::size_t i = 0; i < words_.size(); ++i) {
-    const Reg value = out_.load(entry, at + 8 * i, 8);
-    const Reg mask = out_.load(entry, at + 8 * (words_.size() + i), 8);
+    const Reg value = out_.load(entry, TupleLayout::entry_words + 8 * i, 8);
+    const Reg mask = out_.load(shape, 8 * i, 8);
     const Reg bits = out_.binary(Op::and_, out_.binary(Op::xor_, words_[i], value), mask);
     different = different.valid() ? out_.binary(Op::or_, different, bits) : bits;
   }
   out_.leave_if(Condition::ne, different, 0, next);
-  at += 16 * words_.size();
+  std::uint64_t at = 8 * words_.size();
   for (const std::size_t field : tables_.ranged) {
     const std::uint8_t size = range_size(place_.index.run.list.bits(field));
     // The distance from the lower end wraps around below it.
-    const Reg distance = out_.binary(Op::sub, key_[field], out_.load(entry, at, size));
+    const Reg distance = out_.binary(Op::sub, key_[field], out_.load(shape, at, size));
     const BlockId inside = out_.block();
-    out_.branch(Condition::gt, distance, out_.load(entry, at + size, size), next, inside);
+    out_.branch(Condition::gt, distance, out_.load(shape, at + size, size), next, inside);
     out_.at(inside);
     at += 2U * size;
   }
@@ -112,15 +108,30 @@ void TupleSearch::look(std::size_t longest_chain, Reg different_before, BlockId 
 
   out_.at(next);
   out_.assign_load(entry_, row(layout_.entries, entry_), 4, 4);
-  out_.branch(Condition::eq, blurred(entry_), 0, done, loop);
+  const BlockId another = out_.block();
+  out_.branch(Condition::eq, blurred(entry_), 0, done, another);
+  out_.at(another);
+  out_.assign_load(what_, row(layout_.entries, entry_), TupleLayout::entry_shape, 4);
+  out_.jump(loop);
+}
+
+std::vector<TupleSearch::Candidate> TupleSearch::candidates(std::size_t from) {
+  std::vector<Candidate> out;
+  for (std::size_t i = from; i < std::min(from + together, tables_.rows.size()); ++i) {
+    out.push_back(candidate(i));
+  }
+  if (layout_.size < far_memory) return out;
+  for (Candidate& one : out) {
+    one.what = out_.load(row(layout_.entries, one.entry), TupleLayout::entry_shape, 4);
+  }
+  return out;
 }
 
 void TupleSearch::begin(BlockId miss) {
   out_.assign_absent(best_, opaque_, 4);
   out_.assign_absent(best_entry_, opaque_, 4);
   const BlockId end = out_.block();
-  std::vector<Reg> slots;
-  std::vector<Reg> differences;
+  std::vector<Candidate> group;
   for (std::size_t table = 0; table < tables_.rows.size(); ++table) {
     if (table % together == 0) {
       // No rule of this table, nor of those behind it, comes before what was found.
@@ -130,25 +141,21 @@ void TupleSearch::begin(BlockId miss) {
         out_.branch(Condition::le, first, blurred(best_), end, on);
         out_.at(on);
       }
-      slots.clear();
-      for (std::size_t i = table; i < std::min(table + together, tables_.rows.size()); ++i) {
-        slots.push_back(slot(i));
-      }
-      differences.assign(slots.size(), Reg());
-      if (layout_.size >= far_memory) {
-        std::ranges::transform(slots, differences.begin(),
-                               [this](Reg slot) { return difference(slot); });
-      }
+      group = candidates(table);
     }
-    const Reg here = slots[table % together];
+    const Candidate& here = group[table % together];
     const BlockId better = out_.block();
     const BlockId done = out_.block();
-    const Reg rank = out_.binary(Op::shr, here, 32);
-    out_.branch(Condition::gt, rank, blurred(best_), better, done);
+    out_.leave_if(Condition::eq, here.entry, 0, done);
+    out_.branch(Condition::gt, here.rank, blurred(best_), better, done);
     out_.at(better);
-    out_.assign(entry_, Op::and_, here, 0xffffffff);
-    look(std::max<std::size_t>(tables_.rows[table].longest_chain, 1), differences[table % together],
-         done);
+    out_.append({.op = Op::add, .dst = entry_, .a = here.entry, .b = opaque_});
+    if (here.what.valid()) {
+      out_.append({.op = Op::add, .dst = what_, .a = here.what, .b = opaque_});
+    } else {
+      out_.assign_load(what_, row(layout_.entries, entry_), TupleLayout::entry_shape, 4);
+    }
+    look(std::max<std::size_t>(tables_.rows[table].longest_chain, 1), done);
     out_.at(done);
   }
   out_.jump(end);
@@ -159,7 +166,7 @@ void TupleSearch::begin(BlockId miss) {
 
 void TupleSearch::first(BlockId miss) {
   pack();
-  for (Reg* reg : {&searches_, &round_, &entry_, &best_, &best_entry_, &limit_}) {
+  for (Reg* reg : {&searches_, &round_, &entry_, &what_, &best_, &best_entry_, &limit_}) {
     *reg = out_.function().new_register();
   }
   begin_ = out_.block();

@@ -31,13 +31,18 @@ class TupleSearch final : public RunSearch {
 
   void begin(flow::BlockId miss);
   void pack();
-  // The slot of the packet in a table.
-  [[nodiscard]] flow::Reg slot(std::size_t table);
   [[nodiscard]] flow::Reg hash(flow::Reg row);
-  [[nodiscard]] flow::Reg difference(flow::Reg slot);
-  // Looks at the entries of a slot, from `entry_` on, or behind it where `different_before` is not
-  // 0; goes on at `done`.
-  void look(std::size_t longest_chain, flow::Reg different_before, flow::BlockId done);
+  // What the slot of the packet in a table says of its first entry.
+  struct Candidate {
+    flow::Reg rank;
+    flow::Reg entry;  // 0: the packet meets none in this slot
+    flow::Reg what;   // where it is read ahead: the number that the entry's shape stands in
+  };
+  [[nodiscard]] Candidate candidate(std::size_t table);
+  // Of the tables whose slots are read together, from one on.
+  [[nodiscard]] std::vector<Candidate> candidates(std::size_t from);
+  // Looks at the entries of a slot, from `entry_` on; goes on at `done`.
+  void look(std::size_t longest_chain, flow::BlockId done);
   [[nodiscard]] flow::Reg note();
 
   const classify::TupleTables& tables_;
@@ -47,6 +52,7 @@ class TupleSearch final : public RunSearch {
   flow::Reg searches_;    // begun so far
   flow::Reg round_;       // of the entries of a slot
   flow::Reg entry_;       // the next one's number
+  flow::Reg what_;        // and the number that its shape stands in
   flow::Reg best_;        // the rank of the rule found so far
   flow::Reg best_entry_;  // its number
   flow::Reg limit_;       // the rank that it may have at most

@@ -98,8 +98,8 @@ std::size_t RunIndex::searches() const {
   std::size_t all = 0;
   for (const TupleTables::Row& row : tables->rows) {
     std::size_t most = 0;
-    for (std::size_t slot = 0; slot <= row.slot_mask; ++slot) {
-      most = std::max(most, stops(*tables, tables->slots[row.first_slot + slot]));
+    for (std::size_t slot = 0; slot < row.slots(); ++slot) {
+      most = std::max(most, stops(*tables, tables->slots[row.first_slot + slot].entry));
     }
     all += most;
   }

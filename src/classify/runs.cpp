@@ -23,89 +23,6 @@ bool has_room(const imr::Unit& unit, imr::ExprId expr, std::size_t size) {
   return size <= 7 || always_there(unit, expr);
 }
 
-// The values that a run looks at, and the fields of its key.
-class Sources {
- public:
-  explicit Sources(const imr::Unit& unit) : unit_(unit) {}
-
-  void add(const Test& test);
-  // False where there are too many, or one is too wide to say that it is absent.
-  [[nodiscard]] bool make_fields();
-  [[nodiscard]] const std::vector<RunField>& fields() const { return fields_; }
-  // The fields of a value, from which on.
-  [[nodiscard]] std::size_t first_field(const TestedValue& value) const;
-  [[nodiscard]] std::size_t size(const TestedValue& value) const;
-
- private:
-  struct Source {
-    imr::ExprId expr;
-    std::size_t size = 0;
-    std::size_t first_field = 0;
-  };
-  [[nodiscard]] bool holds(const Source& source, const TestedValue& value) const;
-  [[nodiscard]] const Source& find(const TestedValue& value) const;
-
-  const imr::Unit& unit_;
-  std::vector<Source> sources_;
-  std::vector<RunField> fields_;
-};
-
-// Bytes of the network header that are always there are the beginning of longer ones at the same
-// place: nft loads three bytes of an address to test a prefix of 24 bits.
-bool Sources::holds(const Source& source, const TestedValue& value) const {
-  if (imr::same_expr(unit_.ruleset, source.expr, value.expr)) return true;
-  const auto* have = std::get_if<imr::Payload>(&unit_.ruleset[source.expr]);
-  const auto* want = std::get_if<imr::Payload>(&unit_.ruleset[value.expr]);
-  return have != nullptr && want != nullptr && have->base == want->base &&
-         have->offset == want->offset && always_there(unit_, source.expr) &&
-         always_there(unit_, value.expr);
-}
-
-const Sources::Source& Sources::find(const TestedValue& value) const {
-  return *std::ranges::find_if(sources_,
-                               [&](const Source& source) { return holds(source, value); });
-}
-
-std::size_t Sources::first_field(const TestedValue& value) const {
-  return find(value).first_field;
-}
-std::size_t Sources::size(const TestedValue& value) const {
-  return find(value).size;
-}
-
-void Sources::add(const Test& test) {
-  for (const TestedValue& value : test.values) {
-    if (sources_.size() > most_fields) return;
-    const auto found =
-        std::ranges::find_if(sources_, [&](const Source& source) { return holds(source, value); });
-    if (found == sources_.end()) {
-      sources_.push_back({.expr = value.expr, .size = value.size});
-    } else if (found->size < value.size) {
-      found->expr = value.expr;
-      found->size = value.size;
-    }
-  }
-}
-
-bool Sources::make_fields() {
-  if (sources_.size() > most_fields) return false;
-  // Wide ones first: tables are told by them, and they fill words.
-  std::ranges::stable_sort(sources_, std::ranges::greater{}, &Source::size);
-  for (Source& source : sources_) {
-    if (!has_room(unit_, source.expr, source.size)) return false;
-    const bool may_be_absent = !always_there(unit_, source.expr);
-    source.first_field = fields_.size();
-    for (std::size_t offset = 0; offset < source.size; offset += 8) {
-      fields_.push_back(
-          {.expr = source.expr,
-           .offset = static_cast<std::uint8_t>(offset),
-           .size = static_cast<std::uint8_t>(std::min<std::size_t>(8, source.size - offset)),
-           .may_be_absent = may_be_absent});
-    }
-  }
-  return !fields_.empty() && fields_.size() <= most_fields;
-}
-
 using Ranges = std::vector<Range>;
 
 // Nothing of an interval of more than 8 bytes that is no range in each of its fields.
@@ -124,6 +41,178 @@ std::optional<Ranges> ranges_of(const Interval& interval, std::size_t size) {
     open = open || range.first != range.last;
     out.push_back(range);
   }
+  return out;
+}
+
+// The interval of some bytes of a value, where it is one of these bytes and one of the others.
+Interval part_of(const Interval& interval, std::size_t offset, std::size_t size) {
+  const auto cut = [&](const Bytes& bytes) {
+    const auto at = [&](std::size_t place) {
+      return bytes.begin() + static_cast<std::ptrdiff_t>(std::min(place, bytes.size()));
+    };
+    return Bytes(at(offset), at(offset + size));
+  };
+  return {cut(interval.first), cut(interval.last)};
+}
+
+// Whether the interval is one of the bytes before `at` and one of those from there on.
+bool can_be_cut(const Interval& interval, std::size_t at) {
+  const Interval front = part_of(interval, 0, at);
+  if (front.first == front.last) return true;
+  const Interval back = part_of(interval, at, interval.first.size());
+  return std::ranges::all_of(back.first, [](std::uint8_t byte) { return byte == 0; }) &&
+         std::ranges::all_of(back.last, [](std::uint8_t byte) { return byte == 0xff; });
+}
+
+// The values that a run looks at, and the fields of its key.
+class Sources {
+ public:
+  explicit Sources(const imr::Unit& unit) : unit_(unit) {}
+
+  void add(const Test& test);
+  // False where there are too many, or one is too wide to say that it is absent.
+  [[nodiscard]] bool make_fields();
+  [[nodiscard]] const std::vector<RunField>& fields() const { return fields_; }
+  // The ranges that the interval of the value is in the fields. As ranges_of().
+  struct FieldRange {
+    std::size_t field = 0;
+    Range range;
+  };
+  [[nodiscard]] std::optional<std::vector<FieldRange>> ranges(const TestedValue& value,
+                                                              const Interval& interval) const;
+
+ private:
+  struct Source {
+    imr::ExprId expr;
+    std::size_t size = 0;
+    std::uint32_t cuts = ~0U;  // bit n: all that is asked of it can be cut before byte n
+    std::size_t first_field = 0;
+    std::vector<std::size_t> parts = {};  // the sources that have its bytes, if others do
+  };
+  [[nodiscard]] std::optional<std::size_t> network_offset(imr::ExprId expr) const;
+  [[nodiscard]] bool holds(const Source& source, const TestedValue& value) const;
+  [[nodiscard]] const Source& find(const TestedValue& value) const;
+  [[nodiscard]] std::vector<std::size_t> parts_of(std::size_t source) const;
+  [[nodiscard]] bool append_ranges(const Source& source, const Interval& interval,
+                                   std::vector<FieldRange>& out) const;
+
+  const imr::Unit& unit_;
+  std::vector<Source> sources_;
+  std::vector<RunField> fields_;
+};
+
+// Where in the network header a value begins that every packet has.
+std::optional<std::size_t> Sources::network_offset(imr::ExprId expr) const {
+  if (const auto* payload = std::get_if<imr::Payload>(&unit_.ruleset[expr])) {
+    if (payload->base != imr::HeaderBase::network || !always_there(unit_, expr)) return {};
+    return payload->offset;
+  }
+  const auto* meta = std::get_if<imr::Meta>(&unit_.ruleset[expr]);
+  const bool protocol = meta != nullptr && meta->key == imr::MetaKey::l4proto;
+  if (!protocol || unit_.nfproto != Nfproto::ipv4) return std::nullopt;
+  return 9;  // the header's protocol (nft_set_pktinfo_ipv4())
+}
+
+// Bytes of the network header that are always there are the beginning of longer ones at the same
+// place: nft loads three bytes of an address to test a prefix of 24 bits.
+bool Sources::holds(const Source& source, const TestedValue& value) const {
+  if (imr::same_expr(unit_.ruleset, source.expr, value.expr)) return true;
+  const auto have = network_offset(source.expr);
+  return have && have == network_offset(value.expr);
+}
+
+const Sources::Source& Sources::find(const TestedValue& value) const {
+  return *std::ranges::find_if(sources_,
+                               [&](const Source& source) { return holds(source, value); });
+}
+
+void Sources::add(const Test& test) {
+  for (std::size_t i = 0; i < test.values.size(); ++i) {
+    const TestedValue& value = test.values[i];
+    if (sources_.size() > most_fields) return;
+    auto source =
+        std::ranges::find_if(sources_, [&](const Source& one) { return holds(one, value); });
+    if (source == sources_.end()) {
+      source = sources_.insert(source, {.expr = value.expr, .size = value.size});
+    } else if (source->size < value.size) {
+      source->expr = value.expr;
+      source->size = value.size;
+    }
+    if (!std::holds_alternative<imr::Payload>(unit_.ruleset[value.expr])) continue;
+    for (std::size_t at = 1; at < value.size; ++at) {
+      if ((source->cuts >> at & 1U) == 0) continue;
+      const bool can =
+          std::ranges::all_of(test.boxes, [&](const Box& box) { return can_be_cut(box[i], at); });
+      if (!can) source->cuts &= ~(1U << at);
+    }
+  }
+}
+
+// nft makes one value of bytes that stand side by side and are asked for by one rule ("tcp sport 1
+// tcp dport 2"), where others ask for each by itself. Whoever has the last byte has all.
+std::vector<std::size_t> Sources::parts_of(std::size_t source) const {
+  const Source& whole = sources_[source];
+  const auto* bytes = std::get_if<imr::Payload>(&unit_.ruleset[whole.expr]);
+  if (bytes == nullptr) return {};
+  std::vector<std::size_t> out;
+  const std::size_t end = bytes->offset + bytes->length;
+  for (std::size_t at = bytes->offset; at < end;) {
+    const bool can = at == bytes->offset || (whole.cuts >> (at - bytes->offset) & 1U) != 0;
+    const auto part = std::ranges::find_if(sources_, [&](const Source& other) {
+      const auto* there = std::get_if<imr::Payload>(&unit_.ruleset[other.expr]);
+      return other.size < whole.size && there != nullptr && there->base == bytes->base &&
+             there->offset == at && at + there->length <= end && other.parts.empty();
+    });
+    if (!can || part == sources_.end()) return {};
+    out.push_back(static_cast<std::size_t>(part - sources_.begin()));
+    at += part->size;
+  }
+  return out;
+}
+
+bool Sources::make_fields() {
+  if (sources_.size() > most_fields) return false;
+  // Wide ones first: tables are told by them, and they fill words.
+  std::ranges::stable_sort(sources_, std::ranges::greater{}, &Source::size);
+  for (std::size_t i = sources_.size(); i-- > 0;) sources_[i].parts = parts_of(i);
+  for (Source& source : sources_) {
+    if (!source.parts.empty()) continue;
+    if (!has_room(unit_, source.expr, source.size)) return false;
+    const bool may_be_absent = !always_there(unit_, source.expr);
+    source.first_field = fields_.size();
+    for (std::size_t offset = 0; offset < source.size; offset += 8) {
+      fields_.push_back(
+          {.expr = source.expr,
+           .offset = static_cast<std::uint8_t>(offset),
+           .size = static_cast<std::uint8_t>(std::min<std::size_t>(8, source.size - offset)),
+           .may_be_absent = may_be_absent});
+    }
+  }
+  return !fields_.empty() && fields_.size() <= most_fields;
+}
+
+bool Sources::append_ranges(const Source& source, const Interval& interval,
+                            std::vector<FieldRange>& out) const {
+  std::size_t offset = 0;
+  for (const std::size_t part : source.parts) {
+    if (!append_ranges(sources_[part], part_of(interval, offset, sources_[part].size), out)) {
+      return false;
+    }
+    offset += sources_[part].size;
+  }
+  if (!source.parts.empty()) return true;
+  const auto ranges = ranges_of(interval, source.size);
+  if (!ranges) return false;
+  for (std::size_t i = 0; i < ranges->size(); ++i) {
+    out.push_back({source.first_field + i, (*ranges)[i]});
+  }
+  return true;
+}
+
+std::optional<std::vector<Sources::FieldRange>> Sources::ranges(const TestedValue& value,
+                                                                const Interval& interval) const {
+  std::vector<FieldRange> out;
+  if (!append_ranges(find(value), interval, out)) return std::nullopt;
   return out;
 }
 
@@ -205,14 +294,11 @@ class Maker {
 std::optional<Maker::Rows> Maker::narrowed(const Rows& rows, const Test& test) const {
   Rows out;
   for (const Box& box : test.boxes) {
-    std::vector<std::pair<std::size_t, Range>> ranges;
+    std::vector<Sources::FieldRange> ranges;
     for (std::size_t i = 0; i < box.size(); ++i) {
-      const std::size_t first = sources_.first_field(test.values[i]);
-      const auto of_value = ranges_of(box[i], sources_.size(test.values[i]));
+      const auto of_value = sources_.ranges(test.values[i], box[i]);
       if (!of_value) return std::nullopt;
-      for (std::size_t j = 0; j < of_value->size(); ++j) {
-        ranges.emplace_back(first + j, (*of_value)[j]);
-      }
+      ranges.insert(ranges.end(), of_value->begin(), of_value->end());
     }
     for (const Ranges& row : rows) {
       Ranges both = row;

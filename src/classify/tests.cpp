@@ -248,8 +248,8 @@ bool always_there(const imr::Unit& unit, imr::ExprId expr) {
     return payload->offset + payload->length <= sure;
   }
   if (const auto* meta = std::get_if<imr::Meta>(&unit.ruleset[expr])) {
-    return meta->key != imr::MetaKey::l4proto && meta->key != imr::MetaKey::pkttype &&
-           meta->key != imr::MetaKey::iiftype;
+    if (meta->key == imr::MetaKey::l4proto) return unit.nfproto == Nfproto::ipv4;
+    return meta->key != imr::MetaKey::pkttype && meta->key != imr::MetaKey::iiftype;
   }
   if (std::holds_alternative<imr::Ct>(unit.ruleset[expr])) return true;
   return std::ranges::all_of(imr::sources(unit.ruleset[expr]),

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <map>
+#include <numeric>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -52,13 +54,12 @@ Words pack(std::span<const Place> places, std::span<const std::uint64_t> key) {
 
 bool Tuples::holds(std::uint32_t entry, const Words& key,
                    std::span<const std::uint64_t> fields) const {
+  const TupleTables::Shape& shape = t_.shapes[t_.entries[entry].shape];
   for (std::size_t i = 0; i < t_.words; ++i) {
-    const std::size_t at = entry * t_.words + i;
-    if (((key.at(i) ^ t_.values[at]) & t_.masks[at]) != 0) return false;
+    if (((key.at(i) ^ t_.values[entry * t_.words + i]) & shape.masks[i]) != 0) return false;
   }
   for (std::size_t i = 0; i < t_.ranged.size(); ++i) {
-    const Range& range = t_.ranges[entry * t_.ranged.size() + i];
-    if (!range.contains(fields[t_.ranged[i]])) return false;
+    if (!shape.ranges[i].contains(fields[t_.ranged[i]])) return false;
   }
   return true;
 }
@@ -71,9 +72,10 @@ std::optional<std::uint32_t> Tuples::next_match(std::span<const std::uint64_t> k
     if (row.first_rule >= best) break;
     Words masked = {};
     for (std::size_t i = 0; i < t_.words; ++i) masked.at(i) = packed.at(i) & row.masks.at(i);
-    const auto slot = static_cast<std::uint32_t>(tuple_hash(masked, t_.words)) & row.slot_mask;
-    for (std::uint32_t entry = t_.slots[row.first_slot + slot]; entry != none;
-         entry = t_.entries[entry].next) {
+    const std::uint64_t hash = tuple_hash(masked, t_.words);
+    const TupleTables::Slot& slot = t_.slots[row.slot_of(hash)];
+    if ((slot.marks & row.mark_of(hash)) == 0) continue;
+    for (std::uint32_t entry = slot.entry; entry != none; entry = t_.entries[entry].next) {
       const std::uint32_t rule = t_.entries[entry].rule;
       if (rule >= best) break;
       if (rule >= from && holds(entry, packed, key)) {
@@ -111,10 +113,15 @@ class Maker {
                                                 unsigned step) const;
   void put(std::uint32_t rule);
   void fill(const Table& table);
+  [[nodiscard]] TupleTables::Shape shape_of(std::uint32_t rule) const;
+  std::uint32_t shape_number(TupleTables::Shape shape);
+  void sort_shapes();
 
   const RuleList& rules_;
   TupleTables out_;
   std::vector<Table> tables_;
+  std::map<std::vector<std::uint64_t>, std::uint32_t> shape_numbers_;
+  std::vector<std::uint32_t> rules_of_shape_;
 };
 
 bool Maker::place_fields() {
@@ -201,6 +208,10 @@ void Maker::put(std::uint32_t rule) {
   // A table that is there already is full at this place; only in the last one chains grow.
   for (unsigned step = 0; best == nullptr; ++step) {
     const std::vector<unsigned> wanted = shortened(lengths, step);
+    // A table that tells nothing is one chain, which every packet walks.
+    if (step < last_step && std::ranges::all_of(wanted, [](unsigned one) { return one == 0; })) {
+      continue;
+    }
     const auto found = std::ranges::find(tables_, wanted, &Table::lengths);
     if (found != tables_.end()) {
       if (step == last_step) best = &*found;
@@ -222,46 +233,85 @@ void Maker::fill(const Table& table) {
   TupleTables& out = out_;
   const std::size_t slots = std::bit_ceil(table.chains.size() * 2);
   const auto first_slot = static_cast<std::uint32_t>(out.slots.size());
-  const auto slot_mask = static_cast<std::uint32_t>(slots - 1);
-  out.rows.push_back({.first_rule = table.rules.front(),
-                      .first_slot = first_slot,
-                      .slot_mask = slot_mask,
-                      .longest_chain = 0,
-                      .masks = table.masks});
-  out.slots.resize(out.slots.size() + slots, none);
-  std::vector<std::uint32_t> last(slots, none);
-  std::vector<std::uint32_t> chain_lengths(slots, 0);
+  Row& row =
+      out.rows.emplace_back(Row{.first_rule = table.rules.front(),
+                                .first_slot = first_slot,
+                                .shift = 64U - static_cast<std::uint32_t>(std::countr_zero(slots)),
+                                .longest_chain = 0,
+                                .masks = table.masks});
+  out.slots.resize(out.slots.size() + slots);
+  struct Chain {
+    std::uint32_t last = none;
+    std::uint32_t length = 0;
+  };
+  std::vector<Chain> chains(slots);
   for (const std::uint32_t rule : table.rules) {
     const auto entry = static_cast<std::uint32_t>(out.entries.size());
     const Words value = value_of(rule);
-    const auto slot = static_cast<std::uint32_t>(masked_hash(value, table.masks)) & slot_mask;
-    if (last[slot] == none) {
-      out.slots[first_slot + slot] = entry;
-    } else {
-      out.entries[last[slot]].next = entry;
-    }
-    last[slot] = entry;
-    std::uint32_t& longest = out.rows.back().longest_chain;
-    longest = std::max(longest, ++chain_lengths[slot]);
-    out.entries.push_back({.rule = rule, .next = none});
-    std::vector<unsigned> lengths;
-    for (std::size_t field = 0; field < rules_.fields(); ++field) {
-      const Range& range = rules_[rule][field];
-      const bool whole = is_prefix(range, rules_.bits(field));
-      lengths.push_back(whole ? common_prefix(range, rules_.bits(field)) : 0);
-    }
-    const Words masks = mask_of(lengths);
-    for (std::size_t i = 0; i < out.words; ++i) {
-      out.masks.push_back(masks.at(i));
-      out.values.push_back(value.at(i) & masks.at(i));
-    }
-    for (const std::size_t field : out.ranged) out.ranges.push_back(rules_[rule][field]);
+    const std::uint64_t hash = masked_hash(value, table.masks);
+    TupleTables::Slot& slot = out.slots[row.slot_of(hash)];
+    Chain& chain = chains[row.slot_of(hash) - first_slot];
+    (chain.last == none ? slot.entry : out.entries[chain.last].next) = entry;
+    slot.marks |= row.mark_of(hash);
+    chain.last = entry;
+    row.longest_chain = std::max(row.longest_chain, ++chain.length);
+    out.entries.push_back({.rule = rule, .next = none, .shape = shape_number(shape_of(rule))});
+    const std::vector<std::uint64_t>& masks = out.shapes[out.entries.back().shape].masks;
+    for (std::size_t i = 0; i < out.words; ++i) out.values.push_back(value.at(i) & masks[i]);
   }
+}
+
+TupleTables::Shape Maker::shape_of(std::uint32_t rule) const {
+  std::vector<unsigned> lengths;
+  for (std::size_t field = 0; field < rules_.fields(); ++field) {
+    const unsigned bits = rules_.bits(field);
+    const Range& range = rules_[rule][field];
+    lengths.push_back(is_prefix(range, bits) ? common_prefix(range, bits) : 0);
+  }
+  TupleTables::Shape out;
+  for (const std::size_t field : out_.ranged) {
+    const unsigned bits = rules_.bits(field);
+    const Range& range = rules_[rule][field];
+    out.ranges.push_back(is_prefix(range, bits) ? Range{0, prefix_mask(bits, bits)} : range);
+  }
+  const Words masks = mask_of(lengths);
+  out.masks.assign(masks.begin(), masks.begin() + static_cast<std::ptrdiff_t>(out_.words));
+  return out;
+}
+
+std::uint32_t Maker::shape_number(TupleTables::Shape shape) {
+  std::vector<std::uint64_t> key = shape.masks;
+  for (const Range& range : shape.ranges) key.insert(key.end(), {range.first, range.last});
+  const auto [known, is_new] =
+      shape_numbers_.emplace(std::move(key), static_cast<std::uint32_t>(out_.shapes.size()));
+  if (is_new) {
+    out_.shapes.push_back(std::move(shape));
+    rules_of_shape_.push_back(0);
+  }
+  ++rules_of_shape_[known->second];
+  return known->second;
+}
+
+// Those of most rules lie side by side then.
+void Maker::sort_shapes() {
+  std::vector<std::uint32_t> order(out_.shapes.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::ranges::stable_sort(order, std::ranges::greater{},
+                           [&](std::uint32_t shape) { return rules_of_shape_[shape]; });
+  std::vector<std::uint32_t> place(order.size());
+  std::vector<TupleTables::Shape> sorted;
+  for (const std::uint32_t shape : order) {
+    place[shape] = static_cast<std::uint32_t>(sorted.size());
+    sorted.push_back(std::move(out_.shapes[shape]));
+  }
+  out_.shapes = std::move(sorted);
+  for (TupleTables::Entry& entry : out_.entries) entry.shape = place[entry.shape];
 }
 
 TupleTables Maker::finish() {
   std::ranges::sort(tables_, {}, [](const Table& table) { return table.rules.front(); });
   for (const Table& table : tables_) fill(table);
+  sort_shapes();
   return std::move(out_);
 }
 
@@ -271,13 +321,11 @@ const TupleTables::Words tuple_factors = {
     0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9, 0xd6e8feb86659fd93,
     0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 0x94d049bb133111eb, 0xbf58476d1ce4e5b9};
 
-// A multiplication carries bits upwards only: each is followed by what brings them down again.
+// A multiplication carries bits upwards. The words are multiplied each for itself, and so at the
+// same time.
 std::uint64_t tuple_hash(const TupleTables::Words& masked, std::size_t words) {
   std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < words; ++i) {
-    sum = (sum ^ masked.at(i)) * tuple_factors.at(i);
-    sum ^= sum >> 32U;
-  }
+  for (std::size_t i = 0; i < words; ++i) sum += masked.at(i) * tuple_factors.at(i);
   return sum;
 }
 
@@ -288,15 +336,19 @@ std::size_t TupleTables::longest_search() const {
 }
 
 std::size_t TupleTables::bytes() const {
-  return rows.size() * (16 + 8 * words) + 8 * slots.size() +
-         entries.size() * (16 + 16 * words + 8 * ranged.size());
+  return rows.size() * (8 + 8 * words) + 8 * slots.size() +
+         shapes.size() * (8 * words + 8 * ranged.size()) + entries.size() * (16 + 8 * words);
 }
 
 // The key, the code of each table, and one after another the slots of every four and some two
 // entries, by the caches that they lie in. Measured at XDP.
 double TupleTables::cost() const {
   const auto memory = static_cast<double>(bytes());
-  const double load = memory < 0.25e6 ? 5 : memory < 2e6 ? 15 : memory < 16e6 ? 25 : 60;
+  const double load = memory < 0.25e6 ? 5
+                      : memory < 1e6  ? 10
+                      : memory < 2e6  ? 15
+                      : memory < 16e6 ? 45
+                                      : 60;
   const auto tables = static_cast<double>(rows.size());
   return 25 + 7 * tables + load * (2 + tables / 4);
 }

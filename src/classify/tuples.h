@@ -33,24 +33,45 @@ struct TupleTables {
   struct Row {
     std::uint32_t first_rule = 0;
     std::uint32_t first_slot = 0;
-    std::uint32_t slot_mask = 0;
+    std::uint32_t shift = 63;         // what of a hash is the slot
     std::uint32_t longest_chain = 0;  // entries
     Words masks = {};
+    [[nodiscard]] std::size_t slots() const { return std::size_t{1} << (64 - shift); }
+    [[nodiscard]] std::uint32_t slot_of(std::uint64_t hash) const {
+      return first_slot + static_cast<std::uint32_t>(hash >> shift);
+    }
+    [[nodiscard]] std::uint8_t mark_of(std::uint64_t hash) const {
+      return static_cast<std::uint8_t>(1U << (hash >> (shift - mark_bits) & 7U));
+    }
+  };
+  // A key with none of the marks of a slot holds no entry there: the bits of its hash behind the
+  // slot's tell which of 8 it has.
+  static constexpr unsigned mark_bits = 3;
+  struct Slot {
+    std::uint32_t entry = none;
+    std::uint8_t marks = 0;
   };
   struct Entry {
     std::uint32_t rule = 0;
     std::uint32_t next = none;  // of the same slot, of a later rule
+    std::uint32_t shape = 0;
+  };
+  // What many rules have alike: how much of each word they test, and what they ask of those fields
+  // of which they test no prefix.
+  struct Shape {
+    std::vector<std::uint64_t> masks;  // of the words
+    std::vector<Range> ranges;         // of the ranged fields; all values where a prefix is tested
+    friend bool operator==(const Shape&, const Shape&) = default;
   };
 
   std::vector<Place> places;  // of the fields
   std::size_t words = 0;
-  std::vector<std::size_t> ranged;   // the fields that not all rules test by prefixes
-  std::vector<Row> rows;             // one a table, ascending by first_rule
-  std::vector<std::uint32_t> slots;  // the number of an entry, or none; a power of two for each row
-  std::vector<Entry> entries;        // one a rule
-  std::vector<std::uint64_t> masks;  // `words` an entry: the prefixes of the rule
-  std::vector<std::uint64_t> values;  // the same
-  std::vector<Range> ranges;          // ranged.size() an entry
+  std::vector<std::size_t> ranged;    // the fields that not all rules test by prefixes
+  std::vector<Row> rows;              // one a table, ascending by first_rule
+  std::vector<Slot> slots;            // a power of two for each row
+  std::vector<Entry> entries;         // one a rule
+  std::vector<std::uint64_t> values;  // `words` an entry: what it tests of them
+  std::vector<Shape> shapes;          // those of most rules first
 
   // Rows and entries that a search looks at, at most.
   [[nodiscard]] std::size_t longest_search() const;
@@ -59,7 +80,7 @@ struct TupleTables {
   [[nodiscard]] double cost() const;
 };
 
-// What a row's slots are told by: of the masked words of a key.
+// What a row's slots are told by, of the masked words of a key. Its upper bits are the good ones.
 [[nodiscard]] std::uint64_t tuple_hash(const TupleTables::Words& masked, std::size_t words);
 // The factor of each word in it.
 extern const TupleTables::Words tuple_factors;

@@ -403,8 +403,14 @@ class Parser {
       case Op::lookup:
         return lookup(out);
       case Op::opaque_zero:
-      case Op::map_value:
         return map_operand(out);
+      case Op::map_value: {
+        WEIR_CHECK(map_operand(out));
+        if (!accept("+")) return {};
+        WEIR_TRY(offset, number());
+        out.imm = offset;
+        return {};
+      }
       case Op::count:
         return count(out);
       case Op::trace: {

@@ -121,7 +121,8 @@ std::string print(const Instruction& i) {
              std::to_string(i.key_size);
     case Op::opaque_zero:
     case Op::map_value:
-      return reg(i.dst) + " = " + name + " " + map(i.map);
+      return reg(i.dst) + " = " + name + " " + map(i.map) +
+             (i.imm == 0 ? "" : " + " + std::to_string(i.imm));
     case Op::count:
       return name + " " + map(i.map) + "[" + second(i.b, i.imm) + "], " + reg(i.a);
     case Op::trace:

@@ -107,6 +107,7 @@ class Verifier {
     } else if (i.op == Op::map_value || i.op == Op::opaque_zero) {
       require(map.type == isa::MapType::array && map.max_entries == 1,
               "not an array of one element", text);
+      require(i.op == Op::opaque_zero || i.imm < map.value_size, "beyond the value", text);
     } else if (i.op == Op::count) {
       require(map.type == isa::MapType::percpu_array || map.type == isa::MapType::array,
               "not an array", text);
@@ -206,7 +207,7 @@ class Verifier {
       case Op::lookup:
         return {Kind::maybe_null, function_.maps[i.map.index()].value_size};
       case Op::map_value:
-        return {Kind::map_value, function_.maps[i.map.index()].value_size};
+        return {Kind::map_value, function_.maps[i.map.index()].value_size - i.imm};
       case Op::add: {
         const Kind base = state[i.a.index()].kind;
         const bool in_map = base == Kind::map_value || base == Kind::map_interior;
