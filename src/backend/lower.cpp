@@ -73,6 +73,7 @@ class Lowering {
     out_.at(out_.block());
     start_.opaque = opaque_ = opaque_zero();
     read_set_versions();
+    read_turn();
     if (profile_.start != Profile::Start::network) {
       from_link_header();
     } else if (profile_.one_protocol) {
@@ -86,6 +87,7 @@ class Lowering {
  private:
   Reg opaque_zero();
   void read_set_versions();
+  void read_turn();
   void from_network_header();
   void from_link_header();
   void find_network_in_frame(Headers& headers, BlockId unseen);
@@ -143,6 +145,16 @@ void Lowering::read_set_versions() {
       versions = out_.load(out_.binary(Op::add, value, 8U * word), 0, 8);
     }
   }
+}
+
+void Lowering::read_turn() {
+  if (!shared_.runs || !shared_.runs->turn().valid()) return;
+  const bool needed = std::ranges::any_of(units_, [&](const imr::Unit& unit) {
+    return std::ranges::any_of(shared_.runs->runs_of(unit), [](const auto& run) {
+      return std::holds_alternative<TupleLayout>(run.second->layout);
+    });
+  });
+  if (needed) start_.turn = out_.load(out_.map_value(shared_.runs->turn()), 0, 4);
 }
 
 // The stack has checked the packet; each protocol has its unit, and others pass.
@@ -364,7 +376,7 @@ Status lower(std::span<const imr::Unit> units, const Profile& profile, const Low
     shared.sets = std::move(sets);
   }
   if (!shared.runs) {
-    shared.runs = RunMaps::make(all, shared.trace.valid(), std::nullopt, function.maps);
+    shared.runs = RunMaps::make(all, {.traced = shared.trace.valid()}, function.maps);
   }
   Lowering(units, profile, options, shared, function).run();
   return {};

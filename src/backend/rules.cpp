@@ -263,7 +263,8 @@ std::unique_ptr<RunSearch> RootLowering::search_of(const RunPlace& place,
   if (std::holds_alternative<classify::BitVectors>(place.index.structure)) {
     return std::make_unique<VectorSearch>(out_, place, key, start_.opaque);
   }
-  return std::make_unique<TupleSearch>(out_, place, key, start_.opaque, direct_rounds_);
+  return std::make_unique<TupleSearch>(out_, place, key, start_.opaque, start_.turn,
+                                       direct_rounds_);
 }
 
 void RootLowering::note(const classify::RunAction& action) {

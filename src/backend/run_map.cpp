@@ -61,6 +61,16 @@ std::span<const imr::RuleId> run_at(const imr::Ruleset& ruleset,
   return rules.first(size);
 }
 
+isa::MapSpec run_turn_map() {
+  return {.name = "turn",
+          .type = isa::MapType::array,
+          .key_size = 4,
+          .value_size = 4,
+          .max_entries = 1,
+          .flags = starts_on_a_page,
+          .entries = {{Bytes(4, 0), native_bytes(run_turn_one, 4)}}};
+}
+
 isa::MapSpec run_map(const imr::Ruleset& ruleset, const classify::Run& run, Bytes value,
                      std::string name) {
   isa::MapSpec map;

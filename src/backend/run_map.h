@@ -38,6 +38,9 @@ enum class RunEnd : std::uint32_t {
 // Of the number that a RunEnd stands in, the bits that are its own.
 constexpr std::uint32_t run_end_mask = 15;
 constexpr unsigned shape_shift = 8;
+// And those of an entry that is not in force at one turn and at the other.
+constexpr std::uint32_t run_turn_one = 1U << 4U;
+constexpr std::uint32_t run_turn_other = 1U << 5U;
 [[nodiscard]] RunEnd end_of(const classify::Run& run, const classify::RunAction& action);
 
 // Marks of trace entries; their meaning is told at driver::trace_capacity.
@@ -67,6 +70,8 @@ class RunWriter {
 [[nodiscard]] std::span<const imr::RuleId> run_at(const imr::Ruleset& ruleset,
                                                   std::span<const imr::RuleId> rules);
 
+// See RunMaps::turn().
+[[nodiscard]] isa::MapSpec run_turn_map();
 [[nodiscard]] isa::MapSpec run_map(const imr::Ruleset& ruleset, const classify::Run& run,
                                    Bytes value, std::string name);
 

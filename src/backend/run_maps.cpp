@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "backend/run_maps.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <variant>
@@ -9,16 +10,20 @@ namespace weir::backend {
 
 RunPlace RunMaps::prepared(const imr::Unit& unit, std::span<const imr::RuleId> rules,
                            std::vector<isa::MapSpec>& maps) const {
-  auto index = classify::RunIndex::make(unit, rules, traced_, classifier_);
+  auto index = classify::RunIndex::make(unit, rules, wishes_.traced, wishes_.classifier);
   invariant(index.has_value(), "a run of rules that cannot be searched");
   RunPlace out{.index = std::move(*index)};
   const classify::Run& run = out.index.run;
   Bytes value;
-  if (const auto* tables = std::get_if<classify::TupleTables>(&out.index.structure)) {
-    const TupleLayout layout = tuple_layout(run, *tables);
+  if (auto* tables = std::get_if<classify::TupleTables>(&out.index.structure)) {
+    out.searches = out.index.searches();
+    if (wishes_.updatable) {
+      tables->add_catch_all();
+      if (out.index.goes_on()) out.searches += stop_room;
+    }
+    const TupleLayout layout = tuple_layout(run, *tables, wishes_.updatable);
     value = tuple_bytes(unit.ruleset, run, *tables, layout);
     out.layout = layout;
-    out.searches = out.index.searches();
   } else if (const auto* vectors = std::get_if<classify::BitVectors>(&out.index.structure)) {
     VectorLayout layout = vector_layout(run, *vectors);
     value = vector_bytes(unit.ruleset, run, *vectors, layout);
@@ -51,12 +56,18 @@ void RunMaps::add(const imr::Unit& unit, std::vector<isa::MapSpec>& maps) {
 }
 
 std::shared_ptr<const RunMaps> RunMaps::make(const std::vector<const imr::Unit*>& units,
-                                             bool traced, std::optional<classify::Kind> classifier,
+                                             const Wishes& wishes,
                                              std::vector<isa::MapSpec>& maps) {
   auto out = std::make_shared<RunMaps>();
-  out->traced_ = traced;
-  out->classifier_ = classifier;
+  out->wishes_ = wishes;
   for (const imr::Unit* unit : units) out->add(*unit, maps);
+  const bool any = std::ranges::any_of(out->places_, [](const auto& place) {
+    return std::holds_alternative<TupleLayout>(place.second.layout);
+  });
+  if (wishes.updatable && any) {
+    maps.push_back(run_turn_map());
+    out->turn_ = isa::MapIndex(maps.size() - 1);
+  }
   return out;
 }
 

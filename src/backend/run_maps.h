@@ -31,24 +31,31 @@ struct RunPlace {
 
 class RunMaps {
  public:
-  // Appends the maps of all runs that rules of the units are numbered for. `traced`: the program
-  // tells which rules a packet meets. `classifier`: with this structure, not the fastest one. The
-  // units stay where they are while place() is asked.
+  struct Wishes {
+    bool traced = false;     // the program tells which rules a packet meets
+    bool updatable = false;  // rules may come and go in place: backend/run_editor.h
+    std::optional<classify::Kind> classifier = {};  // with this structure, not the fastest one
+  };
+  // Appends the maps of all runs that rules of the units are numbered for. The units stay where
+  // they are while place() is asked.
   [[nodiscard]] static std::shared_ptr<const RunMaps> make(
-      const std::vector<const imr::Unit*>& units, bool traced,
-      std::optional<classify::Kind> classifier, std::vector<isa::MapSpec>& maps);
+      const std::vector<const imr::Unit*>& units, const Wishes& wishes,
+      std::vector<isa::MapSpec>& maps);
 
   [[nodiscard]] const RunPlace& place(const imr::Unit& unit, std::uint32_t run) const;
   // Of one unit, by their numbers.
   [[nodiscard]] std::map<std::uint32_t, const RunPlace*> runs_of(const imr::Unit& unit) const;
+  // The map with the one number, of 4 bytes, that says which entries of all runs are in force:
+  // those without its bit (run_turn_one, at first, or run_turn_other). Not valid where none change.
+  [[nodiscard]] isa::MapIndex turn() const { return turn_; }
 
  private:
   void add(const imr::Unit& unit, std::vector<isa::MapSpec>& maps);
   [[nodiscard]] RunPlace prepared(const imr::Unit& unit, std::span<const imr::RuleId> rules,
                                   std::vector<isa::MapSpec>& maps) const;
 
-  bool traced_ = false;
-  std::optional<classify::Kind> classifier_;
+  Wishes wishes_;
+  isa::MapIndex turn_;
   std::map<std::pair<const imr::Unit*, std::uint32_t>, RunPlace> places_;
 };
 

@@ -10,15 +10,19 @@ using classify::Run;
 using classify::RunAction;
 using classify::TupleTables;
 
-void write_entries(const Run& run, const TupleTables& tables, const RunTable& place, Bytes& value) {
+void write_entries(const Run& run, const TupleTables& tables, const TupleLayout& layout,
+                   Bytes& value) {
   for (std::size_t i = 0; i < tables.entries.size(); ++i) {
     const TupleTables::Entry& entry = tables.entries[i];
     const RunAction& action = run.actions[run.action[entry.rule]];
-    RunWriter out(value, place.at(i + 1));
-    out.put(first_rank - entry.rule, 4);
+    // Other rules may come behind the last one.
+    RunEnd end = end_of(run, action);
+    if (end == RunEnd::behind && layout.updatable) end = RunEnd::on;
+    RunWriter out(value, layout.entries.at(i + 1));
+    out.put(layout.ranks.of(entry.rule), 4);
     out.put(entry.next == TupleTables::none ? 0 : entry.next + 1, 4);
     out.put(counter_number(action), 4);
-    out.put(static_cast<std::uint32_t>(end_of(run, action)) | entry.shape << shape_shift, 4);
+    out.put(static_cast<std::uint32_t>(end) | entry.shape << shape_shift, 4);
     for (std::size_t word = 0; word < tables.words; ++word) {
       out.put(tables.values[i * tables.words + word], 8);
     }
@@ -38,12 +42,14 @@ void write_shapes(const Run& run, const TupleTables& tables, const RunTable& pla
   }
 }
 
-void write_notes(const imr::Ruleset& ruleset, const Run& run, const RunTable& place, Bytes& value) {
-  for (std::size_t i = 0; i < run.action.size(); ++i) {
-    const RunAction& action = run.actions[run.action[i]];
-    RunWriter out(value, place.at(i));
+// The search goes on behind the last rule before the one that the action says.
+void write_notes(const imr::Ruleset& ruleset, const Run& run, const TupleTables& tables,
+                 const TupleLayout& layout, Bytes& value) {
+  for (std::size_t i = 0; i < tables.entries.size(); ++i) {
+    const RunAction& action = run.actions[run.action[tables.entries[i].rule]];
+    RunWriter out(value, layout.notes.at(i + 1));
     out.put(trace_entry(ruleset, action), 4);
-    out.put(first_rank - action.resume, 4);
+    out.put(action.resume == 0 ? layout.ranks.first : layout.ranks.of(action.resume - 1) - 1, 4);
   }
 }
 
@@ -56,19 +62,29 @@ bool has_notes(const Run& run) {
 
 }  // namespace
 
-TupleLayout tuple_layout(const Run& run, const TupleTables& tables) {
+RunRanks run_ranks(std::size_t rules, bool updatable) {
+  if (!updatable) return {};
+  constexpr std::uint32_t at_an_end = 1U << 30U;
+  return {.first = 0xffffffff - at_an_end,
+          .step = static_cast<std::uint32_t>((2ULL << 30U) / (rules + 1))};
+}
+
+TupleLayout tuple_layout(const Run& run, const TupleTables& tables, bool updatable) {
   TupleLayout out;
+  out.updatable = updatable;
+  out.ranks = run_ranks(run.list.size(), updatable);
   std::size_t shape_size = 8 * tables.words;
   for (const std::size_t field : tables.ranged) {
     shape_size += 2U * range_size(run.list.bits(field));
   }
-  invariant(tables.entries.size() < most_entries, "more rules than a slot can tell");
+  const auto with_room = [&](std::size_t rows) { return updatable ? rows + rows / 8 + 64 : rows; };
+  const std::size_t entries = with_room(tables.entries.size()) + 1;
+  invariant(entries <= most_entries, "more rules than a slot can tell");
   out.tables = run_table(out.size, tables.rows.size(), TupleLayout::table_masks + 8 * tables.words);
-  out.shapes = run_table(out.size, tables.shapes.size(), shape_size);
+  out.shapes = run_table(out.size, with_room(tables.shapes.size()), shape_size);
   out.slots = run_table(out.size, tables.slots.size(), 8);
-  out.entries =
-      run_table(out.size, tables.entries.size() + 1, TupleLayout::entry_words + 8 * tables.words);
-  if (has_notes(run)) out.notes = run_table(out.size, run.action.size(), 8);
+  out.entries = run_table(out.size, entries, TupleLayout::entry_words + 8 * tables.words);
+  if (has_notes(run)) out.notes = run_table(out.size, entries, 8);
   return out;
 }
 
@@ -78,21 +94,19 @@ Bytes tuple_bytes(const imr::Ruleset& ruleset, const Run& run, const TupleTables
   for (std::size_t i = 0; i < tables.rows.size(); ++i) {
     const TupleTables::Row& row = tables.rows[i];
     RunWriter out(value, layout.tables.at(i));
-    out.put(first_rank - row.first_rule, 4);
+    out.put(row.first_rule == TupleTables::none ? 0 : layout.ranks.of(row.first_rule), 4);
     out.put(0, 4);
     for (std::size_t word = 0; word < tables.words; ++word) out.put(row.masks.at(word), 8);
   }
   for (std::size_t i = 0; i < tables.slots.size(); ++i) {
     const TupleTables::Slot& slot = tables.slots[i];
     if (slot.entry == TupleTables::none) continue;
-    const std::uint64_t rank = first_rank - tables.entries[slot.entry].rule;
-    const std::uint64_t marks = slot.marks;
-    RunWriter(value, layout.slots.at(i))
-        .put(rank << 32U | marks << slot_marks_shift | (slot.entry + 1), 8);
+    const std::uint32_t rank = layout.ranks.of(tables.entries[slot.entry].rule);
+    RunWriter(value, layout.slots.at(i)).put(slot_number(rank, slot.marks, slot.entry + 1), 8);
   }
   write_shapes(run, tables, layout.shapes, value);
-  write_entries(run, tables, layout.entries, value);
-  if (layout.notes.rows != 0) write_notes(ruleset, run, layout.notes, value);
+  write_entries(run, tables, layout, value);
+  if (layout.notes.rows != 0) write_notes(ruleset, run, tables, layout, value);
   return value;
 }
 

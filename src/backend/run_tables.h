@@ -14,13 +14,28 @@
 
 namespace weir::backend {
 
-// Rules of the list are told by their rank: the number that first_rank has for the first one, one
-// less for each that follows. So 0 is none, and of two the higher one decides.
-constexpr std::uint32_t first_rank = 0xffffffff;
+// Rules of the list are told by their rank, of which the earlier rule has the higher one; 0 is
+// none. Where rules may come later (backend/run_editor.h), there is room between ranks, and most of
+// it at both ends.
+struct RunRanks {
+  std::uint32_t first = 0xffffffff;
+  std::uint32_t step = 1;
+  [[nodiscard]] std::uint32_t of(std::uint32_t rule) const { return first - rule * step; }
+};
+[[nodiscard]] RunRanks run_ranks(std::size_t rules, bool updatable);
+// What may come in place: entries more in a slot, rules behind which a packet goes on.
+constexpr std::size_t chain_room = 16;
+constexpr std::size_t stop_room = 16;
 
 // Of a slot's number: the entry in its lower bits, and behind them the marks of its keys.
 constexpr unsigned slot_marks_shift = 24;
 constexpr std::uint32_t most_entries = 1U << slot_marks_shift;
+
+// The number that stands in a slot.
+[[nodiscard]] constexpr std::uint64_t slot_number(std::uint32_t rank, std::uint8_t marks,
+                                                  std::uint32_t entry) {
+  return std::uint64_t{rank} << 32U | std::uint64_t{marks} << slot_marks_shift | entry;
+}
 
 struct TupleLayout {
   // {the rank of its first rule (4), 0 (4), a mask for each word of a key (8)}
@@ -33,18 +48,22 @@ struct TupleLayout {
   // lower one; or 0
   RunTable slots;
   // From 1 on: {rank (4), the next entry of the slot or 0 (4), the number of the rule's counter and
-  // 1 or 0 (4), a RunEnd with the shape behind it (4), values of the words (8)}
+  // 1 or 0 (4), a RunEnd with the shape behind it (4), values of the words (8)}. Where rules may
+  // change, those that are not in force at a turn have its bit beside the RunEnd.
   RunTable entries;
   static constexpr std::uint64_t entry_action = 8;
   static constexpr std::uint64_t entry_shape = 12;
   static constexpr std::uint64_t entry_words = 16;
-  // Of each rule of the list, where programs are traced or go on: {the entry that it leaves in a
-  // trace or run_untraced (4), the rank from which on the search goes on (4)}
+  // Of each entry, where programs are traced or go on: {what it leaves in a trace, or run_untraced
+  // (4), the rank from which on the search goes on (4)}
   RunTable notes;
+  RunRanks ranks;
+  bool updatable = false;
   std::uint64_t size = 0;  // bytes
 };
+// `updatable`: rules may come and go in place, which takes room.
 [[nodiscard]] TupleLayout tuple_layout(const classify::Run& run,
-                                       const classify::TupleTables& tables);
+                                       const classify::TupleTables& tables, bool updatable);
 [[nodiscard]] Bytes tuple_bytes(const imr::Ruleset& ruleset, const classify::Run& run,
                                 const classify::TupleTables& tables, const TupleLayout& layout);
 

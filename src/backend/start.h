@@ -15,6 +15,8 @@ struct Start {
   // so that a packet sees one version of each set, however many rules look into it. Not valid where
   // the program has no such set.
   std::vector<flow::Reg> set_versions;
+  // The value of RunMaps::turn(), for the same reason. Not valid where no rules change in place.
+  flow::Reg turn;
 };
 
 }  // namespace weir::backend

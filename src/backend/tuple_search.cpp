@@ -16,10 +16,11 @@ using flow::Op;
 using flow::Reg;
 
 TupleSearch::TupleSearch(Builder& out, const RunPlace& place, std::span<const Reg> key, Reg opaque,
-                         std::size_t direct_rounds)
+                         Reg turn, std::size_t direct_rounds)
     : RunSearch(out, place, key, opaque, TupleLayout::entry_action),
       tables_(std::get<classify::TupleTables>(place.index.structure)),
       layout_(std::get<TupleLayout>(place.layout)),
+      turn_(turn),
       dispatches_(goes_on_ && tables_.longest_search() * place.searches > direct_rounds) {}
 
 void TupleSearch::pack() {
@@ -91,6 +92,9 @@ void TupleSearch::look(std::size_t longest_chain, BlockId done) {
     const Reg bits = out_.binary(Op::and_, out_.binary(Op::xor_, words_[i], value), mask);
     different = different.valid() ? out_.binary(Op::or_, different, bits) : bits;
   }
+  if (turn_.valid()) {
+    different = out_.binary(Op::or_, different, out_.binary(Op::and_, what_, turn_));
+  }
   out_.leave_if(Condition::ne, different, 0, next);
   std::uint64_t at = 8 * words_.size();
   for (const std::size_t field : tables_.ranged) {
@@ -155,7 +159,8 @@ void TupleSearch::begin(BlockId miss) {
     } else {
       out_.assign_load(what_, row(layout_.entries, entry_), TupleLayout::entry_shape, 4);
     }
-    look(std::max<std::size_t>(tables_.rows[table].longest_chain, 1), done);
+    const std::size_t room = layout_.updatable ? chain_room : 0;
+    look(std::max<std::size_t>(tables_.rows[table].longest_chain + room, 1), done);
     out_.at(done);
   }
   out_.jump(end);
@@ -172,7 +177,7 @@ void TupleSearch::first(BlockId miss) {
   begin_ = out_.block();
   if (goes_on_) {
     out_.assign_absent(limit_, opaque_, 4);
-    out_.assign(limit_, Op::xor_, limit_, first_rank);
+    out_.assign(limit_, Op::xor_, limit_, 0xffffffff);  // above all ranks
     if (!dispatches_) out_.assign_opaque(searches_, opaque_);
   }
   out_.jump(begin_);
@@ -197,8 +202,7 @@ void TupleSearch::resume() {
 }
 
 Reg TupleSearch::note() {
-  // first_rank is all ones.
-  return row(layout_.notes, out_.binary(Op::xor_, best_, first_rank));
+  return row(layout_.notes, best_entry_);
 }
 Reg TupleSearch::trace_entry() {
   return out_.load(note(), 0, 4);

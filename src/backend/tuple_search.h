@@ -16,8 +16,9 @@ class TupleSearch final : public RunSearch {
  public:
   // More rounds than `direct_rounds` one after another are not for one piece of a function: it then
   // has to be split.
+  // `turn`, where rules may change, is the bit of the entries that are not in force.
   TupleSearch(Builder& out, const RunPlace& place, std::span<const flow::Reg> key, flow::Reg opaque,
-              std::size_t direct_rounds);
+              flow::Reg turn, std::size_t direct_rounds);
 
   void first(flow::BlockId miss) override;
   void resume() override;
@@ -47,6 +48,7 @@ class TupleSearch final : public RunSearch {
 
   const classify::TupleTables& tables_;
   const TupleLayout& layout_;
+  flow::Reg turn_;
   bool dispatches_;  // searches begin by a dispatch, and are not counted
   std::vector<flow::Reg> words_;
   flow::Reg searches_;    // begun so far

@@ -68,11 +68,15 @@ bool can_be_cut(const Interval& interval, std::size_t at) {
 class Sources {
  public:
   explicit Sources(const imr::Unit& unit) : unit_(unit) {}
+  // Those of another run.
+  Sources(const imr::Unit& unit, const Run& other)
+      : unit_(unit), sources_(other.sources), fields_(other.fields) {}
 
   void add(const Test& test);
   // False where there are too many, or one is too wide to say that it is absent.
   [[nodiscard]] bool make_fields();
   [[nodiscard]] const std::vector<RunField>& fields() const { return fields_; }
+  [[nodiscard]] const std::vector<RunSource>& sources() const { return sources_; }
   // The ranges that the interval of the value is in the fields. As ranges_of().
   struct FieldRange {
     std::size_t field = 0;
@@ -82,22 +86,16 @@ class Sources {
                                                               const Interval& interval) const;
 
  private:
-  struct Source {
-    imr::ExprId expr;
-    std::size_t size = 0;
-    std::uint32_t cuts = ~0U;  // bit n: all that is asked of it can be cut before byte n
-    std::size_t first_field = 0;
-    std::vector<std::size_t> parts = {};  // the sources that have its bytes, if others do
-  };
   [[nodiscard]] std::optional<std::size_t> network_offset(imr::ExprId expr) const;
-  [[nodiscard]] bool holds(const Source& source, const TestedValue& value) const;
-  [[nodiscard]] const Source& find(const TestedValue& value) const;
+  [[nodiscard]] bool holds(const RunSource& source, const TestedValue& value) const;
+  // Nothing where it is no value of the run, or longer than what the key has of it.
+  [[nodiscard]] const RunSource* find(const TestedValue& value) const;
   [[nodiscard]] std::vector<std::size_t> parts_of(std::size_t source) const;
-  [[nodiscard]] bool append_ranges(const Source& source, const Interval& interval,
+  [[nodiscard]] bool append_ranges(const RunSource& source, const Interval& interval,
                                    std::vector<FieldRange>& out) const;
 
   const imr::Unit& unit_;
-  std::vector<Source> sources_;
+  std::vector<RunSource> sources_;
   std::vector<RunField> fields_;
 };
 
@@ -115,15 +113,16 @@ std::optional<std::size_t> Sources::network_offset(imr::ExprId expr) const {
 
 // Bytes of the network header that are always there are the beginning of longer ones at the same
 // place: nft loads three bytes of an address to test a prefix of 24 bits.
-bool Sources::holds(const Source& source, const TestedValue& value) const {
+bool Sources::holds(const RunSource& source, const TestedValue& value) const {
   if (imr::same_expr(unit_.ruleset, source.expr, value.expr)) return true;
   const auto have = network_offset(source.expr);
   return have && have == network_offset(value.expr);
 }
 
-const Sources::Source& Sources::find(const TestedValue& value) const {
-  return *std::ranges::find_if(sources_,
-                               [&](const Source& source) { return holds(source, value); });
+const RunSource* Sources::find(const TestedValue& value) const {
+  const auto found =
+      std::ranges::find_if(sources_, [&](const RunSource& source) { return holds(source, value); });
+  return found == sources_.end() || found->size < value.size ? nullptr : &*found;
 }
 
 void Sources::add(const Test& test) {
@@ -131,7 +130,7 @@ void Sources::add(const Test& test) {
     const TestedValue& value = test.values[i];
     if (sources_.size() > most_fields) return;
     auto source =
-        std::ranges::find_if(sources_, [&](const Source& one) { return holds(one, value); });
+        std::ranges::find_if(sources_, [&](const RunSource& one) { return holds(one, value); });
     if (source == sources_.end()) {
       source = sources_.insert(source, {.expr = value.expr, .size = value.size});
     } else if (source->size < value.size) {
@@ -151,17 +150,18 @@ void Sources::add(const Test& test) {
 // nft makes one value of bytes that stand side by side and are asked for by one rule ("tcp sport 1
 // tcp dport 2"), where others ask for each by itself. Whoever has the last byte has all.
 std::vector<std::size_t> Sources::parts_of(std::size_t source) const {
-  const Source& whole = sources_[source];
+  const RunSource& whole = sources_[source];
   const auto* bytes = std::get_if<imr::Payload>(&unit_.ruleset[whole.expr]);
   if (bytes == nullptr) return {};
   std::vector<std::size_t> out;
   const std::size_t end = bytes->offset + bytes->length;
   for (std::size_t at = bytes->offset; at < end;) {
     const bool can = at == bytes->offset || (whole.cuts >> (at - bytes->offset) & 1U) != 0;
-    const auto part = std::ranges::find_if(sources_, [&](const Source& other) {
+    const auto part = std::ranges::find_if(sources_, [&](const RunSource& other) {
       const auto* there = std::get_if<imr::Payload>(&unit_.ruleset[other.expr]);
       return other.size < whole.size && there != nullptr && there->base == bytes->base &&
-             there->offset == at && at + there->length <= end && other.parts.empty();
+             there->in_later_fragments == bytes->in_later_fragments && there->offset == at &&
+             at + there->length <= end && other.parts.empty();
     });
     if (!can || part == sources_.end()) return {};
     out.push_back(static_cast<std::size_t>(part - sources_.begin()));
@@ -173,9 +173,9 @@ std::vector<std::size_t> Sources::parts_of(std::size_t source) const {
 bool Sources::make_fields() {
   if (sources_.size() > most_fields) return false;
   // Wide ones first: tables are told by them, and they fill words.
-  std::ranges::stable_sort(sources_, std::ranges::greater{}, &Source::size);
+  std::ranges::stable_sort(sources_, std::ranges::greater{}, &RunSource::size);
   for (std::size_t i = sources_.size(); i-- > 0;) sources_[i].parts = parts_of(i);
-  for (Source& source : sources_) {
+  for (RunSource& source : sources_) {
     if (!source.parts.empty()) continue;
     if (!has_room(unit_, source.expr, source.size)) return false;
     const bool may_be_absent = !always_there(unit_, source.expr);
@@ -191,7 +191,7 @@ bool Sources::make_fields() {
   return !fields_.empty() && fields_.size() <= most_fields;
 }
 
-bool Sources::append_ranges(const Source& source, const Interval& interval,
+bool Sources::append_ranges(const RunSource& source, const Interval& interval,
                             std::vector<FieldRange>& out) const {
   std::size_t offset = 0;
   for (const std::size_t part : source.parts) {
@@ -212,7 +212,8 @@ bool Sources::append_ranges(const Source& source, const Interval& interval,
 std::optional<std::vector<Sources::FieldRange>> Sources::ranges(const TestedValue& value,
                                                                 const Interval& interval) const {
   std::vector<FieldRange> out;
-  if (!append_ranges(find(value), interval, out)) return std::nullopt;
+  const RunSource* const source = find(value);
+  if (source == nullptr || !append_ranges(*source, interval, out)) return std::nullopt;
   return out;
 }
 
@@ -252,9 +253,11 @@ bool leads_on(const imr::Verdict& verdict) {
 // like.
 class Maker {
  public:
-  Maker(const imr::Unit& unit, bool matched)
-      : unit_(unit), ruleset_(unit.ruleset), matched_(matched), sources_(unit) {}
+  Maker(const imr::Unit& unit, bool matched, Sources sources)
+      : unit_(unit), ruleset_(unit.ruleset), matched_(matched), sources_(std::move(sources)) {}
 
+  // The values that the rules look at, and those that they lead to.
+  [[nodiscard]] bool find_fields(std::span<const imr::RuleId> rules);
   std::optional<Run> run(std::span<const imr::RuleId> rules);
 
  private:
@@ -414,7 +417,7 @@ bool Maker::chain(std::span<const imr::RuleId> rules, const Rows& under, Frame& 
       rules, [&](imr::RuleId id) { return rule(id, under, frame) && list_.size() <= most_; });
 }
 
-std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
+bool Maker::find_fields(std::span<const imr::RuleId> rules) {
   const auto note = [&](const Test& test) { sources_.add(test); };
   for_each_test(unit_, rules, note);
   std::size_t all = rules.size();
@@ -422,8 +425,11 @@ std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
     for_each_test(unit_, ruleset_[other].rules, note);
     all += ruleset_[other].rules.size();
   }
-  if (!sources_.make_fields()) return std::nullopt;
   most_ = std::max(always_enough, all * most_per_rule);
+  return sources_.make_fields();
+}
+
+std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
   Ranges any;
   std::vector<std::uint8_t> bits;
   for (const RunField& field : sources_.fields()) {
@@ -433,6 +439,7 @@ std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
   Frame top{.top = true, .returns = {}};
   if (!chain(rules, {any}, top)) return std::nullopt;
   Run out{.fields = sources_.fields(),
+          .sources = sources_.sources(),
           .list = RuleList(std::move(bits)),
           .action = std::move(action_),
           .actions = std::move(actions_),
@@ -522,7 +529,14 @@ std::set<imr::ChainId> chains_behind(const imr::Ruleset& ruleset,
 
 std::optional<Run> make_run(const imr::Unit& unit, std::span<const imr::RuleId> rules,
                             bool matched) {
-  return Maker(unit, matched).run(rules);
+  Maker maker(unit, matched, Sources(unit));
+  if (!maker.find_fields(rules)) return std::nullopt;
+  return maker.run(rules);
+}
+
+std::optional<Run> make_run_like(const Run& other, const imr::Unit& unit,
+                                 std::span<const imr::RuleId> rules, bool matched) {
+  return Maker(unit, matched, Sources(unit, other)).run(rules);
 }
 
 }  // namespace weir::classify

@@ -47,8 +47,20 @@ struct RunAction {
   friend bool operator==(const RunAction&, const RunAction&) = default;
 };
 
+// A value that rules of a run look at, and the first of the fields that have its bytes.
+struct RunSource {
+  imr::ExprId expr;
+  std::size_t size = 0;  // bytes
+  std::size_t first_field = 0;
+  // Bit n: whatever is asked of it is asked of the bytes before byte n and of the others apart.
+  std::uint32_t cuts = ~0U;
+  // The sources that have its bytes, if others do: it has no fields of its own then.
+  std::vector<std::size_t> parts = {};
+};
+
 struct Run {
   std::vector<RunField> fields;
+  std::vector<RunSource> sources;
   // A rule of the ruleset may need several rules here, and may need none where nothing would be
   // done for it.
   RuleList list;
@@ -87,5 +99,9 @@ class Suitability {
 // else have no place in the list. Nothing where they look at too much, or need too many of a list.
 [[nodiscard]] std::optional<Run> make_run(const imr::Unit& unit, std::span<const imr::RuleId> rules,
                                           bool matched);
+// For the key of another run, whose expressions are those of the unit. Nothing where they do not
+// tell all that the rules ask for.
+[[nodiscard]] std::optional<Run> make_run_like(const Run& other, const imr::Unit& unit,
+                                               std::span<const imr::RuleId> rules, bool matched);
 
 }  // namespace weir::classify

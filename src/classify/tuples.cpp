@@ -329,6 +329,13 @@ std::uint64_t tuple_hash(const TupleTables::Words& masked, std::size_t words) {
   return sum;
 }
 
+void TupleTables::add_catch_all() {
+  if (std::ranges::any_of(rows, [](const Row& row) { return row.masks == Words{}; })) return;
+  rows.push_back(
+      {.first_rule = none, .first_slot = static_cast<std::uint32_t>(slots.size()), .shift = 63});
+  slots.resize(slots.size() + 2);
+}
+
 std::size_t TupleTables::longest_search() const {
   std::size_t sum = 0;
   for (const Row& row : rows) sum += 1 + row.longest_chain;

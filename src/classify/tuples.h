@@ -31,7 +31,7 @@ struct TupleTables {
     std::uint8_t bits = 0;
   };
   struct Row {
-    std::uint32_t first_rule = 0;
+    std::uint32_t first_rule = 0;  // none: it has no rules
     std::uint32_t first_slot = 0;
     std::uint32_t shift = 63;         // what of a hash is the slot
     std::uint32_t longest_chain = 0;  // entries
@@ -73,6 +73,8 @@ struct TupleTables {
   std::vector<std::uint64_t> values;  // `words` an entry: what it tests of them
   std::vector<Shape> shapes;          // those of most rules first
 
+  // The last row becomes one that any rule may stand in, and has none, where there is none such.
+  void add_catch_all();
   // Rows and entries that a search looks at, at most.
   [[nodiscard]] std::size_t longest_search() const;
   // As Structure says them.

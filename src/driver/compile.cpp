@@ -220,8 +220,12 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   WEIR_TRY(sets, backend::SetMaps::make(optimized, result.object.maps,
                                         options.updatable_sets && !options.self_contained));
   result.sets = shared.sets = std::move(sets);
-  shared.runs =
-      backend::RunMaps::make(optimized, options.trace, options.classifier, result.object.maps);
+  result.run_maps = shared.runs =
+      backend::RunMaps::make(optimized,
+                             {.traced = options.trace,
+                              .updatable = options.updatable_rules && !options.self_contained,
+                              .classifier = options.classifier},
+                             result.object.maps);
   result.runs = searched_runs(result.programs, *shared.runs);
 
   for (CompiledProgram& program : result.programs) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/limits.h"
+#include "backend/run_maps.h"
 #include "backend/set_maps.h"
 #include "base/error.h"
 #include "classify/structure.h"
@@ -56,6 +57,7 @@ struct Options {
   bool drop_unparsable = true;   // at XDP, under a drop policy
   bool untrusted_memory = true;  // netfilter: kernels from 6.17 on; else dynptr slices
   bool updatable_sets = false;   // elements of named sets may change later: backend/set_update.h
+  bool updatable_rules = false;  // and rules of long lists: driver/in_place.h
   bool self_contained = false;   // nothing but data sections is filled by who loads the programs
   bool small_parts = false;      // tests only: every program is split, into parts of a few rules
   // Instructions that the kernel's verifier follows over all paths (BPF_COMPLEXITY_LIMIT_INSNS, of
@@ -103,6 +105,7 @@ struct Compilation {
   isa::MapIndex trace;
   std::vector<SearchedRun> runs;
   std::shared_ptr<const backend::SetMaps> sets;  // where the sets are among the maps of `object`
+  std::shared_ptr<const backend::RunMaps> run_maps;  // and where the runs are, of `programs`' units
 };
 
 // One unit for each network protocol that a root of the attachment sees.

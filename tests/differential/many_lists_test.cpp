@@ -18,6 +18,7 @@
 #include "bench/traces.h"
 #include "classify/structure.h"
 #include "differential/judge.h"
+#include "differential/list_text.h"
 #include "differential/subject.h"
 #include "imr/parse.h"
 #include "imr/verify.h"
@@ -27,43 +28,6 @@ namespace {
 
 constexpr std::size_t lists = 200;
 constexpr std::size_t shards = 4;
-
-std::string bytes_of(std::uint64_t number, std::size_t size) {
-  return to_hex(big_endian_bytes(number, size));
-}
-
-std::string in_range(const std::string& value, std::uint64_t first, std::uint64_t last,
-                     std::size_t size) {
-  const std::string lowest = bytes_of(first, size);
-  if (first == last) return " match " + value + " == " + lowest;
-  return " match " + value + " in [" + lowest + ", " + bytes_of(last, size) + "]";
-}
-
-std::string address(const char* value, const bench::Ipv4Prefix& prefix) {
-  if (prefix.length == 0) return "";
-  return in_range(value, prefix.address, prefix.address | ~prefix.mask(), 4);
-}
-
-std::string port(const char* value, const bench::PortRange& range) {
-  if (range.is_any()) return "";
-  return in_range(value, range.first, range.last, 2);
-}
-
-// Of ports, the rule asks for TCP where it names no protocol.
-std::string imr_of(const bench::ListRule& rule, std::size_t number) {
-  std::string out = "  rule" + address("payload network 12 4", rule.source) +
-                    address("payload network 16 4", rule.destination);
-  const bool ports = !rule.source_port.is_any() || !rule.destination_port.is_any();
-  if (rule.protocol || ports) {
-    out += " match meta l4proto == " + bytes_of(rule.protocol.value_or(6), 1);
-  }
-  out += port("payload transport 0 2", rule.source_port) +
-         port("payload transport 2 2", rule.destination_port);
-  // Some count, and some of these go on.
-  if (number % 3 == 0) out += " counter";
-  if (number % 12 == 0) return out + "\n";
-  return out + (rule.accept ? " accept\n" : " drop\n");
-}
 
 class ManyLists : public testing::TestWithParam<std::size_t> {};
 
@@ -103,7 +67,7 @@ TEST_P(ManyLists, MeanTheSameHoweverTheyAreSearched) {
     JudgeOptions options;
     options.kernel = ::geteuid() == 0;
     options.compiler.trace = i % 3 == 0;
-    options.compiler.classifier = std::nullopt;
+    options.compiler.updatable_rules = i % 2 == 0;  // which only makes room for other rules
     if (i / shards % 4 != 0) options.compiler.classifier = classify::all_kinds[i / shards % 4 - 1];
     const auto compiled = driver::compile(subject.ruleset, subject.attachments, options.compiler);
     ASSERT_TRUE(compiled) << compiled.error().text();

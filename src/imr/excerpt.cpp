@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "imr/excerpt.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "imr/visit.h"
+
+namespace weir::imr {
+
+ExprId Excerpt::expr(ExprId id) {
+  const auto known = exprs_.find(id);
+  if (known != exprs_.end()) return known->second;
+  Expr copy = from_[id];
+  match_on(
+      copy, [&](MaskXor& one) { one.source = expr(one.source); },
+      [&](Shift& one) { one.source = expr(one.source); },
+      [&](ByteSwap& one) { one.source = expr(one.source); },
+      [&](Concat& one) {
+        for (ExprId& part : one.parts) part = expr(part);
+      },
+      [&](MapLookup& one) {
+        one.key = expr(one.key);
+        one.map = set(one.map);
+      },
+      [](Immediate&) {}, [](Payload&) {}, [](HeaderField&) {}, [](Meta&) {}, [](Ct&) {});
+  return exprs_[id] = to_.add(std::move(copy));
+}
+
+TableId Excerpt::table(TableId id) {
+  const auto [known, is_new] = tables_.try_emplace(id);
+  if (is_new) known->second = to_.add(from_[id]);
+  return known->second;
+}
+
+SetId Excerpt::set(SetId id) {
+  const auto known = sets_.find(id);
+  if (known != sets_.end()) return known->second;
+  Set copy = from_[id];
+  copy.table = table(copy.table);
+  return sets_[id] = to_.add(std::move(copy));
+}
+
+ChainId Excerpt::chain(ChainId id) {
+  Chain copy = from_[id];
+  copy.table = table(copy.table);
+  copy.rules.clear();
+  return to_.add(std::move(copy));
+}
+
+RuleId Excerpt::rule(RuleId id, ChainId chain) {
+  Rule copy = from_[id];
+  copy.chain = chain;
+  for (Statement& statement : copy.statements.edit()) {
+    match_on(
+        statement, [&](Match& one) { one.lhs = expr(one.lhs); },
+        [&](MatchRange& one) { one.lhs = expr(one.lhs); },
+        [&](MatchSet& one) {
+          one.key = expr(one.key);
+          one.set = set(one.set);
+        },
+        [&](VerdictMap& one) {
+          one.key = expr(one.key);
+          one.map = set(one.map);
+        },
+        [](VerdictStatement& one) {
+          invariant(!one.verdict.chain.valid(), "an excerpt of a rule that leads to a chain");
+        },
+        [&](MetaWrite& one) { one.value = expr(one.value); }, [](Counter&) {}, [](Native&) {});
+  }
+  return to_.add(std::move(copy));
+}
+
+}  // namespace weir::imr

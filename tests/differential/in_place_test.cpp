@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Rules that come, go and are replaced by stores into the maps of a program: at every moment a
+// packet is judged as the evaluator judges it by the rules before the change or by those behind it,
+// and counted where they count.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/rule_sets.h"
+#include "bench/traces.h"
+#include "differential/list_text.h"
+#include "driver/compile.h"
+#include "driver/in_place.h"
+#include "driver/runner.h"
+#include "engine/engine.h"
+#include "engine/map.h"
+#include "imr/parse.h"
+
+namespace weir::differential {
+namespace {
+
+constexpr std::size_t at_first = 400;  // rules
+constexpr std::size_t spare = 60;      // that may come
+
+class Policy {
+ public:
+  explicit Policy(std::uint64_t seed) : random_(seed) {
+    const auto kind = static_cast<bench::ListKind>(seed % 4);
+    const auto list = bench::make_list(kind, at_first + spare, seed);
+    // Those that may come are like any others; they wait in a chain that nothing leads to.
+    std::string text = "table ip t\nchain ip t c hook prerouting priority 0 policy accept\n";
+    std::string others = "chain ip t others\n";
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const bool waits = i % ((at_first + spare) / spare) == 1;
+      (waits ? others : text) += imr_of(list[i], i);
+    }
+    auto parsed = imr::parse_ruleset(text + others, "list");
+    if (!parsed) throw std::runtime_error(parsed.error().text());
+    ruleset_ = std::move(*parsed);
+    for (std::size_t i = 0; i < ruleset_.chains.size(); ++i) {
+      (ruleset_.chains[i].name == "c" ? chain_ : others_) = imr::ChainId(i);
+    }
+    for (const bench::FiveTuple& one : bench::make_trace(list, 400, seed)) {
+      packet::Packet packet{.bytes = bench::to_packet(one), .network_offset = 14};
+      packet.bytes.insert(packet.bytes.begin(), {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0});
+      packet.ethertype = 0x0800;
+      packets_.push_back(std::move(packet));
+    }
+  }
+
+  const imr::Ruleset& ruleset() const { return ruleset_; }
+
+  // Some rule of the chain goes, or one of the others comes, or both.
+  imr::RuleEdit edit() {
+    imr::RuleEdit out{.chain = chain_, .removed = {}, .added = {}};
+    std::vector<imr::RuleId>& rules = ruleset_[chain_].rules;
+    std::vector<imr::RuleId>& others = ruleset_[others_].rules;
+    const std::size_t what = random_() % 3;
+    std::size_t at = random_() % (rules.size() + 1);
+    if (at < 3) at = 0;
+    if (what > 0 || others.empty()) {
+      at = std::min(at, rules.size() - 1);
+      out.removed = rules[at];
+      rules.erase(rules.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    if (what < 2 && !others.empty()) {
+      out.added = others.back();
+      others.pop_back();
+      rules.insert(rules.begin() + static_cast<std::ptrdiff_t>(at), *out.added);
+      ruleset_[*out.added].chain = chain_;
+    }
+    return out;
+  }
+
+  const std::vector<packet::Packet>& packets() const { return packets_; }
+  std::mt19937_64& random() { return random_; }
+
+ private:
+  std::mt19937_64 random_;
+  imr::Ruleset ruleset_;
+  imr::ChainId chain_;
+  imr::ChainId others_;
+  std::vector<packet::Packet> packets_;
+};
+
+// What the program in the engine counts, and whether it accepts, beside what the evaluator does.
+class Pair {
+ public:
+  Pair(const driver::Compilation& compilation, engine::Engine& engine)
+      : compilation_(compilation), engine_(engine) {}
+
+  void judge_alike(const imr::Ruleset& ruleset, const std::vector<packet::Packet>& packets,
+                   std::size_t first, std::size_t step) {
+    auto evaluator = driver::Runner::create(driver::EngineKind::evaluator, ruleset, compilation_);
+    ASSERT_TRUE(evaluator) << evaluator.error().text();
+    const std::vector<std::uint64_t> before = counts();
+    for (std::size_t i = first; i < packets.size(); i += step) {
+      const auto wanted = evaluator->run(packets[i]);
+      ASSERT_TRUE(wanted) << wanted.error().text();
+      const bool accepted = wanted->verdict == imr::Outcome::Verdict::accept;
+      engine::Input input;
+      input.bytes = packets[i].bytes;
+      constexpr std::uint64_t pass = 2;  // XDP_PASS
+      ASSERT_EQ(engine_.run(0, input) == pass, accepted)
+          << "packet " << to_hex(packets[i].bytes) << ", decided by rule "
+          << (wanted->decided_by ? std::to_string(wanted->decided_by->index()) : "none");
+    }
+    const std::vector<std::uint64_t> after = counts();
+    const auto wanted = evaluator->counters();
+    ASSERT_TRUE(wanted) << wanted.error().text();
+    for (std::size_t i = 0; i < wanted->size(); ++i) {
+      ASSERT_EQ(after[i] - before[i], (*wanted)[i].packets) << "counter " << i;
+    }
+  }
+
+  void store(const std::vector<driver::MapStore>& stores) {
+    for (const driver::MapStore& one : stores) {
+      const std::span<std::uint8_t> value = engine_.map(one.map).block();
+      ASSERT_EQ(one.offset % one.size, 0U);
+      ASSERT_LE(one.offset + one.size, value.size());
+      const Bytes bytes = native_bytes(one.value, one.size);
+      std::ranges::copy(bytes, value.begin() + static_cast<std::ptrdiff_t>(one.offset));
+    }
+  }
+
+ private:
+  std::vector<std::uint64_t> counts() {
+    const std::span<std::uint8_t> value = engine_.map(compilation_.counters).block();
+    std::vector<std::uint64_t> out(value.size() / 16);
+    for (std::size_t i = 0; i < out.size(); ++i) std::memcpy(&out[i], &value[16 * i], 8);
+    return out;
+  }
+
+  const driver::Compilation& compilation_;
+  engine::Engine& engine_;
+};
+
+class InPlace : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(InPlace, JudgesByTheOldRulesOrByTheNewOnes) {
+  Policy policy(GetParam());
+  auto attachments = driver::plan(policy.ruleset(), *parse_hook("xdp"), {});
+  ASSERT_TRUE(attachments) << attachments.error().text();
+  driver::Options options;
+  options.updatable_rules = true;
+  options.classifier = classify::Kind::tuples;
+  const imr::Ruleset first = policy.ruleset();
+  auto compilation = driver::compile(first, *attachments, options);
+  ASSERT_TRUE(compilation) << compilation.error().text();
+  ASSERT_EQ(compilation->runs.size(), 1U);
+  auto engine = engine::Engine::load(compilation->object);
+  ASSERT_TRUE(engine) << engine.error().text();
+  driver::InPlace in_place(*compilation);
+  Pair pair(*compilation, *engine);
+  std::size_t changed = 0;
+  for (std::size_t step = 0; step < 50; ++step) {
+    SCOPED_TRACE("step " + std::to_string(step));
+    const imr::Ruleset before = policy.ruleset();
+    const imr::RuleEdit edit = policy.edit();
+    const auto change = in_place.change(policy.ruleset(), edit);
+    if (!change) break;
+    ++changed;
+    pair.store(change->before);
+    pair.judge_alike(before, policy.packets(), step % 7, 7);
+    if (HasFatalFailure()) return;
+    pair.store({change->turn});
+    pair.judge_alike(policy.ruleset(), policy.packets(), step % 5, 5);
+    if (HasFatalFailure()) return;
+    pair.store(change->after);
+    pair.judge_alike(policy.ruleset(), policy.packets(), step % 6, 6);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GE(changed, 25U) << "changes that were made in place";
+}
+
+INSTANTIATE_TEST_SUITE_P(Lists, InPlace, testing::Range<std::uint64_t>(0, 24));
+
+}  // namespace
+}  // namespace weir::differential
