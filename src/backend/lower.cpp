@@ -376,7 +376,7 @@ Status lower(std::span<const imr::Unit> units, const Profile& profile, const Low
     shared.sets = std::move(sets);
   }
   if (!shared.runs) {
-    shared.runs = RunMaps::make(all, {.traced = shared.trace.valid()}, function.maps);
+    shared.runs = RunMaps::make(all, {.traced = shared.trace.valid()}, {}, function.maps);
   }
   Lowering(units, profile, options, shared, function).run();
   return {};

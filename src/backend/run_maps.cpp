@@ -8,11 +8,9 @@
 
 namespace weir::backend {
 
-RunPlace RunMaps::prepared(const imr::Unit& unit, std::span<const imr::RuleId> rules,
+RunPlace RunMaps::prepared(const imr::Unit& unit, classify::RunIndex index,
                            std::vector<isa::MapSpec>& maps) const {
-  auto index = classify::RunIndex::make(unit, rules, wishes_.traced, wishes_.classifier);
-  invariant(index.has_value(), "a run of rules that cannot be searched");
-  RunPlace out{.index = std::move(*index)};
+  RunPlace out{.index = std::move(index)};
   const classify::Run& run = out.index.run;
   Bytes value;
   if (auto* tables = std::get_if<classify::TupleTables>(&out.index.structure)) {
@@ -38,7 +36,7 @@ RunPlace RunMaps::prepared(const imr::Unit& unit, std::span<const imr::RuleId> r
 }
 
 // A chain that a run leads to comes behind the one that the run begins in.
-void RunMaps::add(const imr::Unit& unit, std::vector<isa::MapSpec>& maps) {
+void RunMaps::add(const imr::Unit& unit, Indexes& made, std::vector<isa::MapSpec>& maps) {
   std::set<imr::ChainId> seen;
   for (const imr::ChainId root : unit.roots) {
     for (const imr::ChainId chain : imr::reachable_chains(unit.ruleset, root)) {
@@ -49,18 +47,23 @@ void RunMaps::add(const imr::Unit& unit, std::vector<isa::MapSpec>& maps) {
         rules = rules.subspan(together.size());
         const std::uint32_t number = unit.ruleset[together.front()].run;
         if (number == 0 || places_.contains({&unit, number})) continue;
-        places_.emplace(std::pair(&unit, number), prepared(unit, together, maps));
+        const auto known = made.find({&unit, number});
+        auto index = known != made.end() ? std::optional(std::move(known->second))
+                                         : classify::RunIndex::make(unit, together, wishes_.traced,
+                                                                    wishes_.classifier);
+        invariant(index.has_value(), "a run of rules that cannot be searched");
+        places_.emplace(std::pair(&unit, number), prepared(unit, std::move(*index), maps));
       }
     }
   }
 }
 
 std::shared_ptr<const RunMaps> RunMaps::make(const std::vector<const imr::Unit*>& units,
-                                             const Wishes& wishes,
+                                             const Wishes& wishes, Indexes made,
                                              std::vector<isa::MapSpec>& maps) {
   auto out = std::make_shared<RunMaps>();
   out->wishes_ = wishes;
-  for (const imr::Unit* unit : units) out->add(*unit, maps);
+  for (const imr::Unit* unit : units) out->add(*unit, made, maps);
   const bool any = std::ranges::any_of(out->places_, [](const auto& place) {
     return std::holds_alternative<TupleLayout>(place.second.layout);
   });

@@ -36,10 +36,13 @@ class RunMaps {
     bool updatable = false;  // rules may come and go in place: backend/run_editor.h
     std::optional<classify::Kind> classifier = {};  // with this structure, not the fastest one
   };
-  // Appends the maps of all runs that rules of the units are numbered for. The units stay where
-  // they are while place() is asked.
+  // By unit and number.
+  using Indexes = std::map<std::pair<const imr::Unit*, std::uint32_t>, classify::RunIndex>;
+  // Appends the maps of all runs that rules of the units are numbered for; those that are not
+  // `made` already as the wishes are, are made. The units stay where they are while place() is
+  // asked.
   [[nodiscard]] static std::shared_ptr<const RunMaps> make(
-      const std::vector<const imr::Unit*>& units, const Wishes& wishes,
+      const std::vector<const imr::Unit*>& units, const Wishes& wishes, Indexes made,
       std::vector<isa::MapSpec>& maps);
 
   [[nodiscard]] const RunPlace& place(const imr::Unit& unit, std::uint32_t run) const;
@@ -50,8 +53,8 @@ class RunMaps {
   [[nodiscard]] isa::MapIndex turn() const { return turn_; }
 
  private:
-  void add(const imr::Unit& unit, std::vector<isa::MapSpec>& maps);
-  [[nodiscard]] RunPlace prepared(const imr::Unit& unit, std::span<const imr::RuleId> rules,
+  void add(const imr::Unit& unit, Indexes& made, std::vector<isa::MapSpec>& maps);
+  [[nodiscard]] RunPlace prepared(const imr::Unit& unit, classify::RunIndex index,
                                   std::vector<isa::MapSpec>& maps) const;
 
   Wishes wishes_;

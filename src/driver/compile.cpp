@@ -70,13 +70,17 @@ Status check_translated(const imr::Ruleset& ruleset, const std::vector<Attachmen
   return std::unexpected(std::move(diagnostic));
 }
 
-void run_imr_passes(imr::Unit& unit, std::size_t program, const Options& options) {
+void run_imr_passes(imr::Unit& unit, std::size_t program, const Options& options,
+                    backend::RunMaps::Indexes& runs) {
   if (options.break_a_pass) passes::imr_break(unit);
   for (const passes::ImrPass& pass : passes::imr_passes()) {
     if (!pass.required && !enabled(options, pass.name)) continue;
     Stage stage(options, pass.name, program, unit);
     if (pass.name == passes::find_runs) {
-      passes::imr_find_runs(unit, {.all = options.all_runs, .classifier = options.classifier});
+      auto found = passes::imr_find_runs(
+          unit,
+          {.all = options.all_runs, .matched = options.trace, .classifier = options.classifier});
+      for (auto& [number, index] : found) runs.emplace(std::pair(&unit, number), std::move(index));
     } else {
       pass.run(unit);
     }
@@ -209,11 +213,12 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   make_shared_maps(ruleset, counted, options, result, shared);
 
   std::vector<const imr::Unit*> optimized;
+  backend::RunMaps::Indexes runs;
   for (std::size_t i = 0; i < result.programs.size(); ++i) {
     CompiledProgram& program = result.programs[i];
     program.optimized = program.units;
     for (imr::Unit& unit : program.optimized) {
-      run_imr_passes(unit, i, options);
+      run_imr_passes(unit, i, options, runs);
       optimized.push_back(&unit);
     }
   }
@@ -225,7 +230,7 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
                              {.traced = options.trace,
                               .updatable = options.updatable_rules && !options.self_contained,
                               .classifier = options.classifier},
-                             result.object.maps);
+                             std::move(runs), result.object.maps);
   result.runs = searched_runs(result.programs, *shared.runs);
 
   for (CompiledProgram& program : result.programs) {

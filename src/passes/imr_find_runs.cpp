@@ -33,11 +33,12 @@ class Finder {
  public:
   Finder(imr::Unit& unit, const RunSettings& settings);
 
-  void run();
+  std::map<std::uint32_t, classify::RunIndex> run();
 
  private:
-  // How long a search may take, where the rules are better searched.
-  [[nodiscard]] std::optional<std::size_t> longest_search(std::span<const imr::RuleId> rules) const;
+  // Where the rules are better searched.
+  [[nodiscard]] std::optional<classify::RunIndex> index_of(
+      std::span<const imr::RuleId> rules) const;
   // Of the chains that the rules lead to, those that rules elsewhere lead to as well.
   [[nodiscard]] std::set<imr::ChainId> entered_from_elsewhere(
       std::span<const imr::RuleId> rules) const;
@@ -46,6 +47,7 @@ class Finder {
 
   imr::Unit& unit_;
   const RunSettings& settings_;
+  std::map<std::uint32_t, classify::RunIndex> found_;
   std::uint32_t last_ = 0;
   std::size_t left_ = longest_searches;
   std::map<imr::ChainId, std::vector<imr::RuleId>> sites_;  // the rules that lead there
@@ -61,7 +63,7 @@ Finder::Finder(imr::Unit& unit, const RunSettings& settings) : unit_(unit), sett
   }
 }
 
-std::optional<std::size_t> Finder::longest_search(std::span<const imr::RuleId> rules) const {
+std::optional<classify::RunIndex> Finder::index_of(std::span<const imr::RuleId> rules) const {
   if (rules.empty() || last_ == most_runs) return std::nullopt;
   // Rules of other chains count in full: few packets get there, but the verifier walks them all,
   // and what it walks of many chains is soon too much.
@@ -70,13 +72,12 @@ std::optional<std::size_t> Finder::longest_search(std::span<const imr::RuleId> r
     tried += std::as_const(unit_.ruleset)[chain].rules.size();
   }
   if (!settings_.all && tried < fewest_rules) return std::nullopt;
-  const auto index = classify::RunIndex::make(unit_, rules, true, settings_.classifier);
+  auto index = classify::RunIndex::make(unit_, rules, settings_.matched, settings_.classifier);
   if (!index) return std::nullopt;
   const bool pays = index->cost() < cost_of_rule * static_cast<double>(tried);
   if (!settings_.all && !pays) return std::nullopt;
-  const std::size_t longest = index->longest_search();
-  if (longest > left_) return std::nullopt;
-  return longest;
+  if (index->longest_search() > left_) return std::nullopt;
+  return index;
 }
 
 std::set<imr::ChainId> Finder::entered_from_elsewhere(std::span<const imr::RuleId> rules) const {
@@ -115,25 +116,28 @@ void Finder::in_chain(imr::ChainId chain, bool other_chains) {
       suitability.bar(barred);
       continue;
     }
-    if (const auto taken = longest_search(run)) {
-      left_ -= *taken;
+    if (auto index = index_of(run)) {
+      left_ -= index->longest_search();
       mark(run);
+      found_.emplace(last_, std::move(*index));
     }
     from = std::max(to, from + 1);
   }
 }
 
 // Chains come before those that they lead to.
-void Finder::run() {
+std::map<std::uint32_t, classify::RunIndex> Finder::run() {
   for (const imr::ChainId chain : unit_chains(unit_)) in_chain(chain, true);
   // Those that are too much together with what they lead to.
   for (const imr::ChainId chain : unit_chains(unit_)) in_chain(chain, false);
+  return std::move(found_);
 }
 
 }  // namespace
 
-void imr_find_runs(imr::Unit& unit, const RunSettings& settings) {
-  Finder(unit, settings).run();
+std::map<std::uint32_t, classify::RunIndex> imr_find_runs(imr::Unit& unit,
+                                                          const RunSettings& settings) {
+  return Finder(unit, settings).run();
 }
 
 }  // namespace weir::passes

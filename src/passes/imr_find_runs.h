@@ -11,18 +11,24 @@
 // Reads: rules. Writes: Rule::run.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 
+#include "classify/run_index.h"
 #include "classify/structure.h"
 #include "imr/imr.h"
 
 namespace weir::passes {
 
 struct RunSettings {
-  bool all = false;  // for tests: of all lengths from one rule on, whatever they cost
+  bool all = false;     // for tests: of all lengths from one rule on, whatever they cost
+  bool matched = true;  // somebody asks which rules a packet meets
   std::optional<classify::Kind> classifier = {};  // with this structure, not the fastest one
 };
 
-void imr_find_runs(imr::Unit& unit, const RunSettings& settings = {});
+// The runs, ready to be searched, by their numbers.
+std::map<std::uint32_t, classify::RunIndex> imr_find_runs(imr::Unit& unit,
+                                                          const RunSettings& settings = {});
 
 }  // namespace weir::passes
