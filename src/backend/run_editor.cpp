@@ -113,13 +113,22 @@ RunEditor::Spot RunEditor::place_for(std::size_t table, std::uint64_t hash,
   return out;
 }
 
+// By itself: one that takes its place may have its rank.
 RunEditor::Spot RunEditor::find(std::uint32_t entry) const {
   Words value = {};
   for (std::size_t i = 0; i < tables_.words; ++i) {
     value.at(i) = get(layout_.entries.at(entry) + TupleLayout::entry_words + 8 * i, 8);
   }
   const std::size_t table = table_of_[entry];
-  return place_for(table, hash_in(table, value), rank_of(entry));
+  Spot out{.table = table, .hash = hash_in(table, value)};
+  const std::uint64_t slot = get(layout_.slots.at(tables_.rows[table].slot_of(out.hash)), 8);
+  for (auto at = static_cast<std::uint32_t>(slot & (most_entries - 1)); at != entry;) {
+    invariant(at != 0, "an entry that its slot does not lead to");
+    out.before = at;
+    ++out.length;
+    at = static_cast<std::uint32_t>(get(layout_.entries.at(at) + 4, 4));
+  }
+  return out;
 }
 
 // Of the tables that it may stand in, that with the shortest chain for it; earlier ones first.

@@ -55,12 +55,12 @@ class Policy {
 
   const imr::Ruleset& ruleset() const { return ruleset_; }
 
-  // Some rule of the chain goes, or one of the others comes, or both.
+  // Some rule of the chain goes, or one of the others comes, or both; or its like takes its place.
   imr::RuleEdit edit() {
     imr::RuleEdit out{.chain = chain_, .removed = {}, .added = {}};
     std::vector<imr::RuleId>& rules = ruleset_[chain_].rules;
     std::vector<imr::RuleId>& others = ruleset_[others_].rules;
-    const std::size_t what = random_() % 3;
+    const std::size_t what = random_() % 4;
     std::size_t at = random_() % (rules.size() + 1);
     if (at < 3) at = 0;
     if (what > 0 || others.empty()) {
@@ -68,7 +68,13 @@ class Policy {
       out.removed = rules[at];
       rules.erase(rules.begin() + static_cast<std::ptrdiff_t>(at));
     }
-    if (what < 2 && !others.empty()) {
+    if (what == 3) {
+      // By one that tests the same: both are in one place of the tables for a while.
+      const imr::Ruleset& now = ruleset_;
+      out.added = imr::RuleId(now.rules.size());
+      ruleset_.rules.push_back(now[*out.removed]);
+      rules.insert(rules.begin() + static_cast<std::ptrdiff_t>(at), *out.added);
+    } else if (what < 2 && !others.empty()) {
       out.added = others.back();
       others.pop_back();
       rules.insert(rules.begin() + static_cast<std::ptrdiff_t>(at), *out.added);
