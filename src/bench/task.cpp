@@ -32,20 +32,6 @@ bool has_ipv6_version(const Bytes& packet) {
   return packet.front() >> 4U == 6;
 }
 
-// The rules of the chains that decide, and of those that these reach.
-std::size_t count_rules(const imr::Ruleset& ruleset,
-                        const std::vector<driver::Attachment>& attachments) {
-  std::set<imr::ChainId> chains;
-  for (const driver::Attachment& attachment : attachments) {
-    for (const imr::ChainId root : attachment.roots) {
-      for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) chains.insert(chain);
-    }
-  }
-  std::size_t sum = 0;
-  for (const imr::ChainId chain : chains) sum += ruleset[chain].rules.size();
-  return sum;
-}
-
 Status check_reads(const driver::Reads& reads) {
   if (reads.connection) {
     return input_error("the rules read ct, and packets of a trace belong to no connection");
@@ -143,7 +129,8 @@ Result<Task> task_of(const Script& script, const Hook& hook, std::size_t packets
   WEIR_CHECK(check_reads(driver::scan_reads(ruleset, attachments)));
   WEIR_TRY(compilation, driver::compile(ruleset, attachments));
   WEIR_TRY(evaluator, driver::Runner::create(driver::EngineKind::evaluator, ruleset, compilation));
-  Task task{.name = script.file, .rules = count_rules(ruleset, attachments), .script = script};
+  Task task{
+      .name = script.file, .rules = driver::count_rules(ruleset, attachments), .script = script};
   auto list = list_of(ruleset, attachments);
   if (list) {
     task.list = std::move(*list);

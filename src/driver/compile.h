@@ -82,8 +82,8 @@ struct CompiledProgram {
 // the source ruleset, with trace_decided set when its verdict ended a base chain; trace_policy when
 // a policy did. All native-endian, in the one element of the array map `trace`.
 constexpr std::uint32_t trace_capacity = 4096;
-constexpr std::uint32_t trace_decided = 0x80000000;
-constexpr std::uint32_t trace_policy = 0xffffffff;
+using backend::trace_decided;
+using backend::trace_policy;
 
 // Rules of a unit that are searched together.
 struct SearchedRun {

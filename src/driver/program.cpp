@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "backend/emitter.h"
 #include "backend/split.h"
+#include "driver/reads.h"
 #include "driver/stages.h"
 #include "engine/engine.h"
 #include "passes/flow_self_contained.h"
@@ -83,12 +83,7 @@ std::unexpected<Diagnostic> too_large(const imr::Ruleset& ruleset, const Attachm
 
 std::unexpected<Diagnostic> too_many(const imr::Ruleset& ruleset, const Attachment& attachment,
                                      const Options& options) {
-  std::set<imr::ChainId> chains;
-  for (const imr::ChainId root : attachment.roots) {
-    for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) chains.insert(chain);
-  }
-  std::size_t rules = 0;
-  for (const imr::ChainId chain : chains) rules += ruleset[chain].rules.size();
+  const std::size_t rules = count_rules(ruleset, {&attachment, 1});
   auto error = with_roots(
       input_error("the " + std::to_string(rules) + " rules for " + to_string(attachment.hook) +
                   " are more than the kernel's verifier follows, " +

@@ -68,4 +68,16 @@ Reads scan_reads(const imr::Ruleset& ruleset, const std::vector<Attachment>& att
   return reads;
 }
 
+std::size_t count_rules(const imr::Ruleset& ruleset, std::span<const Attachment> attachments) {
+  std::set<imr::ChainId> chains;
+  for (const Attachment& attachment : attachments) {
+    for (const imr::ChainId root : attachment.roots) {
+      for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) chains.insert(chain);
+    }
+  }
+  std::size_t sum = 0;
+  for (const imr::ChainId chain : chains) sum += ruleset[chain].rules.size();
+  return sum;
+}
+
 }  // namespace weir::driver

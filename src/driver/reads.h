@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Which facts beside its IP packet the rules ask of a packet, for whoever has to supply them: an
-// engine that cannot, or the service, which has to switch connection tracking on.
+// Which rules are run, and which facts beside its IP packet they ask of a packet, for whoever has to
+// supply them: an engine that cannot, or the service, which has to switch connection tracking on.
 #pragma once
 
+#include <cstddef>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,5 +24,8 @@ struct Reads {
 // Of the chains that the attachments take, and of those that they reach.
 [[nodiscard]] Reads scan_reads(const imr::Ruleset& ruleset,
                                const std::vector<Attachment>& attachments);
+// How many rules these chains have.
+[[nodiscard]] std::size_t count_rules(const imr::Ruleset& ruleset,
+                                      std::span<const Attachment> attachments);
 
 }  // namespace weir::driver

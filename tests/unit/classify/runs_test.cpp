@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Which fields the key of a run has, and which ranges of them its rules ask for.
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "classify/runs.h"
+#include "imr/parse.h"
+
+namespace weir::classify {
+namespace {
+
+imr::Unit unit_of(const std::string& rules, Nfproto nfproto) {
+  auto parsed = imr::parse_ruleset(
+      "table inet t\nchain inet t c hook forward priority 0 policy accept\n" + rules, "test");
+  if (!parsed) throw std::runtime_error(parsed.error().text());
+  return {.ruleset = std::move(*parsed),
+          .roots = {imr::ChainId(0)},
+          .nfproto = nfproto,
+          .hook = *parse_hook("netfilter:forward")};
+}
+
+std::string in_words(const imr::Ruleset& ruleset, imr::ExprId expr) {
+  if (const auto* payload = std::get_if<imr::Payload>(&ruleset[expr])) {
+    return std::string(to_string(payload->base)) + " " + std::to_string(payload->offset) + " " +
+           std::to_string(payload->length);
+  }
+  return std::string(to_string(std::get<imr::Meta>(ruleset[expr]).key));
+}
+
+// "transport 0 2 (17 bits), ...", then "80-80 0-131071 ..." for each row.
+std::string described(const imr::Unit& unit, const std::optional<Run>& run) {
+  if (!run) return "no run";
+  std::string out;
+  for (const RunField& field : run->fields) {
+    out += (out.empty() ? "" : ", ") + in_words(unit.ruleset, field.expr) + " (" +
+           std::to_string(field.bits()) + " bits)";
+  }
+  out += "\n";
+  for (std::size_t row = 0; row < run->list.size(); ++row) {
+    for (const Range& range : run->list[row]) {
+      out += (out.back() == '\n' ? "" : " ") + std::to_string(range.first) + "-" +
+             std::to_string(range.last);
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+std::string fields_of(const std::string& rules, Nfproto nfproto = Nfproto::ipv4) {
+  const imr::Unit unit = unit_of(rules, nfproto);
+  return described(unit, make_run(unit, unit.ruleset[imr::ChainId(0)].rules, false));
+}
+
+TEST(Runs, TellPortsThatStandTogetherByThoseThatStandAlone) {
+  EXPECT_EQ(fields_of("  rule match payload transport 0 4 == 0x00010002 drop\n"
+                      "  rule match payload transport 0 2 == 0x0003 drop\n"
+                      "  rule match payload transport 2 2 in [0x0004, 0x0005] drop\n"),
+            "transport 0 2 (17 bits), transport 2 2 (17 bits)\n"
+            "1-1 2-2\n"
+            "3-3 0-131071\n"
+            "0-131071 4-5\n");
+}
+
+TEST(Runs, LeaveBytesTogetherOfWhichARuleAsksForARange) {
+  EXPECT_EQ(fields_of("  rule match payload transport 0 4 in [0x00010002, 0x00020001] drop\n"
+                      "  rule match payload transport 0 2 == 0x0003 drop\n"
+                      "  rule match payload transport 2 2 == 0x0004 drop\n"),
+            "transport 0 4 (33 bits), transport 0 2 (17 bits), transport 2 2 (17 bits)\n"
+            "65538-131073 0-131071 0-131071\n"
+            "0-8589934591 3-3 0-131071\n"
+            "0-8589934591 0-131071 4-4\n");
+}
+
+TEST(Runs, LeaveBytesTogetherOfWhichNobodyAsksForAPart) {
+  EXPECT_EQ(fields_of("  rule match payload transport 0 4 == 0x00010002 drop\n"
+                      "  rule match payload transport 0 2 == 0x0003 drop\n"),
+            "transport 0 4 (33 bits), transport 0 2 (17 bits)\n"
+            "65538-65538 0-131071\n"
+            "0-8589934591 3-3\n");
+}
+
+// nf_tables reads the one in later fragments, and not the other.
+TEST(Runs, KeepWhatIsReadInLaterFragmentsApart) {
+  EXPECT_EQ(fields_of("  rule match payload transport 0 4 == 0x00010002 drop\n"
+                      "  rule match payload transport 0 2 later-fragments == 0x0003 drop\n"
+                      "  rule match payload transport 2 2 later-fragments == 0x0004 drop\n")
+                .substr(0, 13),
+            "transport 0 4");
+}
+
+TEST(Runs, KnowTheProtocolOfIpv4ByBothNames) {
+  const std::string rules =
+      "  rule match meta l4proto == 0x06 drop\n"
+      "  rule match payload network 9 1 == 0x11 drop\n";
+  EXPECT_EQ(fields_of(rules),
+            "l4proto (8 bits)\n"
+            "6-6\n"
+            "17-17\n");
+  EXPECT_EQ(fields_of(rules, Nfproto::ipv6),
+            "l4proto (9 bits), network 9 1 (8 bits)\n"
+            "6-6 0-255\n"
+            "0-511 17-17\n");
+}
+
+TEST(Runs, TellMoreRulesByTheKeyOfAnother) {
+  const imr::Unit unit = unit_of(
+      "  rule match payload network 12 4 == 0x0a000001 drop\n"
+      "  rule match payload network 12 2 == 0x0a01 accept\n"
+      "  rule match payload network 16 4 == 0x0a000001 accept\n",
+      Nfproto::ipv4);
+  const std::vector<imr::RuleId>& rules = unit.ruleset[imr::ChainId(0)].rules;
+  const auto run = make_run(unit, std::span(rules).first(1), false);
+  ASSERT_TRUE(run);
+  EXPECT_EQ(described(unit, make_run_like(*run, unit, std::span(rules).subspan(1, 1), false)),
+            "network 12 4 (32 bits)\n"
+            "167837696-167903231\n");
+  EXPECT_EQ(described(unit, make_run_like(*run, unit, std::span(rules).subspan(2, 1), false)),
+            "no run");
+}
+
+}  // namespace
+}  // namespace weir::classify
