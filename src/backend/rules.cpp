@@ -269,6 +269,7 @@ std::unique_ptr<RunSearch> RootLowering::search_of(const RunPlace& place,
 
 void RootLowering::note(const classify::RunAction& action) {
   if (action.counter.valid()) count(action.counter);
+  if (action.mark) values_.write_mark({{out_.constant(*action.mark), 4}});
   const std::uint32_t entry = trace_entry(ruleset_, action);
   if (entry != run_untraced) trace(entry);
 }
@@ -334,6 +335,13 @@ void RootLowering::run_action(const RunPlace& place, RunSearch& search, BlockId 
                  .map = maps_.counters});
     out_.jump(counted);
     out_.at(counted);
+  }
+  if (writes_marks(place.index.run)) {
+    const BlockId marked = out_.block();
+    out_.leave_if(Condition::eq, search.is_marking(), 0, marked);
+    values_.write_mark({{search.mark(), 4}});
+    out_.jump(marked);
+    out_.at(marked);
   }
   // Of a traced program, too, all may be returns of chains, which no rule stands for.
   if (maps_.trace.valid() && std::ranges::any_of(actions, &classify::RunAction::matched)) {

@@ -179,6 +179,7 @@ bool RunEditor::known_to_program(const classify::Run& rows) const {
   const std::vector<RunAction>& known = place_.index.run.actions;
   return (std::ranges::none_of(rows.actions, goes_on) || place_.index.goes_on()) &&
          (std::ranges::none_of(rows.actions, counts) || std::ranges::any_of(known, counts)) &&
+         (!writes_marks(rows) || layout_.marks) &&
          std::ranges::none_of(rows.actions, &RunAction::matched);
 }
 
@@ -264,11 +265,16 @@ std::optional<RunEditor::Entries> RunEditor::insert(const classify::Run& rows, s
     const std::uint32_t entry = free_.back();
     free_.pop_back();
     const RunAction& action = rows.actions[rows.action[row]];
-    if (action.end == RunAction::End::on) {
-      if (++stops_ > stop_room) return std::nullopt;
+    const bool goes_on = action.end == RunAction::End::on;
+    if (goes_on && ++stops_ > stop_room) return std::nullopt;
+    if (layout_.notes.rows != 0) {
       const std::uint64_t note = layout_.notes.at(entry);
       store(change.before, note, run_untraced, 4);
-      store(change.before, note + 4, ranks[action.resume - 1] - 1, 4);
+      store(change.before, note + 4, goes_on ? ranks[action.resume - 1] - 1 : 0, 4);
+      if (layout_.marks) {
+        store(change.before, note + 8, action.mark ? 1 : 0, 4);
+        store(change.before, note + 12, action.mark.value_or(0), 4);
+      }
     }
     if (!put(entry, rows, row, ranks[row], turn, change)) return std::nullopt;
     out.push_back(entry);

@@ -26,6 +26,11 @@ RunTable run_table(std::uint64_t& size, std::size_t rows, std::size_t row_size) 
   return out;
 }
 
+bool writes_marks(const classify::Run& run) {
+  return std::ranges::any_of(run.actions,
+                             [](const RunAction& action) { return action.mark.has_value(); });
+}
+
 RunEnd end_of(const classify::Run& run, const RunAction& action) {
   switch (action.end) {
     case RunAction::End::accept:
@@ -51,6 +56,11 @@ void RunWriter::put(std::uint64_t number, std::size_t size) {
   const Bytes bytes = native_bytes(number, size);
   std::ranges::copy(bytes, value_.begin() + static_cast<std::ptrdiff_t>(at_));
   at_ += size;
+}
+
+void write_mark(const RunAction& action, RunWriter& out) {
+  out.put(action.mark ? 1 : 0, 4);
+  out.put(action.mark.value_or(0), 4);
 }
 
 std::span<const imr::RuleId> run_at(const imr::Ruleset& ruleset,

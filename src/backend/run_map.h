@@ -41,6 +41,8 @@ constexpr unsigned shape_shift = 8;
 // And those of an entry that is not in force at one turn and at the other.
 constexpr std::uint32_t run_turn_one = 1U << 4U;
 constexpr std::uint32_t run_turn_other = 1U << 5U;
+// Whether rules of the run give packets a mark.
+[[nodiscard]] bool writes_marks(const classify::Run& run);
 [[nodiscard]] RunEnd end_of(const classify::Run& run, const classify::RunAction& action);
 
 // Marks of trace entries; their meaning is told at driver::trace_capacity.
@@ -65,6 +67,9 @@ class RunWriter {
   Bytes& value_;
   std::uint64_t at_;
 };
+
+// 1 or 0 (4) and the mark (4).
+void write_mark(const classify::RunAction& action, RunWriter& out);
 
 // The rules at the beginning of a part of a chain that are one run, or the first one.
 [[nodiscard]] std::span<const imr::RuleId> run_at(const imr::Ruleset& ruleset,

@@ -28,6 +28,9 @@ class RunSearch {
     return out_.binary(flow::Op::and_, out_.load(met_, action_ + 4, 4), run_end_mask);
   }
   [[nodiscard]] virtual flow::Reg trace_entry() = 0;
+  // Of runs that write marks: whether the rule does, 1 or 0, and which one.
+  [[nodiscard]] virtual flow::Reg is_marking() = 0;
+  [[nodiscard]] virtual flow::Reg mark() = 0;
 
  protected:
   // The registers are the fields of the key; `opaque` is a zero that the verifier does not know.

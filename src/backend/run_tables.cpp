@@ -50,13 +50,14 @@ void write_notes(const imr::Ruleset& ruleset, const Run& run, const TupleTables&
     RunWriter out(value, layout.notes.at(i + 1));
     out.put(trace_entry(ruleset, action), 4);
     out.put(action.resume == 0 ? layout.ranks.first : layout.ranks.of(action.resume - 1) - 1, 4);
+    if (layout.marks) write_mark(action, out);
   }
 }
 
 // Whether notes are needed.
 bool has_notes(const Run& run) {
   return std::ranges::any_of(run.actions, [](const RunAction& action) {
-    return action.matched || action.end == RunAction::End::on;
+    return action.matched || action.mark || action.end == RunAction::End::on;
   });
 }
 
@@ -84,7 +85,8 @@ TupleLayout tuple_layout(const Run& run, const TupleTables& tables, bool updatab
   out.shapes = run_table(out.size, with_room(tables.shapes.size()), shape_size);
   out.slots = run_table(out.size, tables.slots.size(), 8);
   out.entries = run_table(out.size, entries, TupleLayout::entry_words + 8 * tables.words);
-  if (has_notes(run)) out.notes = run_table(out.size, entries, 8);
+  out.marks = writes_marks(run);
+  if (has_notes(run)) out.notes = run_table(out.size, entries, out.marks ? 16 : 8);
   return out;
 }
 

@@ -54,9 +54,11 @@ struct TupleLayout {
   static constexpr std::uint64_t entry_action = 8;
   static constexpr std::uint64_t entry_shape = 12;
   static constexpr std::uint64_t entry_words = 16;
-  // Of each entry, where programs are traced or go on: {what it leaves in a trace, or run_untraced
-  // (4), the rank from which on the search goes on (4)}
+  // Of each entry, where programs are traced, go on or write marks: {what it leaves in a trace, or
+  // run_untraced (4), the rank from which on the search goes on (4), and where rules write marks, 1
+  // or 0 (4) and the mark (4)}
   RunTable notes;
+  bool marks = false;
   RunRanks ranks;
   bool updatable = false;
   std::uint64_t size = 0;  // bytes

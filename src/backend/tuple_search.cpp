@@ -207,5 +207,11 @@ Reg TupleSearch::note() {
 Reg TupleSearch::trace_entry() {
   return out_.load(note(), 0, 4);
 }
+Reg TupleSearch::is_marking() {
+  return out_.load(note(), 8, 4);
+}
+Reg TupleSearch::mark() {
+  return out_.load(note(), 12, 4);
+}
 
 }  // namespace weir::backend

@@ -23,6 +23,8 @@ class TupleSearch final : public RunSearch {
   void first(flow::BlockId miss) override;
   void resume() override;
   [[nodiscard]] flow::Reg trace_entry() override;
+  [[nodiscard]] flow::Reg is_marking() override;
+  [[nodiscard]] flow::Reg mark() override;
 
  private:
   // Of so many tables the slots are read at the same time.

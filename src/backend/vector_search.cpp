@@ -104,5 +104,11 @@ void VectorSearch::resume() {
 Reg VectorSearch::trace_entry() {
   return out_.load(met_, 8, 4);
 }
+Reg VectorSearch::is_marking() {
+  return out_.load(met_, 16, 4);
+}
+Reg VectorSearch::mark() {
+  return out_.load(met_, 20, 4);
+}
 
 }  // namespace weir::backend

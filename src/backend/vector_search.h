@@ -19,6 +19,8 @@ class VectorSearch final : public RunSearch {
   void first(flow::BlockId miss) override;
   void resume() override;
   [[nodiscard]] flow::Reg trace_entry() override;
+  [[nodiscard]] flow::Reg is_marking() override;
+  [[nodiscard]] flow::Reg mark() override;
 
  private:
   // The number of the class that the value of a field is in.

@@ -2,6 +2,7 @@
 #include "classify/runs.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 #include <variant>
 
@@ -245,6 +246,19 @@ void for_each_test(const imr::Unit& unit, std::span<const imr::RuleId> rules, co
   }
 }
 
+// The mark that a statement gives all packets alike.
+std::optional<std::uint32_t> written_mark(const imr::Ruleset& ruleset,
+                                          const imr::MetaWrite& write) {
+  const auto* immediate = std::get_if<imr::Immediate>(&ruleset[write.value]);
+  std::uint32_t out = 0;
+  if (write.key != imr::MetaKey::mark || immediate == nullptr ||
+      immediate->value.size() != sizeof(out)) {
+    return std::nullopt;
+  }
+  std::memcpy(&out, immediate->value.data(), sizeof(out));
+  return out;
+}
+
 bool leads_on(const imr::Verdict& verdict) {
   return verdict.kind == imr::Verdict::Kind::jump || verdict.kind == imr::Verdict::Kind::go_to;
 }
@@ -330,7 +344,7 @@ std::uint32_t Maker::put(RunAction action, const Rows& rows) {
 
 // To what follows these rows.
 void Maker::put_on(RunAction action, const Rows& rows) {
-  if (!action.counter.valid() && !(action.matched && matched_)) return;
+  if (!action.counter.valid() && !action.mark && !(action.matched && matched_)) return;
   action.end = RunAction::End::on;
   action.resume = static_cast<std::uint32_t>(list_.size() + rows.size());
   put(action, rows);
@@ -381,7 +395,7 @@ bool Maker::rule(imr::RuleId id, Rows rows, Frame& frame) {
   RunAction action{.rule = id, .counter = {}, .matched = false};
   for (const imr::Statement& statement : ruleset_[id].statements) {
     if (const auto* counter = std::get_if<imr::Counter>(&statement)) {
-      if (action.counter.valid()) put_on(action, rows);
+      if (action.counter.valid()) put_on(std::exchange(action, {.rule = id}), rows);
       action.counter = counter->counter;
       continue;
     }
@@ -389,7 +403,11 @@ bool Maker::rule(imr::RuleId id, Rows rows, Frame& frame) {
       action.matched = true;
       return verdict(end->verdict, action, rows, frame);
     }
-    if (action.counter.valid()) put_on(std::exchange(action, {.rule = id}), rows);
+    if (const auto* write = std::get_if<imr::MetaWrite>(&statement)) {
+      action.mark = written_mark(ruleset_, *write);
+      continue;
+    }
+    if (action.counter.valid() || action.mark) put_on(std::exchange(action, {.rule = id}), rows);
     if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
       action.matched = true;
       const auto tests = tests_of(ruleset_, *map);
@@ -438,6 +456,12 @@ std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
   }
   Frame top{.top = true, .returns = {}};
   if (!chain(rules, {any}, top)) return std::nullopt;
+  // Of chains that are part of the run, too.
+  MarkUse marks;
+  if (!std::ranges::all_of(rules_,
+                           [&](imr::RuleId rule) { return marks.goes_with(ruleset_, rule); })) {
+    return std::nullopt;
+  }
   Run out{.fields = sources_.fields(),
           .sources = sources_.sources(),
           .list = RuleList(std::move(bits)),
@@ -491,9 +515,28 @@ bool Suitability::suits(imr::RuleId id) {
              });
     }
     if (std::holds_alternative<imr::Counter>(statement)) continue;
+    if (const auto* write = std::get_if<imr::MetaWrite>(&statement)) {
+      if (!written_mark(unit_.ruleset, *write)) return false;
+      continue;
+    }
     const auto test = test_of(unit_.ruleset, statement);
     if (!test || !is_told(unit_, *test)) return false;
   }
+  return true;
+}
+
+bool MarkUse::goes_with(const imr::Ruleset& ruleset, imr::RuleId rule) {
+  bool read = read_;
+  bool written = written_;
+  for (const imr::Statement& statement : ruleset[rule].statements) {
+    const auto operand = imr::operand(statement);
+    if (!operand) continue;
+    written = written || std::holds_alternative<imr::MetaWrite>(statement);
+    read = read || imr::reads(ruleset, *operand, imr::MetaKey::mark);
+  }
+  if (read && written) return false;
+  read_ = read;
+  written_ = written;
   return true;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Runs: rules that follow one another in a chain, and are nothing but tests of values by ranges,
-// counters, and what they lead to: an end, the next rule, or another chain of such rules, which is
-// then part of the run. Which of them a packet meets can be searched for at once.
+// counters, marks for packets, and what they lead to: an end, the next rule, or another chain of
+// such rules, which is then part of the run. Which of them a packet meets can be searched for at
+// once.
 #pragma once
 
 #include <cstddef>
@@ -40,8 +41,9 @@ struct RunAction {
     on,     // to the rule of the list that `resume` says, or behind the run where it has no more
   };
   imr::RuleId rule;
-  imr::CounterId counter;  // not valid: it counts nothing
-  bool matched = false;    // the rule counts as matched, and somebody asks
+  imr::CounterId counter;                  // not valid: it counts nothing
+  bool matched = false;                    // the rule counts as matched, and somebody asks
+  std::optional<std::uint32_t> mark = {};  // the packet gets it, in host order
   End end = End::on;
   std::uint32_t resume = 0;
   friend bool operator==(const RunAction&, const RunAction&) = default;
@@ -87,6 +89,18 @@ class Suitability {
   bool other_chains_;
   std::set<imr::ChainId> barred_;
   std::map<imr::ChainId, bool> known_;
+};
+
+// Rules that give packets a mark and rules that test it are no part of one run: the key is made
+// before any of them.
+class MarkUse {
+ public:
+  // Whether the rule may stand behind those it said so of before.
+  [[nodiscard]] bool goes_with(const imr::Ruleset& ruleset, imr::RuleId rule);
+
+ private:
+  bool read_ = false;
+  bool written_ = false;
 };
 
 // The chains that the rule jumps or goes to, repeats included.

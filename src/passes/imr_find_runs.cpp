@@ -109,7 +109,11 @@ void Finder::in_chain(imr::ChainId chain, bool other_chains) {
   classify::Suitability suitability(unit_, other_chains);
   for (std::size_t from = 0; from < rules.size();) {
     std::size_t to = from;
-    while (to < rules.size() && suitability.suits(rules[to])) ++to;
+    classify::MarkUse marks;
+    while (to < rules.size() && suitability.suits(rules[to]) &&
+           marks.goes_with(unit_.ruleset, rules[to])) {
+      ++to;
+    }
     const auto run = std::span(rules).subspan(from, to - from);
     const std::set<imr::ChainId> barred = entered_from_elsewhere(run);
     if (!barred.empty()) {

@@ -26,6 +26,7 @@ enum class Shape : std::uint8_t {
   flat,      // every third one counts
   accounts,  // two of three count and go on
   tree,      // each leads to a chain of its own, through chains by protocol
+  marks,     // three of four count, mark the packet and go on
 };
 
 struct Case {
@@ -43,6 +44,8 @@ std::string_view to_string(Shape shape) {
       return "accounts";
     case Shape::tree:
       return "tree";
+    case Shape::marks:
+      return "marks";
   }
   throw InvariantError("shape out of range");
 }
@@ -82,6 +85,8 @@ std::string script_of(const std::vector<bench::ListRule>& list, Shape shape) {
     if (verdict != std::string::npos) {
       if (shape == Shape::accounts && i % 3 != 0) {
         rule.replace(verdict, std::string::npos, " counter");
+      } else if (shape == Shape::marks && i % 4 != 0) {
+        rule.replace(verdict, std::string::npos, " counter meta mark set " + std::to_string(i));
       } else if (i % 3 == 0) {
         rule.insert(verdict, " counter");
       }
@@ -154,6 +159,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{bench::ListKind::linear, 500, "xdp"},
                     Case{bench::ListKind::acl, 1000, "xdp", Shape::accounts},
                     Case{bench::ListKind::linear, 2000, "tc:ingress", Shape::accounts},
+                    Case{bench::ListKind::acl, 1000, "tc:ingress", Shape::marks},
+                    Case{bench::ListKind::fw, 1000, "tc:egress", Shape::marks},
                     Case{bench::ListKind::acl, 1200, "netfilter:forward", Shape::tree},
                     Case{bench::ListKind::ipc, 1000, "xdp", Shape::tree},
                     Case{bench::ListKind::fw, 10000, "netfilter:forward"}),

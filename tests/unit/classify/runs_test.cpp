@@ -105,6 +105,24 @@ TEST(Runs, KnowTheProtocolOfIpv4ByBothNames) {
             "0-511 17-17\n");
 }
 
+TEST(Runs, KeepWhoWritesAMarkFromWhoTestsIt) {
+  const imr::Unit unit = unit_of(
+      "  rule match meta iif == 0x01000000 write meta mark 0x01000000\n"
+      "  rule match meta mark == 0x01000000 drop\n"
+      "  rule match meta iif == 0x02000000 drop\n",
+      Nfproto::ipv4);
+  const std::vector<imr::RuleId>& rules = unit.ruleset[imr::ChainId(0)].rules;
+  MarkUse writers;
+  EXPECT_TRUE(writers.goes_with(unit.ruleset, rules[0]));
+  EXPECT_FALSE(writers.goes_with(unit.ruleset, rules[1]));
+  EXPECT_TRUE(writers.goes_with(unit.ruleset, rules[2]));
+  EXPECT_FALSE(make_run(unit, rules, false));
+  const auto run = make_run(unit, std::span(rules).first(1), false);
+  ASSERT_TRUE(run);
+  ASSERT_EQ(run->actions.size(), 1U);
+  EXPECT_EQ(run->actions.front().mark, 1U);  // as little-endian hosts read it
+}
+
 TEST(Runs, TellMoreRulesByTheKeyOfAnother) {
   const imr::Unit unit = unit_of(
       "  rule match payload network 12 4 == 0x0a000001 drop\n"
