@@ -80,6 +80,8 @@ struct Subject {
   std::vector<double> floors;
   std::vector<double> net;
   std::optional<double> update_ms;
+  std::optional<double> swap_ms;
+  bool updated_in_place = false;
 };
 
 // A row to be.
@@ -118,8 +120,7 @@ struct Contest::Impl {
   [[nodiscard]] Status one_round(std::deque<Subject>& subjects, const Traffic& traffic, int round);
   [[nodiscard]] Status sample_floor(Floor& floor, const Traffic& traffic, bool forth) const;
   [[nodiscard]] Status sample(Subject& subject, const Traffic& traffic, int round) const;
-  [[nodiscard]] Result<std::optional<double>> update(const Subject& subject,
-                                                     const Task& task) const;
+  [[nodiscard]] Status update(Subject& subject, const Task& task) const;
 };
 
 Result<std::size_t> Contest::Impl::floor_for(Site site, Engine engine) {
@@ -259,24 +260,32 @@ Status Contest::Impl::one_round(std::deque<Subject>& subjects, const Traffic& tr
   return {};
 }
 
-Result<std::optional<double>> Contest::Impl::update(const Subject& subject,
-                                                    const Task& task) const {
+Status Contest::Impl::update(Subject& subject, const Task& task) const {
   const Wire& wire = subject.in_force.wire;
-  const auto time = [&]() -> Result<std::vector<double>> {
-    switch (subject.engine) {
-      case Engine::weir:
-        return time_weir(task.script, subject.hook, updates);
-      case Engine::nft:
-      case Engine::nft_sets:
-        return time_nft(wire, subject.insertions);
-      case Engine::iptables:
-        return time_iptables(wire, updates);
-    }
-    throw InvariantError("engine out of range");
+  const auto median_ms = [](const std::vector<double>& seconds) {
+    return seconds.empty() ? std::optional<double>() : in_ms(spread_of(seconds).median);
   };
-  WEIR_TRY(seconds, time());
-  if (seconds.empty()) return std::nullopt;
-  return in_ms(spread_of(seconds).median);
+  switch (subject.engine) {
+    case Engine::weir: {
+      WEIR_TRY(times, time_weir(task.script, subject.hook, updates));
+      subject.update_ms = median_ms(times.running);
+      subject.swap_ms = median_ms(times.swapped);
+      subject.updated_in_place = times.in_place == times.running.size();
+      return {};
+    }
+    case Engine::nft:
+    case Engine::nft_sets: {
+      WEIR_TRY(seconds, time_nft(wire, subject.insertions));
+      subject.update_ms = median_ms(seconds);
+      return {};
+    }
+    case Engine::iptables: {
+      WEIR_TRY(seconds, time_iptables(wire, updates));
+      subject.update_ms = median_ms(seconds);
+      return {};
+    }
+  }
+  throw InvariantError("engine out of range");
 }
 
 std::vector<Row> Contest::Impl::rows_of(const Task& task, const std::deque<Subject>& subjects,
@@ -299,6 +308,8 @@ std::vector<Row> Contest::Impl::rows_of(const Task& task, const std::deque<Subje
                     .accepted = traffic.accepted_of(0, subject.checked),
                     .loading = subject.in_force.loading,
                     .update_ms = subject.update_ms,
+                    .swap_ms = subject.swap_ms,
+                    .updated_in_place = subject.updated_in_place,
                     .memory = subject.in_force.memory,
                     .note = subject.note});
   }
@@ -350,8 +361,7 @@ Result<Outcome> Contest::run(const Task& task, const std::vector<Hook>& hooks) {
   for (Subject& subject : subjects) {
     impl_->tell(fmt::format("{}: one rule more of {} at {}", task.name, to_string(subject.engine),
                             to_string(subject.site)));
-    WEIR_TRY(ms, impl_->update(subject, task));
-    subject.update_ms = ms;
+    WEIR_CHECK(impl_->update(subject, task));
   }
   outcome.rows = impl_->rows_of(task, subjects, places, traffic);
   return outcome;

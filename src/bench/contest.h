@@ -40,7 +40,9 @@ struct Row {
   std::uint32_t checked = 0;   // packets of the trace whose verdicts were compared
   std::uint64_t accepted = 0;  // of these
   Loading loading;
-  std::optional<double> update_ms;  // one rule more
+  std::optional<double> update_ms;  // one rule more; of weir, in a running process
+  std::optional<double> swap_ms;    // of weir: by `weir rule`, which compiles all rules again
+  bool updated_in_place = false;    // of weir: what `update_ms` tells is no swap either
   std::optional<std::uint64_t> memory;
   std::string note;  // what a reader has to know
 };

@@ -47,7 +47,11 @@ std::string parts_of(const Row& row) {
     out += fmt::format("{}{} {:.3f}", before, part.name, part.seconds);
     before = ", ";
   }
-  return out + "\n";
+  out += "\n";
+  if (!row.swap_ms) return out;
+  return out + fmt::format("  {} has one rule more in {:.2f} ms, {}; by weir rule in {:.1f} ms\n",
+                           to_string(row.hook), row.update_ms.value_or(0),
+                           row.updated_in_place ? "in place" : "not in place", *row.swap_ms);
 }
 
 // How much of it was checked and measured, once for those of whom it is the same.
@@ -111,6 +115,7 @@ std::string json_of(const Outcome& outcome) {
                        {"net_ns", row.net.median},
                        {"load_s", row.loading.seconds},
                        {"update_ms", or_null(row.update_ms)},
+                       {"swap_ms", or_null(row.swap_ms)},
                        {"memory_bytes", or_null(row.memory)},
                        {"list", row.list},
                        {"at", to_string(row.site)},

@@ -15,7 +15,8 @@
 #include "frontend/nft/nft.h"
 #include "kernel/netns.h"
 #include "service/apply.h"
-#include "service/rule.h"
+#include "service/counters.h"
+#include "service/rule_session.h"
 
 namespace weir::bench {
 namespace {
@@ -67,7 +68,8 @@ std::string new_rule(Family family) {
 Status install(const imr::Ruleset& ruleset, const std::vector<driver::Attachment>& attachments,
                const std::string& source, const ScratchPolicy& policy) {
   const driver::Options options{.untrusted_memory = kernel::has_untrusted_memory(),
-                                .updatable_sets = true};
+                                .updatable_sets = true,
+                                .updatable_rules = true};
   WEIR_TRY(compilation, driver::compile(ruleset, attachments, options));
   WEIR_TRY(installed, service::apply({.ruleset = ruleset,
                                       .compilation = compilation,
@@ -75,6 +77,17 @@ Status install(const imr::Ruleset& ruleset, const std::vector<driver::Attachment
                                       .terms = {.name = policy.name()}},
                                      policy.paths()));
   static_cast<void>(installed);
+  return {};
+}
+
+// What `one` says, `count` times, or as often as there is time for.
+template <typename One>
+Status time_each(int count, std::vector<double>& out, const One& one) {
+  const double begin = wall_time();
+  for (int i = 0; i < count && wall_time() - begin < longest_updates; ++i) {
+    WEIR_TRY(seconds, one());
+    out.push_back(seconds);
+  }
   return {};
 }
 
@@ -99,7 +112,7 @@ Result<std::vector<double>> time_iptables(const Wire& wire, int count) {
   return out;
 }
 
-Result<std::vector<double>> time_weir(const Script& script, const Hook& hook, int count) {
+Result<WeirTimes> time_weir(const Script& script, const Hook& hook, int count) {
   // The end where frames come out has an XDP program already.
   Hook place = hook;
   if (hook.kind != Hook::Kind::netfilter) place.device = Wire::input_device;
@@ -109,18 +122,30 @@ Result<std::vector<double>> time_weir(const Script& script, const Hook& hook, in
   WEIR_TRY(ruleset, frontend::nft::read_script(script.text, script.file));
   WEIR_TRY(attachments, driver::plan(ruleset, place, script.chains));
   const ScratchPolicy policy;
+  service::reserve_counters(ruleset);
   WEIR_CHECK(install(ruleset, attachments, script.text, policy));
   const imr::ChainId chain = attachments.front().roots.front();
   const std::string rule = new_rule(ruleset[ruleset[chain].table].family);
-  std::vector<double> out;
-  const double begin = wall_time();
-  for (int i = 0; i < count && !rule.empty() && wall_time() - begin < longest_updates; ++i) {
+  const service::RuleChange change = {.kind = service::RuleChange::Kind::insert,
+                                      .words = imr::qualified_name(ruleset, chain) + " " + rule};
+  WeirTimes out;
+  if (rule.empty()) return out;
+  WEIR_TRY(session, service::RuleSession::open(policy.name(), policy.paths()));
+  const auto run = [&]() -> Result<double> {
     const double start = wall_time();
-    const service::RuleChange change = {.kind = service::RuleChange::Kind::insert,
-                                        .words = imr::qualified_name(ruleset, chain) + " " + rule};
+    WEIR_TRY(done, session.change(change));
+    const double seconds = (wall_time() - start) / 1e9;
+    if (done.in_place) ++out.in_place;
+    WEIR_CHECK(session.tidy_up());
+    return seconds;
+  };
+  const auto swap = [&]() -> Result<double> {
+    const double start = wall_time();
     WEIR_CHECK(service::change_rules(policy.name(), change, policy.paths()));
-    out.push_back((wall_time() - start) / 1e9);
-  }
+    return (wall_time() - start) / 1e9;
+  };
+  WEIR_CHECK(time_each(count, out.running, run));
+  WEIR_CHECK(time_each(count, out.swapped, swap));
   return out;
 }
 

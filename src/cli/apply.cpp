@@ -32,6 +32,7 @@ struct Options {
   bool replace = false;
   bool time_passes = false;
   std::uint32_t confirm = 0;
+  std::string classifier;
 };
 
 constexpr std::uint32_t longest_wait = 86400;  // seconds
@@ -130,6 +131,9 @@ Result<std::optional<std::string>> read_object(const RulesOptions& rules) {
 }
 
 Result<int> run_object(const Options& options, const std::string& file) {
+  if (!options.classifier.empty()) {
+    return input_error("the rules of an ELF object are compiled: --classifier is for weir compile");
+  }
   service::ObjectRequest request = {.file = bytes_of(file), .terms = terms_of(options)};
   if (!options.rules.hook.empty()) {
     WEIR_TRY(hook, parse_hook(options.rules.hook));
@@ -165,15 +169,18 @@ int run(const Options& options) {
     }
     // Rules that come later want to count, too.
     if (!options.lock && !options.foreground) service::reserve_counters(rules.ruleset);
+    WEIR_TRY(classifier, parse_classifier(options.classifier));
     driver::Options how;
+    how.classifier = classifier;
     how.untrusted_memory = kernel::has_untrusted_memory();
     how.updatable_sets = !options.lock;  // whose maps are frozen
+    how.updatable_rules = !options.lock && !options.foreground;
     if (options.time_passes) how.observer = times.observer();
     WEIR_TRY(compilation, driver::compile(rules.ruleset, rules.attachments, how));
     times.step("compile them, in all");
     warn_of_cut(
         [&](const service::SshSession& session, const packet::Device& device) {
-          return service::cuts(rules.ruleset, compilation, session, device);
+          return service::cuts(rules.ruleset, rules.attachments, session, device);
         },
         advice(options));
     // Blocked before anything is attached, so that an early signal waits for the end of apply.
@@ -182,7 +189,8 @@ int run(const Options& options) {
     service::Request request = {.ruleset = rules.ruleset,
                                 .compilation = compilation,
                                 .source = rules.source,
-                                .terms = terms_of(options)};
+                                .terms = terms_of(options),
+                                .classifier = classifier};
     if (options.time_passes) {
       request.terms.at_step = [&times](std::string_view step) { times.step(step); };
     }
@@ -224,6 +232,7 @@ void add_apply(CLI::App& app, Action& action) {
       ->excludes(foreground)
       ->excludes(confirm)
       ->excludes(lock);
+  add_classifier_option(*verb, options->classifier);
   verb->add_flag("--time-passes", options->time_passes,
                  "say on standard error how long each step and stage took");
   verb->add_flag("--dry-run", options->dry_run,

@@ -241,9 +241,9 @@ bool InPlace::Half::change(const imr::Ruleset& ruleset, const imr::RuleEdit& edi
   return true;
 }
 
-InPlace::InPlace(const Compilation& compilation) {
-  invariant(compilation.run_maps != nullptr, "rules of nothing that was compiled");
-  turn_ = compilation.run_maps->turn();
+InPlace::InPlace(const Compilation& compilation) : runs_(compilation.run_maps) {
+  invariant(runs_ != nullptr, "rules of nothing that was compiled");
+  turn_ = runs_->turn();
   now_ = backend::run_turn_one;
   broken_ = !turn_.valid();
   if (broken_) return;

@@ -50,7 +50,8 @@ class InPlace {
 
  private:
   class Half;
-  std::vector<Half> halves_;  // of programs: one for each unit
+  std::shared_ptr<const backend::RunMaps> runs_;  // which the halves refer to
+  std::vector<Half> halves_;                      // of programs: one for each unit
   isa::MapIndex turn_;
   std::uint32_t now_ = 0;  // what stands there
   bool broken_ = false;

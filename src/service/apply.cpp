@@ -11,6 +11,7 @@
 #include "service/attach.h"
 #include "service/carriers.h"
 #include "service/exchange.h"
+#include "service/fingerprint.h"
 #include "service/guard.h"
 
 namespace weir::service {
@@ -37,8 +38,9 @@ Result<Plan> plan(const Request& request) {
     return input_error("the ruleset has no base chain to attach");
   }
   WEIR_CHECK(check_interfaces(request.ruleset));
-  return Plan{.state = describe_policy(request.ruleset, request.compilation, request.source),
-              .load = [&request](Installed& installed) {
+  PolicyState state = describe_policy(request.ruleset, request.compilation, request.source);
+  state.classifier = request.classifier;
+  return Plan{.state = std::move(state), .load = [&request](Installed& installed) {
                 const isa::Object& object = request.compilation.object;
                 return load_programs(object, std::vector<kernel::Fd>(object.maps.size()),
                                      installed);
@@ -74,6 +76,7 @@ Status load_programs(const isa::Object& object, std::vector<kernel::Fd> given,
     ids.programs.push_back(id);
   }
   name_carriers(object, ids, installed.state.chains);
+  installed.state.fingerprint = fingerprint(object);
   return {};
 }
 
@@ -148,6 +151,7 @@ Status release(const std::string& name, const Paths& paths, bool force) {
     }
   }
   fs::remove(paths.guard_socket(name), error);
+  fs::remove(paths.journal(name), error);
   fs::remove(paths.state_file(name), error);
   if (error) return system_error("removing " + paths.state_file(name), error.value());
   return {};

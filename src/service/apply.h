@@ -16,6 +16,7 @@ struct Request {
   const driver::Compilation& compilation;
   std::string source;  // the ruleset's text
   Terms terms;
+  std::optional<classify::Kind> classifier = {};  // that the compiler was asked for
 };
 
 // What is known of a policy before it is loaded: chains, attachments, sets that may change.

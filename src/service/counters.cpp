@@ -143,6 +143,13 @@ CounterPlan keep_counters(const PolicyState& policy, const std::optional<RuleNam
   return out;
 }
 
+std::vector<std::uint32_t> free_elements(const PolicyState& policy) {
+  const std::optional<RuleName> nobody;
+  std::vector<std::uint32_t> out = KnownRules(policy, nobody).free_elements(policy.counter_room);
+  std::ranges::reverse(out);
+  return out;
+}
+
 Status clear_counts(const kernel::Fd& map, const std::vector<std::uint32_t>& indices) {
   WEIR_TRY(cpus, kernel::possible_cpus());
   const Bytes zeros(counter_size * cpus, 0);

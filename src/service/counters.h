@@ -50,6 +50,8 @@ struct CounterPlan {
 [[nodiscard]] CounterPlan keep_counters(const PolicyState& policy,
                                         const std::optional<RuleName>& replaced,
                                         imr::Ruleset& ruleset);
+// Elements of the policy's map that none of its rules has, the least last.
+[[nodiscard]] std::vector<std::uint32_t> free_elements(const PolicyState& policy);
 // What CounterPlan::fresh had of rules that are gone.
 [[nodiscard]] Status clear_counts(const kernel::Fd& map, const std::vector<std::uint32_t>& indices);
 

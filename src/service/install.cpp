@@ -26,6 +26,14 @@ std::string now() {
   return {text.data(), size};
 }
 
+// No number that a journal had which was left behind.
+std::uint64_t new_edition() {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
 Status pin_all(const Installed& installed, const std::string& directory) {
   for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
     const std::string& name = installed.state.maps.at(i).pin;
@@ -149,6 +157,7 @@ Result<Installed> load(Plan plan, const Terms& terms) {
   installed.state.name = terms.name;
   installed.state.since = now();
   installed.state.locked = terms.lock;
+  installed.state.edition = new_edition();
   WEIR_TRY(here, current_namespace());
   installed.state.namespace_id = here;
   WEIR_CHECK(plan.load(installed));
@@ -236,6 +245,7 @@ void remove_traces(const PolicyState& policy, const Paths& paths) {
   }
   std::error_code error;
   fs::remove(paths.guard_socket(policy.name), error);
+  fs::remove(paths.journal(policy.name), error);
   fs::remove(paths.state_file(policy.name), error);
 }
 

@@ -112,13 +112,7 @@ Result<std::vector<std::string>> object_cuts(const ObjectRequest& request,
   WEIR_TRY(note, read_object_note(request.file));
   WEIR_CHECK(choose_hook(request.hook, note.policy));
   WEIR_TRY(ruleset, frontend::nft::read_script(note.policy.source, "rules of the object"));
-  driver::Compilation compilation;
-  for (driver::Attachment& attachment : attachments_of(note.policy, ruleset)) {
-    driver::CompiledProgram& program = compilation.programs.emplace_back();
-    program.units = driver::units_of(ruleset, attachment);
-    program.attachment = std::move(attachment);
-  }
-  return cuts(ruleset, compilation, session, device);
+  return cuts(ruleset, attachments_of(note.policy, ruleset), session, device);
 }
 
 }  // namespace weir::service

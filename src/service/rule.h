@@ -2,27 +2,34 @@
 //
 // Rules of an installed policy, changed by nft's own commands: nft judges them, the changed ruleset
 // is compiled as a whole, and its programs take the place of the old ones, for every packet at
-// once.
+// once. What changes many rules, one after another, had better be one process: rule_session.h.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "driver/compile.h"
+#include "imr/edit.h"
 #include "imr/imr.h"
 #include "service/state.h"
 #include "service/steps.h"
 
 namespace weir::service {
 
+// Told of rules before they are in force, and, where that is known, what alone differs in them from
+// those that are.
+using Foresee = std::function<void(const imr::Ruleset&, const std::vector<driver::Attachment>&,
+                                   const imr::RuleEdit*)>;
+
 struct RuleChange {
   enum class Kind : std::uint8_t { add, insert, remove, replace };
   Kind kind = Kind::add;
   std::string words;  // as nft takes them behind "rule": "inet filter input tcp dport 22 accept"
-  // Told of the new rules before they are in force.
-  std::function<void(const imr::Ruleset&, const driver::Compilation&)> foresee = {};
+  Foresee foresee = {};
 };
 
 // One command, and nothing behind it that would be another one.

@@ -246,24 +246,45 @@ std::optional<packet::Device> session_device(const SshSession& session) {
   return packet::Device{.index = index, .name = name.data()};
 }
 
-std::vector<std::string> cuts(const imr::Ruleset& ruleset, const driver::Compilation& compilation,
+std::vector<std::string> cuts(const imr::Ruleset& ruleset,
+                              const std::vector<driver::Attachment>& attachments,
                               const SshSession& session, const packet::Device& device) {
   const Nfproto nfproto = is_ipv4(session.client) ? Nfproto::ipv4 : Nfproto::ipv6;
   std::vector<std::string> out;
-  for (const driver::CompiledProgram& program : compilation.programs) {
-    const auto way = way_through(program.attachment.hook, device);
+  for (const driver::Attachment& attachment : attachments) {
+    const auto way = way_through(attachment.hook, device);
     if (!way) continue;
-    const packet::Packet packet = make_packet(session, *way, program.attachment, device);
-    for (const imr::Unit& unit : program.units) {
+    const packet::Packet packet = make_packet(session, *way, attachment, device);
+    for (const imr::Unit& unit : driver::units_of(ruleset, attachment)) {
       if (unit.nfproto != nfproto) continue;
       const imr::Outcome outcome = imr::evaluate(unit, packet);
       if (outcome.verdict != imr::Outcome::Verdict::drop) continue;
-      out.push_back(to_string(program.attachment.hook) +
+      out.push_back(to_string(attachment.hook) +
                     (*way == Way::from_client ? ", from the client: " : ", to the client: ") +
                     reason(ruleset, unit, packet, outcome));
     }
   }
   return out;
+}
+
+bool meets(const imr::Ruleset& ruleset, imr::RuleId rule,
+           const std::vector<driver::Attachment>& attachments, const SshSession& session,
+           const packet::Device& device) {
+  const Nfproto nfproto = is_ipv4(session.client) ? Nfproto::ipv4 : Nfproto::ipv6;
+  const imr::ChainId alone = ruleset[rule].chain;
+  if (!sees(ruleset[ruleset[alone].table].family, nfproto)) return false;
+  imr::Unit unit{.ruleset = ruleset, .roots = {alone}, .nfproto = nfproto, .hook = {}};
+  imr::Chain& chain = unit.ruleset[alone];
+  chain.rules = {rule};
+  chain.base.emplace();
+  for (const driver::Attachment& attachment : attachments) {
+    const auto way = way_through(attachment.hook, device);
+    if (!way) continue;
+    unit.hook = attachment.hook;
+    const packet::Packet packet = make_packet(session, *way, attachment, device);
+    if (!imr::evaluate(unit, packet).matched.empty()) return true;
+  }
+  return false;
 }
 
 }  // namespace weir::service

@@ -37,8 +37,14 @@ struct SshSession {
 // client: rule inet filter input handle 4 'tcp dport 22 drop'". The session's packets come in and
 // leave by `device`.
 [[nodiscard]] std::vector<std::string> cuts(const imr::Ruleset& ruleset,
-                                            const driver::Compilation& compilation,
+                                            const std::vector<driver::Attachment>& attachments,
                                             const SshSession& session,
                                             const packet::Device& device);
+
+// Whether a packet of the session matches the rule somewhere: what becomes of the session has
+// nothing to do with other rules. In time that hardly grows with the ruleset.
+[[nodiscard]] bool meets(const imr::Ruleset& ruleset, imr::RuleId rule,
+                         const std::vector<driver::Attachment>& attachments,
+                         const SshSession& session, const packet::Device& device);
 
 }  // namespace weir::service

@@ -10,28 +10,16 @@
 #include <set>
 #include <system_error>
 
+#include "service/journal.h"
+
 namespace weir::service {
 namespace {
 
 using nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr int format_version = 4;
+constexpr int format_version = 5;
 constexpr std::size_t longest_policy_name = 40;
-
-ordered_json counter_json(const CounterState& counter) {
-  ordered_json out = {
-      {"index", counter.index}, {"packets", counter.packets}, {"bytes", counter.bytes}};
-  if (counter.carried) out["carried"] = *counter.carried;
-  return out;
-}
-
-ordered_json rule_json(const RuleState& rule) {
-  ordered_json counters = ordered_json::array();
-  for (const CounterState& counter : rule.counters) counters.push_back(counter_json(counter));
-  return {{"handle", rule.handle},           {"line", rule.line},         {"text", rule.text},
-          {"counters", std::move(counters)}, {"programs", rule.programs}, {"maps", rule.maps}};
-}
 
 ordered_json chain_json(const ChainState& chain) {
   ordered_json out = {
@@ -44,7 +32,7 @@ ordered_json chain_json(const ChainState& chain) {
                    {"devices", chain.base->devices}};
   }
   ordered_json rules = ordered_json::array();
-  for (const RuleState& rule : chain.rules) rules.push_back(rule_json(rule));
+  for (const RuleState& rule : chain.rules) rules.push_back(to_json(rule));
   out["rules"] = std::move(rules);
   return out;
 }
@@ -84,20 +72,7 @@ Result<ChainState> chain_from(const ordered_json& json) {
     base.devices = from.at("devices").get<std::vector<std::string>>();
     chain.base = std::move(base);
   }
-  for (const ordered_json& from : json.at("rules")) {
-    RuleState rule = {
-        .handle = from.at("handle"), .line = from.at("line"), .text = from.at("text")};
-    for (const ordered_json& counter : from.at("counters")) {
-      CounterState& added =
-          rule.counters.emplace_back(CounterState{.index = counter.at("index"),
-                                                  .packets = counter.at("packets"),
-                                                  .bytes = counter.at("bytes")});
-      if (counter.contains("carried")) added.carried = counter.at("carried").get<std::uint32_t>();
-    }
-    rule.programs = from.at("programs").get<std::vector<std::uint32_t>>();
-    rule.maps = from.at("maps").get<std::vector<std::uint32_t>>();
-    chain.rules.push_back(std::move(rule));
-  }
+  for (const ordered_json& from : json.at("rules")) chain.rules.push_back(rule_from_json(from));
   return chain;
 }
 
@@ -194,7 +169,12 @@ Result<PolicyState> policy_from(const ordered_json& json) {
   policy.old_counters = json.at("old_counters");
   policy.keeps_connections = json.at("keeps_connections");
   policy.from_object = json.at("from_object");
+  if (const ordered_json& name = json.at("classifier"); !name.is_null()) {
+    policy.classifier = classify::parse_kind(name.get<std::string>());
+  }
   policy.generation = json.at("generation");
+  policy.fingerprint = json.at("fingerprint");
+  policy.edition = json.at("edition");
   WEIR_TRY(chains, chains_from(json.at("chains")));
   policy.chains = std::move(chains);
   WEIR_TRY(unreached, chains_from(json.at("unreached")));
@@ -242,6 +222,8 @@ ordered_json policy_json(const PolicyState& policy) {
   }
   ordered_json sets = ordered_json::array();
   for (const SetState& set : policy.sets) sets.push_back(to_json(set));
+  ordered_json classifier = nullptr;
+  if (policy.classifier) classifier = to_string(*policy.classifier);
   ordered_json pending = nullptr;
   if (const auto& change = policy.pending) {
     pending = {{"set", to_json(change->set)},
@@ -260,7 +242,10 @@ ordered_json policy_json(const PolicyState& policy) {
           {"old_counters", policy.old_counters},
           {"keeps_connections", policy.keeps_connections},
           {"from_object", policy.from_object},
+          {"classifier", std::move(classifier)},
           {"generation", policy.generation},
+          {"fingerprint", policy.fingerprint},
+          {"edition", policy.edition},
           {"chains", chains_json(policy.chains)},
           {"unreached", chains_json(policy.unreached)},
           {"attachments", std::move(attachments)},
@@ -308,22 +293,6 @@ ChainState describe_chain(const imr::Ruleset& ruleset, imr::ChainId id) {
           .rules = {}};
 }
 
-RuleState describe_rule(const imr::Ruleset& ruleset, imr::RuleId id) {
-  const imr::Rule& rule = ruleset[id];
-  RuleState out = {.handle = rule.origin.handle,
-                   .line = rule.origin.location.line,
-                   .text = rule.origin.text,
-                   .counters = {}};
-  for (const imr::Statement& statement : rule.statements) {
-    const auto* counter = std::get_if<imr::Counter>(&statement);
-    if (counter == nullptr) continue;
-    const imr::CounterState& initial = ruleset.counters.at(counter->counter.index());
-    out.counters.push_back(
-        {.index = counter->counter.value, .packets = initial.packets, .bytes = initial.bytes});
-  }
-  return out;
-}
-
 }  // namespace
 
 Status check_policy_name(std::string_view name) {
@@ -353,6 +322,22 @@ std::string link_pin(const AttachmentState& attachment) {
 
 std::string place_pin(const AttachmentState& attachment) {
   return "place_" + std::to_string(attachment.place);
+}
+
+RuleState describe_rule(const imr::Ruleset& ruleset, imr::RuleId id) {
+  const imr::Rule& rule = ruleset[id];
+  RuleState out = {.handle = rule.origin.handle,
+                   .line = rule.origin.location.line,
+                   .text = rule.origin.text,
+                   .counters = {}};
+  for (const imr::Statement& statement : rule.statements) {
+    const auto* counter = std::get_if<imr::Counter>(&statement);
+    if (counter == nullptr) continue;
+    const imr::CounterState& initial = ruleset.counters.at(counter->counter.index());
+    out.counters.push_back(
+        {.index = counter->counter.value, .packets = initial.packets, .bytes = initial.bytes});
+  }
+  return out;
 }
 
 std::vector<ChainState> describe_chains(const imr::Ruleset& ruleset,
@@ -467,11 +452,15 @@ Status save(const PolicyState& policy, const Paths& paths) {
   }
   fs::rename(temporary, file, error);
   if (error) return system_error("writing " + file, error.value());
+  // Its lines are of the edition before, and nobody reads them any more.
+  fs::remove(paths.journal(policy.name), error);
   return {};
 }
 
 Result<PolicyState> load_policy(const std::string& name, const Paths& paths) {
   WEIR_CHECK(check_policy_name(name));
+  // Opened first: of what is written meanwhile, it has no less than the state file lacks.
+  std::ifstream journal(paths.journal(name), std::ios::binary);
   const std::string file = paths.state_file(name);
   std::ifstream in(file, std::ios::binary);
   if (!in) {
@@ -483,7 +472,9 @@ Result<PolicyState> load_policy(const std::string& name, const Paths& paths) {
                        (known.empty() ? "and no other" : "there are: " + known));
   }
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  return policy_from_json(text, file);
+  auto policy = policy_from_json(text, file);
+  if (policy) WEIR_CHECK(replay(journal, *policy, paths));
+  return policy;
 }
 
 std::vector<std::string> policy_names(const Paths& paths) {

@@ -13,9 +13,11 @@
 
 #include "base/error.h"
 #include "base/hook.h"
+#include "classify/structure.h"
 #include "driver/compile.h"
 #include "imr/imr.h"
 #include "kernel/kernel.h"
+#include "service/rule_state.h"
 #include "service/set_state.h"
 
 namespace weir::service {
@@ -30,30 +32,14 @@ struct Paths {
   [[nodiscard]] std::string state_file(const std::string& policy) const {
     return state + "/" + policy + ".json";
   }
+  // Rules that have come and gone since the state file was written: service/journal.h.
+  [[nodiscard]] std::string journal(const std::string& policy) const {
+    return state + "/" + policy + ".journal";
+  }
   // Where the guard of a policy that waits for confirmation listens.
   [[nodiscard]] std::string guard_socket(const std::string& policy) const {
     return state + "/" + policy + ".guard";
   }
-};
-
-struct CounterState {
-  std::uint32_t index = 0;    // element of the pinned map `counters`
-  std::uint64_t packets = 0;  // what it counts from: as written, and what maps before this one had
-  std::uint64_t bytes = 0;
-  std::optional<std::uint32_t> carried = {};  // see PolicyState::old_counters
-  friend bool operator==(const CounterState&, const CounterState&) = default;
-};
-
-struct RuleState {
-  std::uint64_t handle = 0;
-  std::uint32_t line = 0;
-  std::string text;
-  std::vector<CounterState> counters;  // in the order of the rule's text
-  // Ids of the programs that run the rule and of the maps that it uses; none of a rule that can
-  // never match, which no program carries.
-  std::vector<std::uint32_t> programs = {};
-  std::vector<std::uint32_t> maps = {};
-  friend bool operator==(const RuleState&, const RuleState&) = default;
 };
 
 struct ChainState {
@@ -133,7 +119,14 @@ struct PolicyState {
   std::string old_counters;
   bool keeps_connections = false;  // a helper table switches connection tracking on
   bool from_object = false;        // its programs come from a file that weir compile made
-  std::uint32_t generation = 0;    // how often its programs have been exchanged; part of their pins
+  // What long lists of rules are searched with, now and after each change, if that was asked for.
+  std::optional<classify::Kind> classifier = {};
+  std::uint32_t generation = 0;  // how often its programs have been exchanged; part of their pins
+  // Of the programs, and of how their maps are made (fingerprint.h): what compiles to the same is
+  // what runs.
+  std::uint64_t fingerprint = 0;
+  // Which lines of the journal come behind this state: those of the same number.
+  std::uint64_t edition = 0;
   // None, or what is to stand in place of all this: programs are being exchanged (exchange.h).
   std::vector<PolicyState> next;
   friend bool operator==(const PolicyState&, const PolicyState&) = default;
@@ -151,6 +144,7 @@ struct PolicyState {
 // The chains that the attachments take or reach, table by table, with rules and counters.
 [[nodiscard]] std::vector<ChainState> describe_chains(
     const imr::Ruleset& ruleset, const std::vector<driver::Attachment>& attachments);
+[[nodiscard]] RuleState describe_rule(const imr::Ruleset& ruleset, imr::RuleId rule);
 // See PolicyState::unreached.
 [[nodiscard]] std::vector<ChainState> describe_unreached(
     const imr::Ruleset& ruleset, const std::vector<driver::Attachment>& attachments);
@@ -167,9 +161,11 @@ struct PolicyState {
 // `file` names the text in messages.
 [[nodiscard]] Result<PolicyState> policy_from_json(std::string_view text, const std::string& file);
 
-// The state file is replaced as a whole: a reader sees the old one or the new one.
+// The state file is replaced as a whole: a reader sees the old one or the new one, which has what
+// the journal had, and the journal goes.
 [[nodiscard]] Status save(const PolicyState& policy, const Paths& paths);
-// A policy that is not there is an input error that lists those that are.
+// With what the journal says of its rules. A policy that is not there is an input error that lists
+// those that are.
 [[nodiscard]] Result<PolicyState> load_policy(const std::string& name, const Paths& paths);
 // Names of all policies, those included of which only pins are left; sorted.
 [[nodiscard]] std::vector<std::string> policy_names(const Paths& paths);

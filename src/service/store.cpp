@@ -56,6 +56,7 @@ void remove_leftover(const PolicyState& policy, const Paths& paths) {
   std::error_code error;
   fs::remove(paths.guard_socket(policy.name), error);
   fs::remove(paths.pins(policy.name), error);
+  fs::remove(paths.journal(policy.name), error);
   fs::remove(paths.state_file(policy.name), error);
 }
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Rules that change while packets go through them, at every kind of hook; and changes that are
-// killed at each of their steps.
+// Rulesets that are exchanged while packets go through them, at every kind of hook; and exchanges
+// that are killed at each of their steps.
 #include "service/exchange.h"
 
 #include <algorithm>
 #include <csignal>
 
-#include "kernel/rules_world.h"
-#include "kernel/scratch_cgroup.h"
+#include "kernel/rule_sites.h"
 #include "kernel/support/root_only.h"
 #include "service/store.h"
 
@@ -18,101 +17,6 @@ namespace {
 WEIR_ROOT_ONLY();
 
 namespace fs = std::filesystem;
-
-struct Site {
-  const char* name;
-  const char* chains;  // two base chains, which a datagram passes, of "table FAMILY t"
-  const char* family;
-  kernel::TcMode tc_mode = kernel::TcMode::automatic;
-  bool at_cgroup = false;
-  bool at_xdp = false;
-};
-
-void PrintTo(const Site& site, std::ostream* out) {
-  *out << site.name;
-}
-
-constexpr const char* at_netfilter = R"(
-  chain out { type filter hook output priority 0; jump user; }
-  chain in { type filter hook input priority 0; jump user; })";
-constexpr const char* at_tc = R"(
-  chain out { type filter hook egress device "lo" priority 0; jump user; }
-  chain in { type filter hook ingress device "lo" priority 0; jump user; })";
-constexpr const char* at_device = R"(
-  chain in { type filter hook ingress device "lo" priority 0; jump user; })";
-
-class EverySite : public Rules, public testing::WithParamInterface<Site> {
- protected:
-  // The handle of the rule that changes is 2: `user` has 1.
-  static constexpr const char* first = "udp dport 1001 drop";
-  static constexpr const char* second = "udp dport 1002 drop";
-
-  EverySite() {
-    const Site& site = GetParam();
-    text_ = "table " + std::string(site.family) + " t {\n chain user { " + first +
-            "; udp dport 1003 counter; };\n" + site.chains + "\n}\n";
-    if (site.at_cgroup) {
-      group_.emplace(expect(kernel::ScratchCgroup::create("weir-rules-test")));
-      compile_in_cgroup();
-      expect(group_->enter());
-    } else if (site.at_xdp) {
-      compile_policy(text_, true, Hook{.kind = Hook::Kind::xdp, .device = "lo"});
-    } else {
-      compile_policy(text_);
-    }
-    expect(install({.name = "p", .tc_mode = site.tc_mode}));
-  }
-  ~EverySite() override {
-    if (group_) expect(group_->leave());
-  }
-  void compile_in_cgroup() {
-    compiled_ = {};
-    compiled_.ruleset = expect(frontend::nft::read_script(text_, "rules.nft"));
-    service::reserve_counters(compiled_.ruleset);
-    std::vector<driver::Attachment> attachments;
-    for (const auto& [kind, chain] : {std::pair{Hook::Kind::cgroup_egress, "out"},
-                                      std::pair{Hook::Kind::cgroup_ingress, "in"}}) {
-      const Hook hook = {.kind = kind, .nf_hook = {}, .device = group_->path()};
-      auto planned = expect(driver::plan(compiled_.ruleset, hook, {{Family::inet, "t", chain}}));
-      attachments.push_back(std::move(planned.front()));
-    }
-    compile_at(attachments);
-  }
-  // Replaces the first rule of `user`, whatever it is now.
-  Status turn(const service::StepHook& at_step = {}) {
-    service::PolicyState policy = state();
-    service::view_exchange(policy, paths_);
-    const auto user = std::ranges::find(policy.chains, "user", &service::ChainState::name);
-    const service::RuleState& rule = user->rules.front();
-    return change(Change::replace,
-                  std::string(GetParam().family) + " t user handle " + std::to_string(rule.handle) +
-                      " " + (rule.text == first ? second : first),
-                  at_step);
-  }
-  // Which of the two rules is in force: a part of one and a part of the other would drop both, or
-  // nothing.
-  static bool is_second() {
-    const bool one = arrives(1001);
-    const bool two = arrives(1002);
-    EXPECT_NE(one, two) << one << two;
-    EXPECT_TRUE(arrives(1003));
-    return one;
-  }
-  [[nodiscard]] bool lists_second() const {
-    service::PolicyState policy = state();
-    service::view_exchange(policy, paths_);
-    const auto user = std::ranges::find(policy.chains, "user", &service::ChainState::name);
-    return user->rules.front().text == second;
-  }
-  [[nodiscard]] std::uint64_t counted() const {
-    service::PolicyState policy = state();
-    service::view_exchange(policy, paths_);
-    const auto user = std::ranges::find(policy.chains, "user", &service::ChainState::name);
-    return expect(service::live_counts(policy, user->rules.back(), paths_)).front().packets;
-  }
-
-  std::optional<kernel::ScratchCgroup> group_;
-};
 
 TEST_P(EverySite, PacketsSeeTheOldRulesOrTheNewOnes) {
   ASSERT_FALSE(is_second());
@@ -226,18 +130,6 @@ TEST_P(EverySite, NothingSlipsThroughWhileRulesChange) {
   const std::uint64_t each = (counted() - counted_before) / passed;
   EXPECT_EQ(counted() - counted_before, passed * each);
   EXPECT_GE(each, 1U);
-}
-
-std::vector<Site> sites() {
-  std::vector<Site> out = {
-      {.name = "netfilter", .chains = at_netfilter, .family = "inet"},
-      {.name = "filters", .chains = at_tc, .family = "netdev", .tc_mode = kernel::TcMode::filter},
-      {.name = "cgroup", .chains = at_netfilter, .family = "inet", .at_cgroup = true},
-      {.name = "xdp", .chains = at_device, .family = "netdev", .at_xdp = true}};
-  if (::geteuid() == 0 && kernel::has_tcx()) {
-    out.push_back({.name = "tcx", .chains = at_tc, .family = "netdev"});
-  }
-  return out;
 }
 
 INSTANTIATE_TEST_SUITE_P(Sites, EverySite, testing::ValuesIn(sites()),

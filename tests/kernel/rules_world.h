@@ -34,14 +34,18 @@ class Rules : public Service {
     compile_at(attachments);
   }
   void compile_at(const std::vector<driver::Attachment>& attachments) {
-    compiled_.compilation = expect(driver::compile(
-        compiled_.ruleset, attachments,
-        {.untrusted_memory = kernel::has_untrusted_memory(), .updatable_sets = true}));
+    compiled_.compilation =
+        expect(driver::compile(compiled_.ruleset, attachments,
+                               {.untrusted_memory = kernel::has_untrusted_memory(),
+                                .updatable_sets = true,
+                                .updatable_rules = true,
+                                .classifier = classifier_}));
   }
   Result<service::Installed> install(const service::Terms& terms) override {
     service::Request wanted = request();
     wanted.source = text_;
     wanted.terms = terms;
+    wanted.classifier = classifier_;
     return service::apply(wanted, paths_);
   }
   void apply_policy(const std::string& text, bool room = true) {
@@ -111,6 +115,7 @@ class Rules : public Service {
   }
 
   std::string text_;
+  std::optional<classify::Kind> classifier_;  // that long lists are searched with
 };
 
 // Something that is done again and again beside the test, until stop().

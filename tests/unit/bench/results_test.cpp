@@ -34,6 +34,10 @@ std::vector<Row> some_rows() {
   rows[0].loading.parts = {{"front end", 0.1}, {"kernel", 0.15}};
   rows[0].memory = 2 << 20;
   rows[1].update_ms = 4.5;
+  rows[2].loading.parts = {{"kernel", 0.15}};
+  rows[2].update_ms = 0.875;
+  rows[2].swap_ms = 2900.5;
+  rows[2].updated_in_place = true;
   return rows;
 }
 
@@ -59,6 +63,8 @@ TEST(Results, AsJsonHoldTheContract) {
   EXPECT_EQ(weir.at("net_ns"), 75);
   EXPECT_EQ(weir.at("load_s"), 0.25);
   EXPECT_EQ(weir.at("update_ms"), nullptr);
+  EXPECT_EQ(weir.at("swap_ms"), nullptr);
+  EXPECT_EQ(results[2].at("swap_ms"), 2900.5);
   EXPECT_EQ(weir.at("memory_bytes"), 2 << 20);
   EXPECT_EQ(weir.at("dropped"), 30);
   EXPECT_EQ(results[1].at("update_ms"), 4.5);
@@ -72,6 +78,9 @@ TEST(Results, AsATableHaveALineEach) {
   EXPECT_TRUE(table.ends_with("\nno iptables\n")) << table;
   EXPECT_EQ(count(table, "74.0 to 76.0"), 1U) << table;
   EXPECT_EQ(count(table, "front end 0.100, kernel 0.150"), 1U) << table;
+  EXPECT_EQ(count(table, "xdp has one rule more in 0.88 ms, in place; by weir rule in 2900.5 ms\n"),
+            1U)
+      << table;
   EXPECT_EQ(count(table,
                   "100 packets checked, 70 of them accepted; 15 samples of 65536 packets: "
                   "weir at xdp, nft at netdev ingress\n"),

@@ -4,7 +4,11 @@
 #include "kernel/maps.h"
 
 #include <gmock/gmock.h>
+#include <linux/bpf.h>
 
+#include <optional>
+
+#include "kernel/mapped.h"
 #include "unit/kernel/programs.h"
 
 namespace weir::kernel::test {
@@ -102,6 +106,54 @@ TEST(Maps, ThatTheKernelRefusesAreNamed) {
   const auto overfull = create_map(twice);
   ASSERT_FALSE(overfull);
   EXPECT_THAT(overfull.error().message, HasSubstr("filling map numbers of a set, element 1"));
+}
+
+isa::MapSpec one_value(std::uint32_t flags) {
+  return {.name = "value",
+          .type = isa::MapType::array,
+          .value_size = 5000,
+          .max_entries = 1,
+          .flags = flags,
+          .entries = std::vector<isa::MapEntry>{{native_bytes(0, 4), Bytes(5000, 7)}}};
+}
+
+TEST(MappedValues, AreTheMapsOwn) {
+  const auto map = must(create_map(one_value(BPF_F_MMAPABLE)));
+  auto value = must(MappedValue::create(map, 5000));
+  EXPECT_EQ(Bytes(value.bytes().begin(), value.bytes().end()), Bytes(5000, 7));
+  value.store(4096, 0x11223344, 4);
+  value.store(8, 0x1122334455667788, 8);
+  EXPECT_EQ(value.load(4096, 4), 0x11223344U);
+  EXPECT_EQ(value.load(8, 8), 0x1122334455667788U);
+  EXPECT_EQ(value.load(12, 4), 0x11223344U) << "on a machine that begins with the low end";
+  const auto read = must(read_element(map, native_bytes(0, 4), 5000, false));
+  EXPECT_EQ(read, Bytes(value.bytes().begin(), value.bytes().end()));
+  ASSERT_TRUE(write_element(map, native_bytes(0, 4), Bytes(5000, 9)));
+  EXPECT_EQ(value.load(4996, 4), 0x09090909U);
+  for (const auto& [offset, width] : std::vector<std::pair<std::uint64_t, std::size_t>>{
+           {2, 4}, {4, 8}, {5000, 4}, {4996, 8}, {0, 2}}) {
+    EXPECT_THROW(value.store(offset, 0, width), InvariantError) << offset << " of " << width;
+    EXPECT_THROW(static_cast<void>(value.load(offset, width)), InvariantError);
+  }
+}
+
+TEST(MappedValues, StayWhenTheyMoveAndWhenTheirMapGoes) {
+  std::optional<MappedValue> value;
+  {
+    const auto map = must(create_map(one_value(BPF_F_MMAPABLE)));
+    value = must(MappedValue::create(map, 5000));
+  }
+  MappedValue other = std::move(*value);
+  other.store(0, 5, 4);
+  value = std::move(other);
+  EXPECT_EQ(value->load(0, 4), 5U);
+}
+
+TEST(MappedValues, AreOfMapsThatAreMadeForIt) {
+  const auto map = must(create_map(one_value(0)));
+  const auto refused = MappedValue::create(map, 5000);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("mapping the value of a map into memory"));
 }
 
 }  // namespace

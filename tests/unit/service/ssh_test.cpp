@@ -53,14 +53,7 @@ std::vector<std::string> cuts_of(const Example& example) {
                           .total_statements = 1});
   }
   const driver::Attachment attachment = {.hook = example.hook, .roots = {chain}};
-  driver::Compilation compilation;
-  compilation.programs.push_back(
-      {.attachment = attachment,
-       .units = {imr::Unit{
-           .ruleset = ruleset, .roots = {chain}, .nfproto = Nfproto::ipv4, .hook = example.hook}},
-       .optimized = {},
-       .function = {}});
-  return cuts(ruleset, compilation, *parse_ssh_connection(connection), eth0);
+  return cuts(ruleset, {attachment}, *parse_ssh_connection(connection), eth0);
 }
 
 TEST(SshSession, IsCutWhereItsPacketsPass) {
@@ -101,6 +94,44 @@ TEST(SshSession, IsCutWhereItsPacketsPass) {
                                                   : std::vector<std::string>{example.expected};
     EXPECT_EQ(found, expected) << to_string(example.hook);
   }
+}
+
+// The rules of a chain that is not walked as a whole.
+TEST(SshSession, MeetsRulesThatItsPacketsMatch) {
+  imr::Ruleset ruleset;
+  const auto table = ruleset.add(imr::Table{.family = Family::inet, .name = "t"});
+  const auto chain = ruleset.add(
+      imr::Chain{.table = table, .name = "c", .base = imr::BaseChain{.hook = NfHook::input}});
+  const auto user = ruleset.add(imr::Chain{.table = table, .name = "user"});
+  const auto destination =
+      ruleset.add(imr::Payload{.base = imr::HeaderBase::transport, .offset = 2, .length = 2});
+  const auto about = [&](imr::ChainId where, std::uint16_t port) {
+    return ruleset.add(
+        imr::Rule{.chain = where,
+                  .statements = {imr::Match{destination, imr::Relop::eq,
+                                            Bytes{static_cast<std::uint8_t>(port >> 8),
+                                                  static_cast<std::uint8_t>(port)}},
+                                 imr::VerdictStatement{{.kind = imr::Verdict::Kind::drop}}},
+                  .total_statements = 2});
+  };
+  const auto before = ruleset.add(
+      imr::Rule{.chain = chain,
+                .statements = {imr::VerdictStatement{{.kind = imr::Verdict::Kind::accept}}},
+                .total_statements = 1});
+  const auto hit = about(chain, 22);
+  const auto missed = about(chain, 80);
+  const auto far = about(user, 22);
+  const auto session = *parse_ssh_connection(connection);
+  const auto at = [&](NfHook hook) {
+    return std::vector<driver::Attachment>{
+        {.hook = {.kind = Hook::Kind::netfilter, .nf_hook = hook, .device = {}}, .roots = {chain}}};
+  };
+  EXPECT_TRUE(meets(ruleset, before, at(NfHook::input), session, eth0));
+  EXPECT_TRUE(meets(ruleset, hit, at(NfHook::input), session, eth0));
+  EXPECT_TRUE(meets(ruleset, far, at(NfHook::input), session, eth0)) << "whatever leads there";
+  EXPECT_FALSE(meets(ruleset, missed, at(NfHook::input), session, eth0));
+  EXPECT_FALSE(meets(ruleset, hit, at(NfHook::output), session, eth0)) << "the other way";
+  EXPECT_FALSE(meets(ruleset, hit, at(NfHook::forward), session, eth0)) << "not there";
 }
 
 }  // namespace

@@ -66,7 +66,10 @@ PolicyState example() {
   policy.counter_room = 70;
   policy.old_counters = "map_counters";
   policy.from_object = true;
+  policy.classifier = classify::Kind::bit_vectors;
   policy.generation = 3;
+  policy.fingerprint = 0xfedcba9876543210;
+  policy.edition = 1795310465193451818;
   policy.elements = {{.family = Family::ip6,
                       .table = "t",
                       .set = "s",
