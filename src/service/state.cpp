@@ -8,9 +8,11 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 #include <system_error>
 
 #include "service/journal.h"
+#include "service/state_parse.h"
 
 namespace weir::service {
 namespace {
@@ -21,6 +23,7 @@ namespace fs = std::filesystem;
 constexpr int format_version = 5;
 constexpr std::size_t longest_policy_name = 40;
 
+// Without its rules.
 ordered_json chain_json(const ChainState& chain) {
   ordered_json out = {
       {"family", to_string(chain.family)}, {"table", chain.table}, {"name", chain.name}};
@@ -31,9 +34,6 @@ ordered_json chain_json(const ChainState& chain) {
                    {"drop_by_policy", chain.base->drop_by_policy},
                    {"devices", chain.base->devices}};
   }
-  ordered_json rules = ordered_json::array();
-  for (const RuleState& rule : chain.rules) rules.push_back(to_json(rule));
-  out["rules"] = std::move(rules);
   return out;
 }
 
@@ -54,7 +54,10 @@ ordered_json attachment_json(const AttachmentState& attachment) {
   return out;
 }
 
-Result<ChainState> chain_from(const ordered_json& json) {
+// Those that a document of parse_state() has the indices of.
+using Rules = std::vector<RuleState>;
+
+Result<ChainState> chain_from(const ordered_json& json, Rules& rules) {
   ChainState chain;
   WEIR_TRY(family, parse_family(json.at("family").get<std::string>()));
   chain.family = family;
@@ -72,7 +75,11 @@ Result<ChainState> chain_from(const ordered_json& json) {
     base.devices = from.at("devices").get<std::vector<std::string>>();
     chain.base = std::move(base);
   }
-  for (const ordered_json& from : json.at("rules")) chain.rules.push_back(rule_from_json(from));
+  for (const ordered_json& number : json.at("rules")) {
+    const auto index = number.get<std::size_t>();
+    if (index >= rules.size()) return input_error("found a number, expected a rule");
+    chain.rules.push_back(std::move(rules[index]));
+  }
   return chain;
 }
 
@@ -131,27 +138,27 @@ ordered_json elements_json(const std::vector<ElementsState>& elements) {
   return out;
 }
 
-Result<std::vector<ChainState>> chains_from(const ordered_json& json) {
+Result<std::vector<ChainState>> chains_from(const ordered_json& json, Rules& rules) {
   std::vector<ChainState> out;
   for (const ordered_json& from : json) {
-    WEIR_TRY(chain, chain_from(from));
+    WEIR_TRY(chain, chain_from(from, rules));
     out.push_back(std::move(chain));
   }
   return out;
 }
 
-Result<PolicyState> policy_from(const ordered_json& json);
+Result<PolicyState> policy_from(const ordered_json& json, Rules& rules);
 
 // What is to come has the text of what is there, unless it says another one.
-Status read_next(const ordered_json& json, PolicyState& policy) {
+Status read_next(const ordered_json& json, Rules& rules, PolicyState& policy) {
   if (json.is_null()) return {};
-  WEIR_TRY(next, policy_from(json));
+  WEIR_TRY(next, policy_from(json, rules));
   if (!json.contains("source")) next.source = policy.source;
   policy.next.push_back(std::move(next));
   return {};
 }
 
-Result<PolicyState> policy_from(const ordered_json& json) {
+Result<PolicyState> policy_from(const ordered_json& json, Rules& rules) {
   PolicyState policy;
   if (json.at("version").get<int>() != format_version) {
     return input_error("expected format version " + std::to_string(format_version));
@@ -175,9 +182,9 @@ Result<PolicyState> policy_from(const ordered_json& json) {
   policy.generation = json.at("generation");
   policy.fingerprint = json.at("fingerprint");
   policy.edition = json.at("edition");
-  WEIR_TRY(chains, chains_from(json.at("chains")));
+  WEIR_TRY(chains, chains_from(json.at("chains"), rules));
   policy.chains = std::move(chains);
-  WEIR_TRY(unreached, chains_from(json.at("unreached")));
+  WEIR_TRY(unreached, chains_from(json.at("unreached"), rules));
   policy.unreached = std::move(unreached);
   for (const ordered_json& from : json.at("attachments")) {
     WEIR_TRY(attachment, attachment_from(from));
@@ -199,17 +206,38 @@ Result<PolicyState> policy_from(const ordered_json& json) {
                                   .elements = std::move(changed)};
   }
   WEIR_CHECK(check_policy_name(policy.name));
-  WEIR_CHECK(read_next(json.at("next"), policy));
+  WEIR_CHECK(read_next(json.at("next"), rules, policy));
   return policy;
 }
 
-ordered_json chains_json(const std::vector<ChainState>& chains) {
-  ordered_json out = ordered_json::array();
-  for (const ChainState& chain : chains) out.push_back(chain_json(chain));
-  return out;
+std::string text_of(const ordered_json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-// Without what is to come.
+// The object without what ends it.
+std::string open_text(const ordered_json& json) {
+  std::string text = text_of(json, 1);
+  text.resize(text.size() - std::string_view("\n}").size());
+  return text;
+}
+
+// Rule by rule, a line each: as one document, a million of them take gigabytes.
+void write_chains(std::ostream& out, const std::vector<ChainState>& chains) {
+  const char* before_chain = "[\n";
+  for (const ChainState& chain : chains) {
+    out << before_chain << open_text(chain_json(chain)) << ",\n \"rules\": [";
+    const char* before_rule = "\n";
+    for (const RuleState& rule : chain.rules) {
+      out << before_rule << text_of(to_json(rule));
+      before_rule = ",\n";
+    }
+    out << "]}";
+    before_chain = ",\n";
+  }
+  out << (chains.empty() ? "[]" : "]");
+}
+
+// Without chains, and without what is to come.
 ordered_json policy_json(const PolicyState& policy) {
   ordered_json attachments = ordered_json::array();
   for (const AttachmentState& attachment : policy.attachments) {
@@ -246,16 +274,36 @@ ordered_json policy_json(const PolicyState& policy) {
           {"generation", policy.generation},
           {"fingerprint", policy.fingerprint},
           {"edition", policy.edition},
-          {"chains", chains_json(policy.chains)},
-          {"unreached", chains_json(policy.unreached)},
           {"attachments", std::move(attachments)},
           {"maps", std::move(maps)},
           {"sets", std::move(sets)},
           {"elements", elements_json(policy.elements)},
           {"pending", std::move(pending)},
-          {"next", nullptr},
           {"commands", policy.commands},
           {"source", policy.source}};
+}
+
+void write_parts(std::ostream& out, const ordered_json& json, const PolicyState& policy) {
+  out << open_text(json) << ",\n \"chains\": ";
+  write_chains(out, policy.chains);
+  out << ",\n \"unreached\": ";
+  write_chains(out, policy.unreached);
+  out << ",\n \"next\": ";
+}
+
+// What is to come has its text where it is another one.
+void write(std::ostream& out, const PolicyState& policy) {
+  write_parts(out, policy_json(policy), policy);
+  if (policy.next.empty()) {
+    out << "null";
+  } else {
+    const PolicyState& next = policy.next.front();
+    ordered_json json = policy_json(next);
+    if (next.source == policy.source) json.erase("source");
+    write_parts(out, json, next);
+    out << "null}";
+  }
+  out << "}\n";
 }
 
 void collect_names(const std::string& directory, bool files, std::set<std::string>& names) {
@@ -417,18 +465,15 @@ std::string source_text(const PolicyState& policy) {
 }
 
 std::string to_json(const PolicyState& policy) {
-  ordered_json out = policy_json(policy);
-  if (!policy.next.empty()) {
-    const PolicyState& next = policy.next.front();
-    ordered_json& json = out["next"] = policy_json(next);
-    if (next.source == policy.source) json.erase("source");
-  }
-  return out.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  std::ostringstream out;
+  write(out, policy);
+  return std::move(out).str();
 }
 
 Result<PolicyState> policy_from_json(std::string_view text, const std::string& file) {
   try {
-    auto policy = policy_from(ordered_json::parse(text));
+    Rules rules;
+    auto policy = policy_from(parse_state(text, rules), rules);
     if (!policy) {
       return input_error(file + ": not a state file of weir: " + policy.error().message);
     }
@@ -446,7 +491,7 @@ Status save(const PolicyState& policy, const Paths& paths) {
   const std::string temporary = file + ".new";
   {
     std::ofstream out(temporary, std::ios::trunc | std::ios::binary);
-    out << to_json(policy);
+    write(out, policy);
     out.close();
     if (!out) return system_error("writing " + temporary, errno);
   }

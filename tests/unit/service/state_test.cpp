@@ -154,6 +154,18 @@ TEST(State, RefusesAHookThatDoesNotExist) {
   EXPECT_FALSE(policy_from_json(text, "x.json"));
 }
 
+// In a state file, rules stand where the document that is made of it has their numbers.
+TEST(State, RefusesANumberForARule) {
+  std::string text = to_json(example());
+  const std::string none = "\"rules\": []";
+  ASSERT_NE(text.find(none), std::string::npos) << text;
+  for (const char* number : {"0, 0, 99", "-1", "\"x\"", "{}", "{\"counters\": []}"}) {
+    std::string changed = text;
+    changed.replace(text.find(none), none.size(), "\"rules\": [" + std::string(number) + "]");
+    EXPECT_FALSE(policy_from_json(changed, "x.json")) << number;
+  }
+}
+
 TEST(State, NamesAreSafeInPaths) {
   for (const char* name : {"office", "a", "Edge_2-b"}) EXPECT_TRUE(check_policy_name(name)) << name;
   for (const char* name : {"", "a/b", "..", "a.b", "a b", "\n"}) {
