@@ -7,6 +7,7 @@
 #include <set>
 #include <span>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "classify/run_index.h"
@@ -42,6 +43,9 @@ class Finder {
   // Of the chains that the rules lead to, those that rules elsewhere lead to as well.
   [[nodiscard]] std::set<imr::ChainId> entered_from_elsewhere(
       std::span<const imr::RuleId> rules) const;
+  // Whether the rules are few, and lead to others only where all packets go: those are searched
+  // better by themselves, for then they stand in one chain (driver/in_place.h).
+  [[nodiscard]] bool only_leads_on(std::span<const imr::RuleId> rules) const;
   void in_chain(imr::ChainId chain, bool other_chains);
   void mark(std::span<const imr::RuleId> rules);
 
@@ -104,6 +108,26 @@ void Finder::mark(std::span<const imr::RuleId> rules) {
   }
 }
 
+bool Finder::only_leads_on(std::span<const imr::RuleId> rules) const {
+  const imr::Ruleset& ruleset = unit_.ruleset;
+  bool leads = false;
+  std::size_t others = 0;
+  for (const imr::RuleId rule : rules) {
+    if (classify::targets(ruleset, rule).empty()) {
+      ++others;
+      continue;
+    }
+    leads = true;
+    const bool always =
+        std::ranges::all_of(ruleset[rule].statements, [](const imr::Statement& statement) {
+          return std::holds_alternative<imr::Counter>(statement) ||
+                 std::holds_alternative<imr::VerdictStatement>(statement);
+        });
+    if (!always) return false;
+  }
+  return leads && others < fewest_rules;
+}
+
 void Finder::in_chain(imr::ChainId chain, bool other_chains) {
   const Rules rules = unit_.ruleset[chain].rules;
   classify::Suitability suitability(unit_, other_chains);
@@ -120,7 +144,8 @@ void Finder::in_chain(imr::ChainId chain, bool other_chains) {
       suitability.bar(barred);
       continue;
     }
-    if (auto index = index_of(run)) {
+    auto index = settings_.all || !only_leads_on(run) ? index_of(run) : std::nullopt;
+    if (index) {
       left_ -= index->longest_search();
       mark(run);
       found_.emplace(last_, std::move(*index));

@@ -112,6 +112,39 @@ std::vector<std::string> pass_names() {
 
 INSTANTIATE_TEST_SUITE_P(Random, ImrPass, testing::ValuesIn(pass_names()));
 
+// The rules of a chain of this many rules that the base chain leads to, and those of the base
+// chain, that are in a run.
+std::pair<std::size_t, std::size_t> in_runs(const std::string& base) {
+  std::string text = "table inet t\nchain inet t base hook forward priority 0 policy accept\n" +
+                     base + "chain inet t list\n";
+  for (unsigned i = 0; i < 500; ++i) {
+    text += "  rule match payload network 12 4 == " + to_hex(big_endian_bytes(0x0a000000 + i, 4)) +
+            " match payload network 16 4 == " + to_hex(big_endian_bytes(0x0a010000 + i % 7, 4)) +
+            (i % 2 == 0 ? " drop\n" : " accept\n");
+  }
+  auto parsed = imr::parse_ruleset(text, "test");
+  if (!parsed) throw std::runtime_error(parsed.error().text());
+  imr::Unit unit{.ruleset = std::move(*parsed),
+                 .roots = {imr::ChainId(0)},
+                 .nfproto = Nfproto::ipv4,
+                 .hook = *parse_hook("netfilter:forward")};
+  passes::imr_find_runs(unit, {.matched = false});
+  const imr::Ruleset& ruleset = unit.ruleset;
+  const auto count = [&](std::size_t chain) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(ruleset[imr::ChainId(chain)].rules,
+                              [&](imr::RuleId rule) { return ruleset[rule].run != 0; }));
+  };
+  return {count(1), count(0)};
+}
+
+TEST(ImrFindRuns, LeaveAListByItselfWhereAllPacketsGo) {
+  EXPECT_EQ(in_runs("  rule match ct state == 0x02000000 accept\n  rule jump list\n"),
+            std::pair(std::size_t{500}, std::size_t{0}));
+  EXPECT_EQ(in_runs("  rule match meta l4proto == 0x06 jump list\n"),
+            std::pair(std::size_t{500}, std::size_t{1}));
+}
+
 TEST(ImrPipeline, LeavesTheMeaningAlone) {
   const Tally tally = judge([](imr::Unit& unit) {
     for (const passes::ImrPass& pass : passes::imr_passes()) {
