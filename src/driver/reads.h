@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Which rules are run, and which facts beside its IP packet they ask of a packet, for whoever has to
-// supply them: an engine that cannot, or the service, which has to switch connection tracking on.
+// Which rules are run, and which facts beside its IP packet they ask of a packet, for whoever has
+// to supply them: an engine that cannot, or the service, which has to switch connection tracking
+// on.
 #pragma once
 
 #include <cstddef>
