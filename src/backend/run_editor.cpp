@@ -51,14 +51,11 @@ RunEditor::RunEditor(const RunPlace& place, Bytes value)
       value_(std::move(value)),
       used_shapes_(tables_.shapes.size()) {
   invariant(layout_.updatable && value_.size() == layout_.size, "a run that does not change");
-  table_of_.resize(layout_.entries.rows);
-  for (std::size_t table = 0; table < tables_.rows.size(); ++table) {
-    const TupleTables::Row& row = tables_.rows[table];
-    for (std::size_t slot = 0; slot < row.slots(); ++slot) {
-      std::uint32_t entry = tables_.slots[row.first_slot + slot].entry;
-      for (; entry != TupleTables::none; entry = tables_.entries[entry].next) {
-        table_of_[entry + 1] = static_cast<std::uint16_t>(table);
-      }
+  slot_of_.resize(layout_.entries.rows);
+  for (std::size_t slot = 0; slot < tables_.slots.size(); ++slot) {
+    std::uint32_t entry = tables_.slots[slot].entry;
+    for (; entry != TupleTables::none; entry = tables_.entries[entry].next) {
+      slot_of_[entry + 1] = static_cast<std::uint32_t>(slot);
     }
   }
   for (std::size_t i = 0; i < tables_.shapes.size(); ++i) {
@@ -91,42 +88,34 @@ std::uint32_t RunEditor::rank_of(std::uint32_t entry) const {
   return static_cast<std::uint32_t>(get(layout_.entries.at(entry), 4));
 }
 
-std::uint64_t RunEditor::hash_in(std::size_t table, const Words& value) const {
-  Words masked = {};
-  for (std::size_t i = 0; i < tables_.words; ++i) {
-    masked.at(i) = value.at(i) & tables_.rows[table].masks.at(i);
-  }
-  return classify::tuple_hash(masked, tables_.words);
+std::uint32_t RunEditor::first_in(std::uint32_t slot) const {
+  return static_cast<std::uint32_t>(get(layout_.slots.at(slot), 8) & (most_entries - 1));
+}
+std::uint32_t RunEditor::next_of(std::uint32_t entry) const {
+  return static_cast<std::uint32_t>(get(layout_.entries.at(entry) + 4, 4));
 }
 
 // Behind the entries of higher ranks.
-RunEditor::Spot RunEditor::place_for(std::size_t table, std::uint64_t hash,
+RunEditor::Spot RunEditor::place_for(std::size_t table, const Words& value,
                                      std::uint32_t rank) const {
-  Spot out{.table = table, .hash = hash};
-  const std::uint64_t slot = get(layout_.slots.at(tables_.rows[table].slot_of(hash)), 8);
-  auto entry = static_cast<std::uint32_t>(slot & (most_entries - 1));
-  while (entry != 0) {
+  const TupleTables::Row& row = tables_.rows[table];
+  Words masked = {};
+  for (std::size_t i = 0; i < tables_.words; ++i) masked.at(i) = value.at(i) & row.masks.at(i);
+  const std::uint64_t hash = classify::tuple_hash(masked, tables_.words);
+  Spot out{.table = table, .slot = row.slot_of(hash), .mark = row.mark_of(hash)};
+  for (std::uint32_t entry = first_in(out.slot); entry != 0; entry = next_of(entry)) {
     if (rank_of(entry) > rank) out.before = entry;
     ++out.length;
-    entry = static_cast<std::uint32_t>(get(layout_.entries.at(entry) + 4, 4));
   }
   return out;
 }
 
 // By itself: one that takes its place may have its rank.
-RunEditor::Spot RunEditor::find(std::uint32_t entry) const {
-  Words value = {};
-  for (std::size_t i = 0; i < tables_.words; ++i) {
-    value.at(i) = get(layout_.entries.at(entry) + TupleLayout::entry_words + 8 * i, 8);
-  }
-  const std::size_t table = table_of_[entry];
-  Spot out{.table = table, .hash = hash_in(table, value)};
-  const std::uint64_t slot = get(layout_.slots.at(tables_.rows[table].slot_of(out.hash)), 8);
-  for (auto at = static_cast<std::uint32_t>(slot & (most_entries - 1)); at != entry;) {
+std::uint32_t RunEditor::before(std::uint32_t entry) const {
+  std::uint32_t out = 0;
+  for (std::uint32_t at = first_in(slot_of_[entry]); at != entry; at = next_of(at)) {
     invariant(at != 0, "an entry that its slot does not lead to");
-    out.before = at;
-    ++out.length;
-    at = static_cast<std::uint32_t>(get(layout_.entries.at(at) + 4, 4));
+    out = at;
   }
   return out;
 }
@@ -143,7 +132,7 @@ std::optional<RunEditor::Spot> RunEditor::choose(const Words& value,
       fits = fits && (row.masks.at(i) & ~shape.masks[i]) == 0;
     }
     if (!fits) continue;
-    const Spot spot = place_for(table, hash_in(table, value), rank);
+    const Spot spot = place_for(table, value, rank);
     if (spot.length >= row.longest_chain + chain_room) continue;
     if (!best || spot.length < best->length) best = spot;
   }
@@ -190,11 +179,11 @@ void RunEditor::raise_first(std::size_t table, std::uint32_t rank, std::vector<R
   }
 }
 
-void RunEditor::link(const Spot& spot, std::uint32_t entry, std::uint32_t rank, std::uint8_t marks,
+void RunEditor::link(const Spot& spot, std::uint32_t entry, std::uint32_t rank,
                      std::vector<RunStore>& to) {
-  const std::uint64_t at = layout_.slots.at(tables_.rows[spot.table].slot_of(spot.hash));
+  const std::uint64_t at = layout_.slots.at(spot.slot);
   const std::uint64_t slot = get(at, 8);
-  marks |= static_cast<std::uint8_t>(slot >> slot_marks_shift);
+  const auto marks = static_cast<std::uint8_t>(slot >> slot_marks_shift | spot.mark);
   if (spot.before == 0) {
     store(to, at, slot_number(rank, marks, entry), 8);
     return;
@@ -232,11 +221,8 @@ bool RunEditor::put(std::uint32_t entry, const classify::Run& rows, std::size_t 
   const RunAction& action = rows.actions[rows.action[row]];
   RunEnd end = end_of(rows, action);
   if (end == RunEnd::behind) end = RunEnd::on;
-  const TupleTables::Row& table = tables_.rows[spot->table];
   const std::uint64_t at = layout_.entries.at(entry);
-  const std::uint64_t slot = get(layout_.slots.at(table.slot_of(spot->hash)), 8);
-  const std::uint64_t next =
-      spot->before == 0 ? slot & (most_entries - 1) : get(layout_.entries.at(spot->before) + 4, 4);
+  const std::uint32_t next = spot->before == 0 ? first_in(spot->slot) : next_of(spot->before);
   store(change.before, at, rank, 4);
   store(change.before, at + 4, next, 4);
   store(change.before, at + TupleLayout::entry_action, counter_number(action), 4);
@@ -245,8 +231,8 @@ bool RunEditor::put(std::uint32_t entry, const classify::Run& rows, std::size_t 
   for (std::size_t i = 0; i < tables_.words; ++i) {
     store(change.before, at + TupleLayout::entry_words + 8 * i, value.at(i), 8);
   }
-  table_of_[entry] = static_cast<std::uint16_t>(spot->table);
-  link(*spot, entry, rank, table.mark_of(spot->hash), change.before);
+  slot_of_[entry] = spot->slot;
+  link(*spot, entry, rank, change.before);
   raise_first(spot->table, rank, change.before);
   return true;
 }
@@ -294,16 +280,14 @@ void RunEditor::remove(std::span<const std::uint32_t> entries, std::uint32_t tur
 }
 
 void RunEditor::unlink(std::uint32_t entry, std::vector<RunStore>& to) {
-  const Spot spot = find(entry);
-  const std::uint64_t next = get(layout_.entries.at(entry) + 4, 4);
-  if (spot.before != 0) {
-    store(to, layout_.entries.at(spot.before) + 4, next, 4);
+  const std::uint32_t next = next_of(entry);
+  if (const std::uint32_t link = before(entry); link != 0) {
+    store(to, layout_.entries.at(link) + 4, next, 4);
     return;
   }
-  const std::uint64_t at = layout_.slots.at(tables_.rows[spot.table].slot_of(spot.hash));
+  const std::uint64_t at = layout_.slots.at(slot_of_[entry]);
   const auto marks = static_cast<std::uint8_t>(get(at, 8) >> slot_marks_shift);
-  const auto first = static_cast<std::uint32_t>(next);
-  store(to, at, first == 0 ? 0 : slot_number(rank_of(first), marks, first), 8);
+  store(to, at, next == 0 ? 0 : slot_number(rank_of(next), marks, next), 8);
 }
 
 void RunEditor::finish(RunChange& change) {

@@ -57,7 +57,8 @@ class RunEditor {
   using Words = classify::TupleTables::Words;
   struct Spot {
     std::size_t table = 0;
-    std::uint64_t hash = 0;
+    std::uint32_t slot = 0;
+    std::uint8_t mark = 0;     // that the slot has to have
     std::uint32_t before = 0;  // the entry that links to the one in question; 0: the slot does
     std::size_t length = 0;    // of the slot's chain
   };
@@ -66,9 +67,11 @@ class RunEditor {
   void store(std::vector<RunStore>& to, std::uint64_t offset, std::uint64_t value,
              std::uint8_t size);
   [[nodiscard]] std::uint32_t rank_of(std::uint32_t entry) const;
-  [[nodiscard]] std::uint64_t hash_in(std::size_t table, const Words& value) const;
-  [[nodiscard]] Spot find(std::uint32_t entry) const;
-  [[nodiscard]] Spot place_for(std::size_t table, std::uint64_t hash, std::uint32_t rank) const;
+  // The entry that links to the one; 0: its slot does.
+  [[nodiscard]] std::uint32_t before(std::uint32_t entry) const;
+  [[nodiscard]] std::uint32_t first_in(std::uint32_t slot) const;
+  [[nodiscard]] std::uint32_t next_of(std::uint32_t entry) const;
+  [[nodiscard]] Spot place_for(std::size_t table, const Words& value, std::uint32_t rank) const;
   [[nodiscard]] std::optional<Spot> choose(const Words& value,
                                            const classify::TupleTables::Shape& shape,
                                            std::uint32_t rank) const;
@@ -77,16 +80,16 @@ class RunEditor {
   [[nodiscard]] bool known_to_program(const classify::Run& rows) const;
   [[nodiscard]] bool put(std::uint32_t entry, const classify::Run& rows, std::size_t row,
                          std::uint32_t rank, std::uint32_t turn, RunChange& change);
-  void link(const Spot& spot, std::uint32_t entry, std::uint32_t rank, std::uint8_t marks,
-            std::vector<RunStore>& to);
+  void link(const Spot& spot, std::uint32_t entry, std::uint32_t rank, std::vector<RunStore>& to);
   void unlink(std::uint32_t entry, std::vector<RunStore>& to);
   void raise_first(std::size_t table, std::uint32_t rank, std::vector<RunStore>& to);
 
   const RunPlace& place_;
   const classify::TupleTables& tables_;
   const TupleLayout& layout_;
-  Bytes value_;                          // as it will be when the last change is over
-  std::vector<std::uint16_t> table_of_;  // by entry
+  Bytes value_;  // as it will be when the last change is over
+  // By entry. Its values do not tell: of ranges that are no prefixes it has none.
+  std::vector<std::uint32_t> slot_of_;
   std::map<std::vector<std::uint64_t>, std::uint32_t> shapes_;
   std::size_t used_shapes_;
   std::vector<std::uint32_t> free_;      // entries

@@ -184,6 +184,55 @@ TEST_P(InPlace, JudgesByTheOldRulesOrByTheNewOnes) {
   EXPECT_GE(changed, 25U) << "changes that were made in place";
 }
 
+// Ranges of ports that are no prefixes, which tables are told by their first bits alone.
+TEST(InPlacePorts, GoFromWhereTheyStand) {
+  std::string text = "table ip t\nchain ip t c hook prerouting priority 0 policy accept\n";
+  std::vector<packet::Packet> packets;
+  for (std::uint16_t i = 0; i < 100; ++i) {
+    const auto first = static_cast<std::uint16_t>(1001 + 613 * i);
+    text += imr_of(
+        {.destination_port = {first, static_cast<std::uint16_t>(first + 6)}, .protocol = 6}, 3);
+    const bench::FiveTuple inside{.source = 1,
+                                  .destination = 2,
+                                  .source_port = 3,
+                                  .destination_port = static_cast<std::uint16_t>(first + 3),
+                                  .protocol = 6};
+    packet::Packet packet{.bytes = bench::to_packet(inside), .network_offset = 14};
+    packet.bytes.insert(packet.bytes.begin(), {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0});
+    packet.ethertype = 0x0800;
+    packets.push_back(std::move(packet));
+  }
+  auto ruleset = imr::parse_ruleset(text, "list");
+  ASSERT_TRUE(ruleset) << ruleset.error().text();
+  const auto attachments = driver::plan(*ruleset, *parse_hook("xdp"), {});
+  ASSERT_TRUE(attachments) << attachments.error().text();
+  driver::Options options;
+  options.updatable_rules = true;
+  options.all_runs = true;  // whether it is faster or not
+  options.classifier = classify::Kind::tuples;
+  const imr::Ruleset first = *ruleset;
+  const auto compilation = driver::compile(first, *attachments, options);
+  ASSERT_TRUE(compilation) << compilation.error().text();
+  ASSERT_EQ(compilation->runs.size(), 1U);
+  auto engine = engine::Engine::load(compilation->object);
+  ASSERT_TRUE(engine) << engine.error().text();
+  driver::InPlace in_place(*compilation);
+  Pair pair(*compilation, *engine);
+  const imr::ChainId chain(0);
+  while (ruleset->chains.front().rules.size() > 1) {
+    std::vector<imr::RuleId>& rules = (*ruleset)[chain].rules;
+    const imr::RuleEdit edit{.chain = chain, .removed = rules.front(), .added = {}};
+    rules.erase(rules.begin());
+    const auto change = in_place.change(*ruleset, edit);
+    ASSERT_TRUE(change) << "rule " << edit.removed->value << " does not go in place";
+    pair.store(change->before);
+    pair.store({change->turn});
+    pair.store(change->after);
+    pair.judge_alike(*ruleset, packets, 0, 1);
+    if (HasFatalFailure()) return;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Lists, InPlace, testing::Range<std::uint64_t>(0, 24));
 
 }  // namespace
