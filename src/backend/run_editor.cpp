@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <utility>
 #include <variant>
 
@@ -34,14 +35,6 @@ std::vector<std::uint32_t> ranks_between(std::uint32_t above, std::uint32_t belo
   return out;
 }
 
-std::vector<std::uint64_t> key_of(const TupleTables::Shape& shape) {
-  std::vector<std::uint64_t> out = shape.masks;
-  for (const classify::Range& range : shape.ranges) {
-    out.insert(out.end(), {range.first, range.last});
-  }
-  return out;
-}
-
 }  // namespace
 
 RunEditor::RunEditor(const RunPlace& place, Bytes value)
@@ -59,7 +52,7 @@ RunEditor::RunEditor(const RunPlace& place, Bytes value)
     }
   }
   for (std::size_t i = 0; i < tables_.shapes.size(); ++i) {
-    shapes_.emplace(key_of(tables_.shapes[i]), static_cast<std::uint32_t>(i));
+    shapes_.emplace(tables_.shapes[i], static_cast<std::uint32_t>(i));
   }
   for (std::size_t entry = layout_.entries.rows; --entry > tables_.entries.size();) {
     free_.push_back(static_cast<std::uint32_t>(entry));
@@ -84,6 +77,12 @@ void RunEditor::store(std::vector<RunStore>& to, std::uint64_t offset, std::uint
   to.push_back({.map = place_.map, .offset = offset, .value = value, .size = size});
 }
 
+void RunEditor::store_row(std::vector<RunStore>& to, std::uint64_t offset, const Bytes& row) {
+  for (std::size_t at = 0; at < row.size(); at += 4) {
+    store(to, offset + at, load_native(ByteView(row).subspan(at, 4)), 4);
+  }
+}
+
 std::uint32_t RunEditor::rank_of(std::uint32_t entry) const {
   return static_cast<std::uint32_t>(get(layout_.entries.at(entry), 4));
 }
@@ -99,9 +98,7 @@ std::uint32_t RunEditor::next_of(std::uint32_t entry) const {
 RunEditor::Spot RunEditor::place_for(std::size_t table, const Words& value,
                                      std::uint32_t rank) const {
   const TupleTables::Row& row = tables_.rows[table];
-  Words masked = {};
-  for (std::size_t i = 0; i < tables_.words; ++i) masked.at(i) = value.at(i) & row.masks.at(i);
-  const std::uint64_t hash = classify::tuple_hash(masked, tables_.words);
+  const std::uint64_t hash = classify::tuple_hash(value, row.masks, tables_.words);
   Spot out{.table = table, .slot = row.slot_of(hash), .mark = row.mark_of(hash)};
   for (std::uint32_t entry = first_in(out.slot); entry != 0; entry = next_of(entry)) {
     if (rank_of(entry) > rank) out.before = entry;
@@ -141,23 +138,15 @@ std::optional<RunEditor::Spot> RunEditor::choose(const Words& value,
 
 std::optional<std::uint32_t> RunEditor::shape_number(const TupleTables::Shape& shape,
                                                      std::vector<RunStore>& to) {
-  const auto known = shapes_.find(key_of(shape));
+  const auto known = shapes_.find(shape);
   if (known != shapes_.end()) return known->second;
   if (used_shapes_ >= layout_.shapes.rows) return std::nullopt;
   const auto number = static_cast<std::uint32_t>(used_shapes_++);
-  std::uint64_t at = layout_.shapes.at(number);
-  for (const std::uint64_t mask : shape.masks) {
-    store(to, at, mask, 8);
-    at += 8;
-  }
-  for (std::size_t field = 0; field < tables_.ranged.size(); ++field) {
-    const std::uint8_t size = range_size(place_.index.run.list.bits(tables_.ranged[field]));
-    const classify::Range& range = shape.ranges[field];
-    store(to, at, range.first, size);
-    store(to, at + size, range.last - range.first, size);
-    at += 2U * size;
-  }
-  shapes_.emplace(key_of(shape), number);
+  Bytes row(layout_.shapes.row_size, 0);
+  RunWriter out(row, 0);
+  write_shape(place_.index.run, tables_, shape, out);
+  store_row(to, layout_.shapes.at(number), row);
+  shapes_.emplace(shape, number);
   return number;
 }
 
@@ -194,43 +183,24 @@ void RunEditor::link(const Spot& spot, std::uint32_t entry, std::uint32_t rank,
 
 bool RunEditor::put(std::uint32_t entry, const classify::Run& rows, std::size_t row,
                     std::uint32_t rank, std::uint32_t turn, RunChange& change) {
-  Words value = {};
-  TupleTables::Shape shape;
-  shape.masks.assign(tables_.words, 0);
-  for (std::size_t field = 0; field < rows.list.fields(); ++field) {
-    const classify::Range& range = rows.list[row][field];
-    const TupleTables::Place& place = tables_.places[field];
-    const bool ranged = std::ranges::find(tables_.ranged, field) != tables_.ranged.end();
-    const std::uint64_t all = classify::prefix_mask(place.bits, place.bits);
-    if (!classify::is_prefix(range, place.bits)) {
-      if (!ranged) return false;
-      shape.ranges.push_back(range);
-      continue;
-    }
-    if (ranged) shape.ranges.push_back({0, all});
-    const std::uint64_t mask =
-        classify::prefix_mask(classify::common_prefix(range, place.bits), place.bits);
-    shape.masks[place.word] |= mask << place.shift;
-    value.at(place.word) |= (range.first & mask) << place.shift;
-  }
-  const auto spot = choose(value, shape, rank);
+  const auto tested = tables_.tested(rows.list[row]);
+  if (!tested) return false;
+  const auto spot = choose(tested->values, tested->shape, rank);
   if (!spot) return false;
-  const auto number = shape_number(shape, change.before);
-  if (!number) return false;
+  const auto shape = shape_number(tested->shape, change.before);
+  if (!shape) return false;
 
   const RunAction& action = rows.actions[rows.action[row]];
-  RunEnd end = end_of(rows, action);
-  if (end == RunEnd::behind) end = RunEnd::on;
-  const std::uint64_t at = layout_.entries.at(entry);
-  const std::uint32_t next = spot->before == 0 ? first_in(spot->slot) : next_of(spot->before);
-  store(change.before, at, rank, 4);
-  store(change.before, at + 4, next, 4);
-  store(change.before, at + TupleLayout::entry_action, counter_number(action), 4);
-  store(change.before, at + TupleLayout::entry_shape,
-        static_cast<std::uint32_t>(end) | turn | *number << shape_shift, 4);
-  for (std::size_t i = 0; i < tables_.words; ++i) {
-    store(change.before, at + TupleLayout::entry_words + 8 * i, value.at(i), 8);
-  }
+  const RunEnd end = end_of(rows, action);
+  Bytes bytes(layout_.entries.row_size, 0);
+  RunWriter out(bytes, 0);
+  write_entry({.rank = rank,
+               .next = spot->before == 0 ? first_in(spot->slot) : next_of(spot->before),
+               .end = end == RunEnd::behind ? RunEnd::on : end,
+               .shape = *shape,
+               .turns = turn},
+              action, std::span(tested->values).first(tables_.words), out);
+  store_row(change.before, layout_.entries.at(entry), bytes);
   slot_of_[entry] = spot->slot;
   link(*spot, entry, rank, change.before);
   raise_first(spot->table, rank, change.before);
@@ -254,13 +224,10 @@ std::optional<RunEditor::Entries> RunEditor::insert(const classify::Run& rows, s
     const bool goes_on = action.end == RunAction::End::on;
     if (goes_on && ++stops_ > stop_room) return std::nullopt;
     if (layout_.notes.rows != 0) {
-      const std::uint64_t note = layout_.notes.at(entry);
-      store(change.before, note, run_untraced, 4);
-      store(change.before, note + 4, goes_on ? ranks[action.resume - 1] - 1 : 0, 4);
-      if (layout_.marks) {
-        store(change.before, note + 8, action.mark ? 1 : 0, 4);
-        store(change.before, note + 12, action.mark.value_or(0), 4);
-      }
+      Bytes note(layout_.notes.row_size, 0);
+      RunWriter to(note, 0);
+      write_note(layout_, action, run_untraced, goes_on ? ranks[action.resume - 1] - 1 : 0, to);
+      store_row(change.before, layout_.notes.at(entry), note);
     }
     if (!put(entry, rows, row, ranks[row], turn, change)) return std::nullopt;
     out.push_back(entry);

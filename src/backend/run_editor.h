@@ -25,6 +25,7 @@ struct RunStore {
   std::uint64_t offset = 0;
   std::uint64_t value = 0;
   std::uint8_t size = 4;
+  friend bool operator==(const RunStore&, const RunStore&) = default;
 };
 
 struct RunChange {
@@ -66,6 +67,8 @@ class RunEditor {
   [[nodiscard]] std::uint64_t get(std::uint64_t offset, std::uint8_t size) const;
   void store(std::vector<RunStore>& to, std::uint64_t offset, std::uint64_t value,
              std::uint8_t size);
+  // A row that no packet sees yet; its size is a multiple of 4.
+  void store_row(std::vector<RunStore>& to, std::uint64_t offset, const Bytes& row);
   [[nodiscard]] std::uint32_t rank_of(std::uint32_t entry) const;
   // The entry that links to the one; 0: its slot does.
   [[nodiscard]] std::uint32_t before(std::uint32_t entry) const;
@@ -90,7 +93,7 @@ class RunEditor {
   Bytes value_;  // as it will be when the last change is over
   // By entry. Its values do not tell: of ranges that are no prefixes it has none.
   std::vector<std::uint32_t> slot_of_;
-  std::map<std::vector<std::uint64_t>, std::uint32_t> shapes_;
+  std::map<classify::TupleTables::Shape, std::uint32_t> shapes_;
   std::size_t used_shapes_;
   std::vector<std::uint32_t> free_;      // entries
   std::vector<std::uint32_t> unlinked_;  // of the last change: free when one more is over

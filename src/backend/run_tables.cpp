@@ -19,26 +19,11 @@ void write_entries(const Run& run, const TupleTables& tables, const TupleLayout&
     RunEnd end = end_of(run, action);
     if (end == RunEnd::behind && layout.updatable) end = RunEnd::on;
     RunWriter out(value, layout.entries.at(i + 1));
-    out.put(layout.ranks.of(entry.rule), 4);
-    out.put(entry.next == TupleTables::none ? 0 : entry.next + 1, 4);
-    out.put(counter_number(action), 4);
-    out.put(static_cast<std::uint32_t>(end) | entry.shape << shape_shift, 4);
-    for (std::size_t word = 0; word < tables.words; ++word) {
-      out.put(tables.values[i * tables.words + word], 8);
-    }
-  }
-}
-
-void write_shapes(const Run& run, const TupleTables& tables, const RunTable& place, Bytes& value) {
-  for (std::size_t i = 0; i < tables.shapes.size(); ++i) {
-    const TupleTables::Shape& shape = tables.shapes[i];
-    RunWriter out(value, place.at(i));
-    for (const std::uint64_t mask : shape.masks) out.put(mask, 8);
-    for (std::size_t field = 0; field < tables.ranged.size(); ++field) {
-      const std::uint8_t size = range_size(run.list.bits(tables.ranged[field]));
-      out.put(shape.ranges[field].first, size);
-      out.put(shape.ranges[field].last - shape.ranges[field].first, size);
-    }
+    write_entry({.rank = layout.ranks.of(entry.rule),
+                 .next = entry.next == TupleTables::none ? 0 : entry.next + 1,
+                 .end = end,
+                 .shape = entry.shape},
+                action, std::span(tables.values).subspan(i * tables.words, tables.words), out);
   }
 }
 
@@ -48,9 +33,9 @@ void write_notes(const imr::Ruleset& ruleset, const Run& run, const TupleTables&
   for (std::size_t i = 0; i < tables.entries.size(); ++i) {
     const RunAction& action = run.actions[run.action[tables.entries[i].rule]];
     RunWriter out(value, layout.notes.at(i + 1));
-    out.put(trace_entry(ruleset, action), 4);
-    out.put(action.resume == 0 ? layout.ranks.first : layout.ranks.of(action.resume - 1) - 1, 4);
-    if (layout.marks) write_mark(action, out);
+    const std::uint32_t resume =
+        action.resume == 0 ? layout.ranks.first : layout.ranks.of(action.resume - 1) - 1;
+    write_note(layout, action, trace_entry(ruleset, action), resume, out);
   }
 }
 
@@ -62,6 +47,32 @@ bool has_notes(const Run& run) {
 }
 
 }  // namespace
+
+void write_entry(const TupleEntry& entry, const RunAction& action,
+                 std::span<const std::uint64_t> values, RunWriter& out) {
+  out.put(entry.rank, 4);
+  out.put(entry.next, 4);
+  out.put(counter_number(action), 4);
+  out.put(static_cast<std::uint32_t>(entry.end) | entry.turns | entry.shape << shape_shift, 4);
+  for (const std::uint64_t one : values) out.put(one, 8);
+}
+
+void write_shape(const Run& run, const TupleTables& tables, const TupleTables::Shape& shape,
+                 RunWriter& out) {
+  for (const std::uint64_t mask : shape.masks) out.put(mask, 8);
+  for (std::size_t field = 0; field < tables.ranged.size(); ++field) {
+    const std::uint8_t size = range_size(run.list.bits(tables.ranged[field]));
+    out.put(shape.ranges[field].first, size);
+    out.put(shape.ranges[field].last - shape.ranges[field].first, size);
+  }
+}
+
+void write_note(const TupleLayout& layout, const RunAction& action, std::uint32_t trace,
+                std::uint32_t resume, RunWriter& out) {
+  out.put(trace, 4);
+  out.put(resume, 4);
+  if (layout.marks) write_mark(action, out);
+}
 
 RunRanks run_ranks(std::size_t rules, bool updatable) {
   if (!updatable) return {};
@@ -106,7 +117,10 @@ Bytes tuple_bytes(const imr::Ruleset& ruleset, const Run& run, const TupleTables
     const std::uint32_t rank = layout.ranks.of(tables.entries[slot.entry].rule);
     RunWriter(value, layout.slots.at(i)).put(slot_number(rank, slot.marks, slot.entry + 1), 8);
   }
-  write_shapes(run, tables, layout.shapes, value);
+  for (std::size_t i = 0; i < tables.shapes.size(); ++i) {
+    RunWriter out(value, layout.shapes.at(i));
+    write_shape(run, tables, tables.shapes[i], out);
+  }
   write_entries(run, tables, layout, value);
   if (layout.notes.rows != 0) write_notes(ruleset, run, tables, layout, value);
   return value;

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "backend/run_map.h"
 #include "base/bytes.h"
@@ -63,6 +64,22 @@ struct TupleLayout {
   bool updatable = false;
   std::uint64_t size = 0;  // bytes
 };
+// Its rows, each written from its beginning on.
+struct TupleEntry {
+  std::uint32_t rank = 0;
+  std::uint32_t next = 0;
+  RunEnd end = RunEnd::accept;
+  std::uint32_t shape = 0;
+  std::uint32_t turns = 0;  // at which it is not in force: of run_turn_one and run_turn_other
+};
+void write_entry(const TupleEntry& entry, const classify::RunAction& action,
+                 std::span<const std::uint64_t> values, RunWriter& out);
+void write_shape(const classify::Run& run, const classify::TupleTables& tables,
+                 const classify::TupleTables::Shape& shape, RunWriter& out);
+// `resume`: the rank from which on the search goes on.
+void write_note(const TupleLayout& layout, const classify::RunAction& action, std::uint32_t trace,
+                std::uint32_t resume, RunWriter& out);
+
 // `updatable`: rules may come and go in place, which takes room.
 [[nodiscard]] TupleLayout tuple_layout(const classify::Run& run,
                                        const classify::TupleTables& tables, bool updatable);

@@ -5,6 +5,7 @@
 // the most significant first: a prefix of them is a range in each.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -17,7 +18,7 @@ struct Range {
   std::uint64_t first = 0;
   std::uint64_t last = 0;  // inclusive
   [[nodiscard]] bool contains(std::uint64_t value) const { return first <= value && value <= last; }
-  friend bool operator==(const Range&, const Range&) = default;
+  friend auto operator<=>(const Range&, const Range&) = default;
 };
 
 // How many leading bits all values of the range share, of `bits`.

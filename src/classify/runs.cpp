@@ -259,10 +259,6 @@ std::optional<std::uint32_t> written_mark(const imr::Ruleset& ruleset,
   return out;
 }
 
-bool leads_on(const imr::Verdict& verdict) {
-  return verdict.kind == imr::Verdict::Kind::jump || verdict.kind == imr::Verdict::Kind::go_to;
-}
-
 // Walks the rules as a packet that may meet any of them would, and notes what it would have to be
 // like.
 class Maker {
@@ -540,28 +536,11 @@ bool MarkUse::goes_with(const imr::Ruleset& ruleset, imr::RuleId rule) {
   return true;
 }
 
-std::vector<imr::ChainId> targets(const imr::Ruleset& ruleset, imr::RuleId rule) {
-  std::vector<imr::ChainId> out;
-  const auto follow = [&](const imr::Verdict& verdict) {
-    if (leads_on(verdict)) out.push_back(verdict.chain);
-  };
-  for (const imr::Statement& statement : ruleset[rule].statements) {
-    if (const auto* end = std::get_if<imr::VerdictStatement>(&statement)) {
-      follow(end->verdict);
-    } else if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
-      const imr::Set& set = ruleset[map->map];
-      for (const imr::Element& element : set.elements) follow(*element.verdict);
-      if (set.catch_all) follow(*set.catch_all->verdict);
-    }
-  }
-  return out;
-}
-
 std::set<imr::ChainId> chains_behind(const imr::Ruleset& ruleset,
                                      std::span<const imr::RuleId> rules) {
   std::set<imr::ChainId> out;
   for (const imr::RuleId rule : rules) {
-    for (const imr::ChainId target : targets(ruleset, rule)) {
+    for (const imr::ChainId target : imr::targets(ruleset, ruleset[rule])) {
       if (out.contains(target)) continue;
       const std::vector<imr::ChainId> reached = imr::reachable_chains(ruleset, target);
       out.insert(reached.begin(), reached.end());

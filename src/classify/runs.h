@@ -103,8 +103,6 @@ class MarkUse {
   bool written_ = false;
 };
 
-// The chains that the rule jumps or goes to, repeats included.
-[[nodiscard]] std::vector<imr::ChainId> targets(const imr::Ruleset& ruleset, imr::RuleId rule);
 // The chains that these rules lead to, directly or not.
 [[nodiscard]] std::set<imr::ChainId> chains_behind(const imr::Ruleset& ruleset,
                                                    std::span<const imr::RuleId> rules);

@@ -70,9 +70,7 @@ std::optional<std::uint32_t> Tuples::next_match(std::span<const std::uint64_t> k
   std::uint32_t best = none;
   for (const Row& row : t_.rows) {
     if (row.first_rule >= best) break;
-    Words masked = {};
-    for (std::size_t i = 0; i < t_.words; ++i) masked.at(i) = packed.at(i) & row.masks.at(i);
-    const std::uint64_t hash = tuple_hash(masked, t_.words);
+    const std::uint64_t hash = tuple_hash(packed, row.masks, t_.words);
     const TupleTables::Slot& slot = t_.slots[row.slot_of(hash)];
     if ((slot.marks & row.mark_of(hash)) == 0) continue;
     for (std::uint32_t entry = slot.entry; entry != none; entry = t_.entries[entry].next) {
@@ -108,19 +106,17 @@ class Maker {
  private:
   [[nodiscard]] Words mask_of(std::span<const unsigned> lengths) const;
   [[nodiscard]] Words value_of(std::size_t rule) const;
-  [[nodiscard]] std::uint64_t masked_hash(const Words& value, const Words& masks) const;
   [[nodiscard]] std::vector<unsigned> shortened(std::span<const unsigned> lengths,
                                                 unsigned step) const;
   void put(std::uint32_t rule);
   void fill(const Table& table);
-  [[nodiscard]] TupleTables::Shape shape_of(std::uint32_t rule) const;
-  std::uint32_t shape_number(TupleTables::Shape shape);
+  std::uint32_t shape_number(const TupleTables::Shape& shape);
   void sort_shapes();
 
   const RuleList& rules_;
   TupleTables out_;
   std::vector<Table> tables_;
-  std::map<std::vector<std::uint64_t>, std::uint32_t> shape_numbers_;
+  std::map<TupleTables::Shape, std::uint32_t> shape_numbers_;
   std::vector<std::uint32_t> rules_of_shape_;
 };
 
@@ -160,12 +156,6 @@ Words Maker::value_of(std::size_t rule) const {
   return pack(out_.places, firsts);
 }
 
-std::uint64_t Maker::masked_hash(const Words& value, const Words& masks) const {
-  Words masked = {};
-  for (std::size_t i = 0; i < out_.words; ++i) masked.at(i) = value.at(i) & masks.at(i);
-  return tuple_hash(masked, out_.words);
-}
-
 // The lengths of a table that is made for a rule. The shorter they are, the more rules find a place
 // in it, and the more of them in one slot. First only wide fields count, and no more than three
 // quarters of their bits; then others where the rule wants one value; at last the rule's own.
@@ -200,7 +190,7 @@ void Maker::put(std::uint32_t rule) {
       sum += table.lengths[i];
     }
     if (!fits || (best != nullptr && sum <= best_sum)) continue;
-    const auto chain = table.chains.find(masked_hash(value, table.masks));
+    const auto chain = table.chains.find(tuple_hash(value, table.masks, out_.words));
     if (chain != table.chains.end() && chain->second >= longest_chain) continue;
     best = &table;
     best_sum = sum;
@@ -221,7 +211,7 @@ void Maker::put(std::uint32_t rule) {
     best = &tables_.back();
   }
   best->rules.push_back(rule);
-  ++best->chains[masked_hash(value, best->masks)];
+  ++best->chains[tuple_hash(value, best->masks, out_.words)];
 }
 
 void Maker::distribute() {
@@ -248,44 +238,24 @@ void Maker::fill(const Table& table) {
   for (const std::uint32_t rule : table.rules) {
     const auto entry = static_cast<std::uint32_t>(out.entries.size());
     const Words value = value_of(rule);
-    const std::uint64_t hash = masked_hash(value, table.masks);
+    const std::uint64_t hash = tuple_hash(value, table.masks, out.words);
     TupleTables::Slot& slot = out.slots[row.slot_of(hash)];
     Chain& chain = chains[row.slot_of(hash) - first_slot];
     (chain.last == none ? slot.entry : out.entries[chain.last].next) = entry;
     slot.marks |= row.mark_of(hash);
     chain.last = entry;
     row.longest_chain = std::max(row.longest_chain, ++chain.length);
-    out.entries.push_back({.rule = rule, .next = none, .shape = shape_number(shape_of(rule))});
-    const std::vector<std::uint64_t>& masks = out.shapes[out.entries.back().shape].masks;
-    for (std::size_t i = 0; i < out.words; ++i) out.values.push_back(value.at(i) & masks[i]);
+    const auto tested = out.tested(rules_[rule]);
+    out.entries.push_back({.rule = rule, .next = none, .shape = shape_number(tested->shape)});
+    for (std::size_t i = 0; i < out.words; ++i) out.values.push_back(tested->values.at(i));
   }
 }
 
-TupleTables::Shape Maker::shape_of(std::uint32_t rule) const {
-  std::vector<unsigned> lengths;
-  for (std::size_t field = 0; field < rules_.fields(); ++field) {
-    const unsigned bits = rules_.bits(field);
-    const Range& range = rules_[rule][field];
-    lengths.push_back(is_prefix(range, bits) ? common_prefix(range, bits) : 0);
-  }
-  TupleTables::Shape out;
-  for (const std::size_t field : out_.ranged) {
-    const unsigned bits = rules_.bits(field);
-    const Range& range = rules_[rule][field];
-    out.ranges.push_back(is_prefix(range, bits) ? Range{0, prefix_mask(bits, bits)} : range);
-  }
-  const Words masks = mask_of(lengths);
-  out.masks.assign(masks.begin(), masks.begin() + static_cast<std::ptrdiff_t>(out_.words));
-  return out;
-}
-
-std::uint32_t Maker::shape_number(TupleTables::Shape shape) {
-  std::vector<std::uint64_t> key = shape.masks;
-  for (const Range& range : shape.ranges) key.insert(key.end(), {range.first, range.last});
+std::uint32_t Maker::shape_number(const TupleTables::Shape& shape) {
   const auto [known, is_new] =
-      shape_numbers_.emplace(std::move(key), static_cast<std::uint32_t>(out_.shapes.size()));
+      shape_numbers_.emplace(shape, static_cast<std::uint32_t>(out_.shapes.size()));
   if (is_new) {
-    out_.shapes.push_back(std::move(shape));
+    out_.shapes.push_back(shape);
     rules_of_shape_.push_back(0);
   }
   ++rules_of_shape_[known->second];
@@ -323,10 +293,31 @@ const TupleTables::Words tuple_factors = {
 
 // A multiplication carries bits upwards. The words are multiplied each for itself, and so at the
 // same time.
-std::uint64_t tuple_hash(const TupleTables::Words& masked, std::size_t words) {
+std::uint64_t tuple_hash(const TupleTables::Words& key, const TupleTables::Words& masks,
+                         std::size_t words) {
   std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < words; ++i) sum += masked.at(i) * tuple_factors.at(i);
+  for (std::size_t i = 0; i < words; ++i) sum += (key.at(i) & masks.at(i)) * tuple_factors.at(i);
   return sum;
+}
+
+std::optional<TupleTables::Tested> TupleTables::tested(std::span<const Range> fields) const {
+  Tested out;
+  out.shape.masks.assign(words, 0);
+  for (std::size_t field = 0; field < fields.size(); ++field) {
+    const Place& place = places[field];
+    const Range& range = fields[field];
+    const bool is_ranged = std::ranges::find(ranged, field) != ranged.end();
+    if (!is_prefix(range, place.bits)) {
+      if (!is_ranged) return std::nullopt;
+      out.shape.ranges.push_back(range);
+      continue;
+    }
+    if (is_ranged) out.shape.ranges.push_back({0, prefix_mask(place.bits, place.bits)});
+    const std::uint64_t mask = prefix_mask(common_prefix(range, place.bits), place.bits);
+    out.shape.masks[place.word] |= mask << place.shift;
+    out.values.at(place.word) |= (range.first & mask) << place.shift;
+  }
+  return out;
 }
 
 void TupleTables::add_catch_all() {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "classify/structure.h"
@@ -61,7 +62,7 @@ struct TupleTables {
   struct Shape {
     std::vector<std::uint64_t> masks;  // of the words
     std::vector<Range> ranges;         // of the ranged fields; all values where a prefix is tested
-    friend bool operator==(const Shape&, const Shape&) = default;
+    friend auto operator<=>(const Shape&, const Shape&) = default;
   };
 
   std::vector<Place> places;  // of the fields
@@ -73,6 +74,13 @@ struct TupleTables {
   std::vector<std::uint64_t> values;  // `words` an entry: what it tests of them
   std::vector<Shape> shapes;          // those of most rules first
 
+  // What a rule that asks for these ranges tests. Nothing where it is a range of a field of which
+  // no other rule tests one.
+  struct Tested {
+    Shape shape;
+    Words values = {};
+  };
+  [[nodiscard]] std::optional<Tested> tested(std::span<const Range> ranges) const;
   // The last row becomes one that any rule may stand in, and has none, where there is none such.
   void add_catch_all();
   // Rows and entries that a search looks at, at most.
@@ -82,8 +90,10 @@ struct TupleTables {
   [[nodiscard]] double cost() const;
 };
 
-// What a row's slots are told by, of the masked words of a key. Its upper bits are the good ones.
-[[nodiscard]] std::uint64_t tuple_hash(const TupleTables::Words& masked, std::size_t words);
+// What a row's slots are told by, of the words of a key under its masks. Its upper bits are the
+// good ones.
+[[nodiscard]] std::uint64_t tuple_hash(const TupleTables::Words& key,
+                                       const TupleTables::Words& masks, std::size_t words);
 // The factor of each word in it.
 extern const TupleTables::Words tuple_factors;
 

@@ -7,7 +7,6 @@
 #include <utility>
 #include <variant>
 
-#include "backend/run_editor.h"
 #include "classify/runs.h"
 #include "imr/excerpt.h"
 #include "imr/identity.h"
@@ -208,24 +207,18 @@ bool InPlace::Half::add(const imr::Ruleset& ruleset, imr::RuleId rule, std::uint
   const auto rows = classify::make_run_like(place.key, unit, left, false);
   if (!rows) return false;
 
-  // The nearest ones that have entries; of others the place in the order does not matter.
-  const auto entries_of = [&](imr::RuleId other) -> const RunEditor::Entries* {
-    const auto found = place.entries.find(other);
-    return found == place.entries.end() ? nullptr : &found->second;
+  // The nearest one that has entries; of others the place in the order does not matter.
+  const auto nearest = [&](auto from, auto end) -> const RunEditor::Entries* {
+    for (; from != end && (where(*from) == nowhere || where(*from) == here); ++from) {
+      const auto found = place.entries.find(*from);
+      if (found != place.entries.end() && !found->second.empty()) return &found->second;
+    }
+    return nullptr;
   };
-  std::uint32_t last = 0;
-  std::uint32_t next = 0;
-  for (auto i = behind; i != all.rend() && last == 0; ++i) {
-    if (where(*i) != nowhere && where(*i) != here) break;
-    const RunEditor::Entries* const entries = entries_of(*i);
-    if (entries != nullptr && !entries->empty()) last = entries->back();
-  }
-  for (auto i = before; i != all.end() && next == 0; ++i) {
-    if (where(*i) != nowhere && where(*i) != here) break;
-    const RunEditor::Entries* const entries = entries_of(*i);
-    if (entries != nullptr && !entries->empty()) next = entries->front();
-  }
-  auto entries = place.editor.insert(*rows, last, next, turn, out);
+  const RunEditor::Entries* const last = nearest(behind, all.rend());
+  const RunEditor::Entries* const next = nearest(before, all.end());
+  auto entries = place.editor.insert(*rows, last == nullptr ? 0 : last->back(),
+                                     next == nullptr ? 0 : next->front(), turn, out);
   if (!entries) return false;
   place.entries[rule] = std::move(*entries);
   be_at(rule, here);
@@ -271,18 +264,10 @@ std::optional<InPlaceChange> InPlace::change(const imr::Ruleset& ruleset,
   broken_ = !std::ranges::all_of(
       halves_, [&](Half& half) { return half.change(ruleset, edit, now_, stores); });
   if (broken_) return std::nullopt;
-  const auto taken = [](const std::vector<backend::RunStore>& from) {
-    std::vector<MapStore> out;
-    out.reserve(from.size());
-    for (const backend::RunStore& one : from) {
-      out.push_back({one.map, one.offset, one.value, one.size});
-    }
-    return out;
-  };
   now_ = backend::run_turn_one + backend::run_turn_other - now_;
-  return InPlaceChange{.before = taken(stores.before),
+  return InPlaceChange{.before = std::move(stores.before),
                        .turn = {.map = turn_, .offset = 0, .value = now_, .size = 4},
-                       .after = taken(stores.after)};
+                       .after = std::move(stores.after)};
 }
 
 }  // namespace weir::driver

@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "backend/run_editor.h"
 #include "driver/compile.h"
 #include "imr/edit.h"
 #include "imr/imr.h"
@@ -16,14 +17,8 @@
 
 namespace weir::driver {
 
-// Into the value of a map of the object; `offset` is a multiple of `size`.
-struct MapStore {
-  isa::MapIndex map;
-  std::uint64_t offset = 0;
-  std::uint64_t value = 0;
-  std::uint8_t size = 4;  // bytes, 4 or 8
-  friend bool operator==(const MapStore&, const MapStore&) = default;
-};
+// Into the value of a map of the object.
+using MapStore = backend::RunStore;
 
 struct InPlaceChange {
   std::vector<MapStore> before;  // no packet sees them yet; in order, each at once

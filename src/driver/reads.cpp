@@ -12,11 +12,8 @@ class Scan {
  public:
   Scan(const imr::Ruleset& ruleset, Reads& reads) : ruleset_(ruleset), reads_(reads) {}
 
-  void chain(imr::ChainId id) {
-    for (const imr::RuleId rule : ruleset_[id].rules) {
-      for (const imr::Statement& statement : ruleset_[rule].statements)
-        std::visit(*this, statement);
-    }
+  void rule(const imr::Rule& rule) {
+    for (const imr::Statement& statement : rule.statements) std::visit(*this, statement);
   }
 
   void operator()(const imr::Match& match) { expr(match.lhs); }
@@ -55,28 +52,40 @@ class Scan {
   Reads& reads_;
 };
 
+std::set<imr::ChainId> chains_of(const imr::Ruleset& ruleset,
+                                 std::span<const Attachment> attachments) {
+  std::set<imr::ChainId> out;
+  for (const Attachment& attachment : attachments) {
+    for (const imr::ChainId root : attachment.roots) {
+      const std::vector<imr::ChainId> reached = imr::reachable_chains(ruleset, root);
+      out.insert(reached.begin(), reached.end());
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Reads scan_reads(const imr::Ruleset& ruleset, const std::vector<Attachment>& attachments) {
   Reads reads;
   Scan scan(ruleset, reads);
-  for (const Attachment& attachment : attachments) {
-    for (const imr::ChainId root : attachment.roots) {
-      for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) scan.chain(chain);
-    }
+  for (const imr::ChainId chain : chains_of(ruleset, attachments)) {
+    for (const imr::RuleId rule : ruleset[chain].rules) scan.rule(ruleset[rule]);
   }
   return reads;
 }
 
+Reads scan_reads(const imr::Ruleset& ruleset, const imr::Rule& rule) {
+  Reads reads;
+  Scan(ruleset, reads).rule(rule);
+  return reads;
+}
+
 std::size_t count_rules(const imr::Ruleset& ruleset, std::span<const Attachment> attachments) {
-  std::set<imr::ChainId> chains;
-  for (const Attachment& attachment : attachments) {
-    for (const imr::ChainId root : attachment.roots) {
-      for (const imr::ChainId chain : imr::reachable_chains(ruleset, root)) chains.insert(chain);
-    }
-  }
   std::size_t sum = 0;
-  for (const imr::ChainId chain : chains) sum += ruleset[chain].rules.size();
+  for (const imr::ChainId chain : chains_of(ruleset, attachments)) {
+    sum += ruleset[chain].rules.size();
+  }
   return sum;
 }
 

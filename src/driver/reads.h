@@ -25,6 +25,7 @@ struct Reads {
 // Of the chains that the attachments take, and of those that they reach.
 [[nodiscard]] Reads scan_reads(const imr::Ruleset& ruleset,
                                const std::vector<Attachment>& attachments);
+[[nodiscard]] Reads scan_reads(const imr::Ruleset& ruleset, const imr::Rule& rule);
 // How many rules these chains have.
 [[nodiscard]] std::size_t count_rules(const imr::Ruleset& ruleset,
                                       std::span<const Attachment> attachments);

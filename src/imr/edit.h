@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// One rule of a ruleset that changes, and what else changes with it.
+// One rule of a ruleset that changes.
 #pragma once
 
 #include <optional>
-#include <vector>
 
 #include "imr/imr.h"
 
@@ -16,9 +15,5 @@ struct RuleEdit {
   std::optional<RuleId> removed;  // no longer in Chain::rules; Ruleset::rules still has it
   std::optional<RuleId> added;    // in Chain::rules now, last of Ruleset::rules
 };
-
-// The chains that the rule jumps or goes to, verdict maps included, in order of appearance, repeats
-// included.
-[[nodiscard]] std::vector<ChainId> targets(const Ruleset& ruleset, const Rule& rule);
 
 }  // namespace weir::imr

@@ -378,8 +378,9 @@ enum class Translation : std::uint8_t { full, partial, native };
 
 // "inet filter forward"
 [[nodiscard]] std::string qualified_name(const Ruleset& ruleset, ChainId chain);
-// The chains that the rules of `chain` jump or go to, verdict maps included, in order of
+// The chains that a rule, or those of `chain`, jump or go to, verdict maps included, in order of
 // appearance, repeats included.
+[[nodiscard]] std::vector<ChainId> targets(const Ruleset& ruleset, const Rule& rule);
 [[nodiscard]] std::vector<ChainId> targets(const Ruleset& ruleset, ChainId chain);
 // The chain and those that its jumps, gotos and verdict maps reach, each once, `root` first.
 [[nodiscard]] std::vector<ChainId> reachable_chains(const Ruleset& ruleset, ChainId root);

@@ -60,7 +60,8 @@ class Finder {
 Finder::Finder(imr::Unit& unit, const RunSettings& settings) : unit_(unit), settings_(settings) {
   for (const imr::ChainId chain : unit_chains(unit)) {
     for (const imr::RuleId rule : unit.ruleset[chain].rules) {
-      for (const imr::ChainId target : classify::targets(unit.ruleset, rule)) {
+      for (const imr::ChainId target :
+           imr::targets(unit.ruleset, std::as_const(unit.ruleset)[rule])) {
         sites_[target].push_back(rule);
       }
     }
@@ -113,7 +114,7 @@ bool Finder::only_leads_on(std::span<const imr::RuleId> rules) const {
   bool leads = false;
   std::size_t others = 0;
   for (const imr::RuleId rule : rules) {
-    if (classify::targets(ruleset, rule).empty()) {
+    if (imr::targets(ruleset, ruleset[rule]).empty()) {
       ++others;
       continue;
     }

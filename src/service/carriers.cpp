@@ -2,7 +2,6 @@
 #include "service/carriers.h"
 
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -11,12 +10,6 @@ namespace weir::service {
 namespace {
 
 constexpr std::string_view counters_map = "counters";
-
-std::optional<isa::MapIndex> map_of(const isa::Relocation& relocation) {
-  if (const auto* map = std::get_if<isa::MapReference>(&relocation.what)) return map->map;
-  if (const auto* value = std::get_if<isa::MapValueReference>(&relocation.what)) return value->map;
-  return std::nullopt;
-}
 
 // The rule that an instruction came from; -1: none.
 std::int32_t rule_at(const isa::Program& program, std::uint32_t insn) {
@@ -46,6 +39,12 @@ void add(std::vector<std::uint32_t>& list, std::uint32_t id) {
 }
 
 }  // namespace
+
+std::optional<isa::MapIndex> map_of(const isa::Relocation& relocation) {
+  if (const auto* map = std::get_if<isa::MapReference>(&relocation.what)) return map->map;
+  if (const auto* value = std::get_if<isa::MapValueReference>(&relocation.what)) return value->map;
+  return std::nullopt;
+}
 
 std::vector<Carriers> find_carriers(const isa::Object& object) {
   std::vector<Carriers> out(object.rule_names.size());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct Carriers {
   std::set<std::size_t> maps;
   friend bool operator==(const Carriers&, const Carriers&) = default;
 };
+// The map that an instruction refers to, if it does.
+[[nodiscard]] std::optional<isa::MapIndex> map_of(const isa::Relocation& relocation);
 // One for each of Object::rule_names. Maps that only the code around the rules uses are not there.
 [[nodiscard]] std::vector<Carriers> find_carriers(const isa::Object& object);
 

@@ -7,7 +7,9 @@
 #include <utility>
 #include <variant>
 
+#include "driver/reads.h"
 #include "kernel/forward.h"
+#include "service/carriers.h"
 #include "service/counters.h"
 #include "service/fingerprint.h"
 
@@ -25,13 +27,7 @@ constexpr bool reads_in_order = false;
 // Ids of the programs that refer to the map.
 std::vector<std::uint32_t> programs_of(const isa::Object& object, isa::MapIndex map,
                                        const PolicyState& policy) {
-  const auto refers = [&](const isa::Relocation& relocation) {
-    if (const auto* whole = std::get_if<isa::MapReference>(&relocation.what)) {
-      return whole->map == map;
-    }
-    const auto* value = std::get_if<isa::MapValueReference>(&relocation.what);
-    return value != nullptr && value->map == map;
-  };
+  const auto refers = [&](const isa::Relocation& relocation) { return map_of(relocation) == map; };
   std::vector<std::uint32_t> out;
   for (std::size_t i = 0; i < object.programs.size(); ++i) {
     if (std::ranges::any_of(object.programs[i].relocations, refers)) {
@@ -55,12 +51,6 @@ std::vector<bool> listed_chains(const PolicyState& policy, const imr::Ruleset& r
     out.push_back(names.contains(imr::qualified_name(ruleset, imr::ChainId(i))));
   }
   return out;
-}
-
-bool tracks(const imr::Ruleset& ruleset, imr::ExprId expr) {
-  if (std::holds_alternative<imr::Ct>(ruleset[expr])) return true;
-  return std::ranges::any_of(imr::sources(ruleset[expr]),
-                             [&](imr::ExprId source) { return tracks(ruleset, source); });
 }
 
 // Rules that lead to chains may change which ones the policy has.
@@ -129,20 +119,13 @@ Result<std::optional<RulesInPlace>> RulesInPlace::create(const PolicyState& poli
   return std::optional<RulesInPlace>(std::move(out));
 }
 
-bool RulesInPlace::reads_connection(const imr::Rule& rule) const {
-  return std::ranges::any_of(rule.statements, [&](const imr::Statement& statement) {
-    const auto operand = imr::operand(statement);
-    return operand && tracks(ruleset_, *operand);
-  });
-}
-
 bool RulesInPlace::fits(const imr::RuleEdit& edit) const {
   if (!listed_.at(edit.chain.index())) return false;
   if (edit.removed && leads_on(ruleset_[*edit.removed])) return false;
   if (!edit.added) return true;
   const imr::Rule& rule = ruleset_[*edit.added];
   return imr::translation(rule) == imr::Translation::full && !leads_on(rule) &&
-         (connections_ || !reads_connection(rule));
+         (connections_ || !driver::scan_reads(ruleset_, rule).connection);
 }
 
 std::optional<std::vector<std::uint32_t>> RulesInPlace::place_counters(imr::RuleId id) {

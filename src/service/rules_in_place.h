@@ -55,7 +55,6 @@ class RulesInPlace {
   RulesInPlace() = default;
   // Whether the rule asks for nothing that the policy as a whole has to be prepared for.
   [[nodiscard]] bool fits(const imr::RuleEdit& edit) const;
-  [[nodiscard]] bool reads_connection(const imr::Rule& rule) const;
   // The counters of a rule that came become elements that no rule has. None where there are too
   // few.
   [[nodiscard]] std::optional<std::vector<std::uint32_t>> place_counters(imr::RuleId rule);
