@@ -36,7 +36,10 @@ class Verifier {
     for (std::size_t i = 0; i < ruleset_.chains.size(); ++i) check_chain(ChainId(i));
     check_removed_rules();
     depths_.assign(ruleset_.chains.size(), 0);
-    for (std::size_t i = 0; i < ruleset_.chains.size(); ++i) check_depth(ChainId(i));
+    // As the kernel does, of what packets come to: elsewhere chains may jump in a circle.
+    for (std::size_t i = 0; i < ruleset_.chains.size(); ++i) {
+      if (ruleset_.chains[i].base) check_depth(ChainId(i));
+    }
   }
 
  private:

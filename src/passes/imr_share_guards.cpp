@@ -131,8 +131,10 @@ class Sharing {
 void imr_share_guards(imr::Unit& unit) {
   std::map<imr::ChainId, std::size_t> known;
   std::size_t highest = 1;
-  for (std::size_t chain = 0; chain < unit.ruleset.chains.size(); ++chain) {
-    highest = std::max(highest, height(unit.ruleset, imr::ChainId(chain), known));
+  for (std::size_t i = 0; i < unit.ruleset.chains.size(); ++i) {
+    const imr::ChainId chain(i);
+    // Chains that packets never come to may jump in a circle.
+    if (unit.ruleset[chain].base) highest = std::max(highest, height(unit.ruleset, chain, known));
   }
   // Each chain on the way down may get so many below it.
   const std::size_t levels = std::min(most_levels, deepest / highest - 1);

@@ -266,5 +266,15 @@ TEST(ImrVerify, SixteenChainsBelowOneAnotherAreTheMost) {
   EXPECT_EQ(deeper.error().text(), "f: ip t base: jumps more than 16 chains deep");
 }
 
+TEST(ImrVerify, ChainsThatNoPacketComesToMayJumpInACircle) {
+  const std::string circle = "chain ip t a\nrule jump b\nchain ip t b\nrule jump a\n";
+  EXPECT_TRUE(parse_ruleset("table ip t\n" + circle, "f"));
+  const auto reached = parse_ruleset(
+      "table ip t\nchain ip t base hook forward priority 0 policy drop\nrule jump a\n" + circle,
+      "f");
+  ASSERT_FALSE(reached);
+  EXPECT_EQ(reached.error().text(), "f: ip t a: jumps in a circle");
+}
+
 }  // namespace
 }  // namespace weir::imr
