@@ -34,8 +34,7 @@ struct Allocation {
 [[nodiscard]] Allocation allocate(const flow::Function& function, std::int16_t first_slot,
                                   bool reserve_r9 = false);
 
-// How many lower bits may be set: of a fact of the context, and of each virtual register.
-[[nodiscard]] std::uint8_t context_width(flow::ContextKey key);
+// How many lower bits may be set of each virtual register.
 [[nodiscard]] std::vector<std::uint8_t> find_widths(const flow::Function& function,
                                                     const std::vector<flow::BlockId>& order);
 

@@ -49,7 +49,8 @@ struct Collector {
     }
   }
   void operator()(const imr::Ct& ct) {
-    ++demand[{Leaf::Kind::ct, static_cast<std::uint16_t>(ct.key), 0}];
+    const std::size_t halves = imr::value_size(ct.key) > 8 ? 2 : 1;
+    for (std::size_t half = 0; half < halves; ++half) ++demand[ct_leaf(ct, half)];
   }
   void operator()(const imr::MaskXor& op) { expr(op.source); }
   void operator()(const imr::Shift& op) { expr(op.source); }

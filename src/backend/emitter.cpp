@@ -136,32 +136,6 @@ Opcode store_of(std::uint8_t size) {
 
 }  // namespace
 
-std::uint8_t context_width(flow::ContextKey key) {
-  switch (key) {
-    case flow::ContextKey::mark:
-    case flow::ContextKey::iif:
-    case flow::ContextKey::oif:
-    case flow::ContextKey::length:
-    case flow::ContextKey::linear_length:
-    case flow::ContextKey::vlan_tag:
-    case flow::ContextKey::iiftype:
-      return 32;
-    case flow::ContextKey::pkttype:
-      return 8;
-    case flow::ContextKey::protocol:
-      return 16;
-    case flow::ContextKey::iifname0:
-    case flow::ContextKey::iifname1:
-    case flow::ContextKey::oifname0:
-    case flow::ContextKey::oifname1:
-    case flow::ContextKey::ct_info:
-    case flow::ContextKey::network_offset:
-    case flow::ContextKey::zero:
-      return 64;
-  }
-  throw InvariantError("context key out of range");
-}
-
 Emitter::Emitter(const flow::Function& function, const Profile& profile, const Role& role)
     : function_(function),
       profile_(profile),
@@ -203,12 +177,16 @@ bool Emitter::frame() {
   std::size_t key = 0;
   std::size_t counts = 0;
   std::uint64_t window = 0;
+  bool scratch = false;
   for (const flow::Block& block : function_.blocks) {
     for (const Instruction& instruction : block.instructions) {
       if (instruction.op == Op::lookup) key = std::max(key, 8 * instruction.args.size());
       if (instruction.op == Op::count) {
         ++counts;
         key = std::max<std::size_t>(key, 16);
+      }
+      if (instruction.op == Op::context && profile_.needs_scratch != nullptr) {
+        scratch = scratch || profile_.needs_scratch(static_cast<flow::ContextKey>(instruction.imm));
       }
     }
     if (block.end.kind == Terminator::Kind::window) window = std::max(window, block.end.imm2);
@@ -227,6 +205,7 @@ bool Emitter::frame() {
     buffers_ = static_cast<std::int16_t>(lowest - allocation_.buffer_count * buffer_size_);
     lowest = buffers_;
   }
+  if (scratch) lowest = scratch_ = static_cast<std::int16_t>(lowest - 8);
   for (Location& location : allocation_.locations) {
     if (!location.in_register) location.slot = static_cast<std::int16_t>(location.slot + lowest);
   }

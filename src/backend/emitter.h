@@ -84,6 +84,8 @@ class Emitter {
   [[nodiscard]] std::int16_t dynptr() const { return dynptr_; }
   [[nodiscard]] std::int16_t saved() const { return saved_; }
   [[nodiscard]] std::int16_t buffer() const { return buffer_; }
+  // Of a value of 8 bytes while a fact is loaded (Profile::needs_scratch).
+  [[nodiscard]] std::int16_t scratch() const { return scratch_; }
   void use_buffer(std::int16_t buffer) { buffer_ = buffer; }  // for deferred code
 
   [[nodiscard]] Label label();
@@ -152,6 +154,7 @@ class Emitter {
   std::int16_t key_ = 0;
   std::int16_t dynptr_ = 0;
   std::int16_t saved_ = 0;
+  std::int16_t scratch_ = 0;
   std::int16_t buffers_ = 0;
   std::int16_t buffer_size_ = 0;
   std::int16_t buffer_ = 0;

@@ -44,10 +44,14 @@ struct Profile {
   // out of the packet itself (l4proto, nfproto, at frames protocol) are not asked for.
   std::optional<flow::ContextKey> (*context_key)(imr::MetaKey key) = nullptr;
   bool has_conntrack = false;
+  // Whether skb->sk is what nf_tables chains of the same place see.
+  bool has_socket = false;
   bool writes_mark = false;
   bool reads_packets = true;  // whether there is any way to the packet's bytes
   // Facts beyond those of the program type's own context structure take a kernel function.
   bool kernel_functions = true;
+  // bpf_rdonly_cast() makes memory of any address (kernel 6.17).
+  bool untrusted_memory = true;
   // Functions within the program, per-CPU maps, and addresses of map values may be used.
   bool local_calls = true;
   bool per_cpu_maps = true;
@@ -57,6 +61,8 @@ struct Profile {
   // What windows need of the stack: a dynptr and a saved value; a buffer for each that is in use.
   bool window_dynptr = false;
   bool window_buffer = false;
+  // Whether the fact takes the frame's place for a value (Emitter::scratch()).
+  bool (*needs_scratch)(flow::ContextKey key) = nullptr;
 
   // Emission; each may use r0 to r5 freely and expects the context pointer in the frame.
   // Loads the fact into r0.

@@ -12,30 +12,19 @@ namespace {
 
 using flow::ContextKey;
 
-// Facts that stand in the kernel's own structures only.
-bool takes_kernel_function(const Profile& profile, ContextKey key) {
-  if (profile.program_type == isa::ProgramType::netfilter) return false;  // its context are these
-  switch (key) {
-    case ContextKey::iifname0:
-    case ContextKey::iifname1:
-    case ContextKey::oifname0:
-    case ContextKey::oifname1:
-    case ContextKey::ct_info:
-    case ContextKey::iiftype:
-      return true;
-    case ContextKey::mark:
-    case ContextKey::iif:
-    case ContextKey::oif:
-    case ContextKey::length:
-    case ContextKey::linear_length:
-    case ContextKey::pkttype:
-    case ContextKey::protocol:
-    case ContextKey::network_offset:
-    case ContextKey::vlan_tag:
-    case ContextKey::zero:
-      return false;
+// Whether programs of the profile can load the fact at all.
+bool loads(const Profile& profile, ContextKey key) {
+  switch (flow::source_of(key)) {
+    case flow::Source::context:
+      // A card has no processors of the host.
+      return key != ContextKey::cpu || !profile.limits.contains(Limit::offload);
+    case flow::Source::structure:
+      // The context of netfilter programs are these structures.
+      return profile.kernel_functions || profile.program_type == isa::ProgramType::netfilter;
+    case flow::Source::memory:
+      return profile.kernel_functions && profile.untrusted_memory;
   }
-  throw InvariantError("context key out of range");
+  throw InvariantError("source of a fact out of range");
 }
 
 bool serves_meta(const Profile& profile, imr::MetaKey key) {
@@ -55,10 +44,23 @@ bool serves_meta(const Profile& profile, imr::MetaKey key) {
     case imr::MetaKey::length:
     case imr::MetaKey::pkttype:
     case imr::MetaKey::iiftype:
+    case imr::MetaKey::oiftype:
+    case imr::MetaKey::iifgroup:
+    case imr::MetaKey::oifgroup:
+    case imr::MetaKey::iifkind:
+    case imr::MetaKey::oifkind:
+    case imr::MetaKey::priority:
+    case imr::MetaKey::cpu:
+    case imr::MetaKey::rtclassid:
+      break;
+    case imr::MetaKey::skuid:
+    case imr::MetaKey::skgid:
+    case imr::MetaKey::cgroup:
+      if (!profile.has_socket) return false;
       break;
   }
   const auto fact = profile.context_key(key);
-  return fact && (profile.kernel_functions || !takes_kernel_function(profile, *fact));
+  return fact && loads(profile, *fact);
 }
 
 // Collects what one rule asks for.
@@ -91,14 +93,13 @@ struct Collector {
   void operator()(const imr::HeaderField&) {}
   void operator()(const imr::Meta& meta) {
     // A device that chains of this family never have at this hook reads as none.
-    const bool input = meta.key == imr::MetaKey::iif || meta.key == imr::MetaKey::iifname ||
-                       meta.key == imr::MetaKey::iiftype;
-    const bool output = meta.key == imr::MetaKey::oif || meta.key == imr::MetaKey::oifname;
-    if (input && !imr::has_input_device(unit)) return;
-    if (output && !imr::has_output_device(unit)) return;
+    if (imr::is_of_input(meta.key) && !imr::has_input_device(unit)) return;
+    if (imr::is_of_output(meta.key) && !imr::has_output_device(unit)) return;
     add(Need::Kind::meta, meta.key);
   }
-  void operator()(const imr::Ct&) { add(Need::Kind::connection); }
+  void operator()(const imr::Ct& ct) {
+    add(ct.key == imr::CtKey::state ? Need::Kind::connection : Need::Kind::connection_details);
+  }
   void operator()(const imr::MaskXor& op) { expr(op.source); }
   void operator()(const imr::Shift& op) { expr(op.source); }
   void operator()(const imr::ByteSwap& op) { expr(op.source); }
@@ -183,6 +184,8 @@ std::string to_string(const Need& need) {
       return "meta " + std::string(to_string(need.meta));
     case Need::Kind::connection:
       return "ct state";
+    case Need::Kind::connection_details:
+      return "ct beyond state";
     case Need::Kind::write_meta:
       return "writing meta " + std::string(to_string(need.meta));
     case Need::Kind::mapped_set:
@@ -194,12 +197,16 @@ std::string to_string(const Need& need) {
 std::vector<Need> all_needs() {
   using imr::MetaKey;
   std::vector<Need> out = {{.kind = Need::Kind::link}, {.kind = Need::Kind::packet}};
-  for (const MetaKey key : {MetaKey::protocol, MetaKey::nfproto, MetaKey::l4proto, MetaKey::length,
-                            MetaKey::pkttype, MetaKey::mark, MetaKey::iif, MetaKey::iifname,
-                            MetaKey::iiftype, MetaKey::oif, MetaKey::oifname}) {
+  for (const MetaKey key :
+       {MetaKey::protocol, MetaKey::nfproto,  MetaKey::l4proto, MetaKey::length, MetaKey::pkttype,
+        MetaKey::mark,     MetaKey::priority, MetaKey::cpu,     MetaKey::iif,    MetaKey::iifname,
+        MetaKey::iiftype,  MetaKey::iifgroup, MetaKey::iifkind, MetaKey::oif,    MetaKey::oifname,
+        MetaKey::oiftype,  MetaKey::oifgroup, MetaKey::oifkind, MetaKey::skuid,  MetaKey::skgid,
+        MetaKey::cgroup,   MetaKey::rtclassid}) {
     out.push_back({.kind = Need::Kind::meta, .meta = key});
   }
   out.push_back({.kind = Need::Kind::connection});
+  out.push_back({.kind = Need::Kind::connection_details});
   out.push_back({.kind = Need::Kind::write_meta, .meta = MetaKey::mark});
   out.push_back({.kind = Need::Kind::mapped_set});
   return out;
@@ -214,8 +221,9 @@ bool serves(const Profile& profile, const Need& need) {
     case Need::Kind::meta:
       return serves_meta(profile, need.meta);
     case Need::Kind::connection:
-      return profile.has_conntrack &&
-             (profile.kernel_functions || !takes_kernel_function(profile, ContextKey::ct_info));
+      return profile.has_conntrack && loads(profile, ContextKey::ct_info);
+    case Need::Kind::connection_details:
+      return profile.has_conntrack && loads(profile, ContextKey::ct_status);
     case Need::Kind::write_meta:
       return need.meta == imr::MetaKey::mark && profile.writes_mark;
     case Need::Kind::mapped_set:

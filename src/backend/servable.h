@@ -16,12 +16,13 @@ namespace weir::backend {
 
 struct Need {
   enum class Kind : std::uint8_t {
-    link,        // bytes of the link-layer header
-    packet,      // bytes of the network and transport headers
-    meta,        // `meta`
-    connection,  // ct state
-    write_meta,  // `meta`
-    mapped_set,  // a set or map that is searched in an eBPF map other than a plain hash map
+    link,                // bytes of the link-layer header
+    packet,              // bytes of the network and transport headers
+    meta,                // `meta`
+    connection,          // ct state
+    connection_details,  // all other ct keys
+    write_meta,          // `meta`
+    mapped_set,          // a set or map that is searched in an eBPF map other than a plain hash map
   };
   Kind kind = Kind::packet;
   imr::MetaKey meta = imr::MetaKey::l4proto;

@@ -78,7 +78,7 @@ void Values::gather(const Demand& needed) {
         if (shared(leaf) && !gathered_.contains(leaf)) {
           // Made before it is entered: length() takes what is entered for made.
           const Reg word = leaf.kind == Leaf::Kind::ct
-                               ? make_ct_state()
+                               ? make_ct(ct_of(leaf), leaf.size)
                                : make_meta(static_cast<imr::MetaKey>(leaf.offset), leaf.size);
           gathered_[leaf] = word;
         }
@@ -365,8 +365,19 @@ Reg Values::make_meta(imr::MetaKey key, unsigned half) {
       if (!imr::has_output_device(unit_)) return out_.constant(0);
       break;
     case imr::MetaKey::iiftype:
+    case imr::MetaKey::oiftype:
+    case imr::MetaKey::iifgroup:
+    case imr::MetaKey::oifgroup:
+    case imr::MetaKey::iifkind:
+    case imr::MetaKey::oifkind:
     case imr::MetaKey::l4proto:
     case imr::MetaKey::mark:
+    case imr::MetaKey::priority:
+    case imr::MetaKey::cpu:
+    case imr::MetaKey::skuid:
+    case imr::MetaKey::skgid:
+    case imr::MetaKey::cgroup:
+    case imr::MetaKey::rtclassid:
       break;
   }
   const auto fact = profile_.context_key(key);
@@ -376,13 +387,16 @@ Reg Values::make_meta(imr::MetaKey key, unsigned half) {
 
 // Leaves where the word says that there is no value.
 void Values::leave_without(imr::MetaKey key, Words& words, BlockId absent) {
+  if (!imr::may_be_absent(key)) return;
   if (key == imr::MetaKey::pkttype) {
     out_.leave_if(Condition::ge, blurred(words.front().reg), no_type, absent);
+    return;
   }
-  if (key == imr::MetaKey::iiftype) {
-    out_.leave_if(Condition::eq, blurred(words.front().reg), 0, absent);
-    words.front().reg = out_.binary(Op::and_, words.front().reg, 0xffff);
-  }
+  // A bit above those of the value is set; kinds are never empty.
+  out_.leave_if(Condition::eq, blurred(words.front().reg), 0, absent);
+  Word& word = words.front();
+  if (words.size() > 1) return;
+  word.reg = out_.binary(Op::and_, word.reg, (std::uint64_t{1} << 8U * word.size) - 1);
 }
 
 // nft_meta_get_eval_pkttype_lo() in net/netfilter/nft_meta.c: looped-back packets count as
@@ -423,25 +437,6 @@ Reg Values::make_pkttype() {
   out_.jump(join);
   out_.at(join);
   return type;
-}
-
-// NF_CT_STATE_BIT(ctinfo) of linux/netfilter/nf_conntrack_common.h, as nft_ct_get_eval() gives it.
-Reg Values::make_ct_state() {
-  // Byte i is the state of ctinfo i: of a connection, and without one (untracked is 7).
-  constexpr std::uint64_t tracked = 0x0402'0804'0208'0402;
-  constexpr std::uint64_t untracked = 0x4001'0101'0101'0101;
-  const Reg info = out_.context(ContextKey::ct_info);
-  const Reg states = out_.function().new_register();
-  const BlockId has_connection = out_.block();
-  const BlockId join = out_.block();
-  out_.assign_constant(states, untracked);
-  out_.branch(Condition::set, info, 8, has_connection, join);
-  out_.at(has_connection);
-  out_.assign_constant(states, tracked);
-  out_.jump(join);
-  out_.at(join);
-  const Reg place = out_.binary(Op::shl, out_.binary(Op::and_, info, 7), 3);
-  return out_.binary(Op::and_, out_.binary(Op::shr, states, place), 0xff);
 }
 
 Words Values::evaluate_to_equal(imr::ExprId id, BlockId absent) {
@@ -488,11 +483,7 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
       self.leave_without(meta.key, words, absent);
       return words;
     }
-    Words operator()(const imr::Ct& ct) const {
-      const auto found =
-          self.gathered_.find({Leaf::Kind::ct, static_cast<std::uint16_t>(ct.key), 0});
-      return {{found != self.gathered_.end() ? found->second : self.make_ct_state(), 4}};
-    }
+    Words operator()(const imr::Ct& ct) const { return self.ct_value(ct, absent); }
     Words operator()(const imr::MaskXor& op) const {
       Words words = self.evaluate(op.source, absent);
       std::size_t at = 0;

@@ -26,10 +26,13 @@ namespace weir::backend {
 struct Leaf {
   enum class Kind : std::uint8_t { link, network, transport, l4proto, meta, ct };
   Kind kind = Kind::network;
-  std::uint16_t offset = 0;  // of packet words; the key of meta and ct
+  std::uint16_t offset = 0;  // of packet words; the key of meta; key and direction of ct
   std::uint8_t size = 0;     // of packet words; which half of a name
   friend auto operator<=>(const Leaf&, const Leaf&) = default;
 };
+
+[[nodiscard]] Leaf ct_leaf(const imr::Ct& ct, std::size_t half);
+[[nodiscard]] imr::Ct ct_of(const Leaf& leaf);
 
 // How often each leaf occurs.
 using Demand = std::map<Leaf, unsigned>;
@@ -92,7 +95,11 @@ class Values {
   [[nodiscard]] flow::Reg meta_word(imr::MetaKey key, unsigned half);
   [[nodiscard]] flow::Reg make_meta(imr::MetaKey key, unsigned half);
   [[nodiscard]] flow::Reg make_pkttype();
+  [[nodiscard]] Words ct_value(const imr::Ct& ct, flow::BlockId absent);
+  // The word of a packet with a connection; anything without one.
+  [[nodiscard]] flow::Reg make_ct(const imr::Ct& ct, unsigned half);
   [[nodiscard]] flow::Reg make_ct_state();
+  [[nodiscard]] flow::Reg make_ct_zone(imr::CtDirection direction);
   [[nodiscard]] Words shifted(const imr::Shift& shift, flow::BlockId absent);
   // dst = the word at base + offset, or zero where the packet ends before.
   void load_or_zero(flow::Reg dst, flow::Reg base, const Leaf& leaf);

@@ -66,7 +66,7 @@ std::vector<std::uint8_t> find_widths(const flow::Function& function,
             put(i.dst, 8U * i.size);
             break;
           case Op::context:
-            put(i.dst, context_width(static_cast<flow::ContextKey>(i.imm)));
+            put(i.dst, flow::width_of(static_cast<flow::ContextKey>(i.imm)));
             break;
           case Op::add:
           case Op::sub:

@@ -249,9 +249,11 @@ bool always_there(const imr::Unit& unit, imr::ExprId expr) {
   }
   if (const auto* meta = std::get_if<imr::Meta>(&unit.ruleset[expr])) {
     if (meta->key == imr::MetaKey::l4proto) return unit.nfproto == Nfproto::ipv4;
-    return meta->key != imr::MetaKey::pkttype && meta->key != imr::MetaKey::iiftype;
+    return !imr::may_be_absent(meta->key);
   }
-  if (std::holds_alternative<imr::Ct>(unit.ruleset[expr])) return true;
+  if (const auto* ct = std::get_if<imr::Ct>(&unit.ruleset[expr])) {
+    return !imr::may_be_absent(ct->key);
+  }
   return std::ranges::all_of(imr::sources(unit.ruleset[expr]),
                              [&](imr::ExprId source) { return always_there(unit, source); });
 }

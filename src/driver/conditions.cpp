@@ -16,7 +16,8 @@ constexpr int place_link = 0;
 constexpr int place_network = 1;
 constexpr int place_transport = 2;
 constexpr int place_connection = 3;
-constexpr int place_meta = 4;  // and the key
+constexpr int place_meta = 4;           // and the key
+constexpr int place_connections = 256;  // and three for each key of ct
 
 int place_of(imr::HeaderBase base) {
   switch (base) {
@@ -93,7 +94,7 @@ void Conditions::learn_lengths() {
 // ct state is one of five bits (NF_CT_STATE_BIT() in nf_conntrack_common.h).
 void Conditions::learn_connections() {
   const bool asked = std::ranges::any_of(
-      ruleset_.exprs, [](const imr::Expr& e) { return std::holds_alternative<imr::Ct>(e); });
+      ruleset_.exprs, [](const imr::Expr& e) { return e == imr::Expr(imr::Ct{}); });
   if (!asked) return;
   const Value state = connection();
   constexpr std::array<std::uint8_t, 5> states = {1, 2, 4, 8, 64};
@@ -161,15 +162,24 @@ Conditions::Value Conditions::meta(imr::MetaKey key) {
   for (unsigned i = 0; i < imr::value_size(key); ++i) {
     append_byte(out, {place_meta + static_cast<int>(key), i}, key == imr::MetaKey::mark);
   }
-  const bool may_be_absent =
-      key == imr::MetaKey::l4proto || key == imr::MetaKey::pkttype || key == imr::MetaKey::iiftype;
-  if (may_be_absent) out.present = opaque("has " + std::string(imr::to_string(key)), false);
+  if (imr::may_be_absent(key))
+    out.present = opaque("has " + std::string(imr::to_string(key)), false);
   return out;
 }
 
 Conditions::Value Conditions::connection() {
   Value out;
   for (unsigned i = 0; i < 4; ++i) append_byte(out, {place_connection, i});
+  return out;
+}
+
+// Nothing is known of how one depends on another, but that they are there together.
+Conditions::Value Conditions::connection_fact(const imr::Ct& ct) {
+  Value out;
+  const int place =
+      place_connections + 3 * static_cast<int>(ct.key) + static_cast<int>(ct.direction);
+  for (unsigned i = 0; i < imr::value_size(ct.key); ++i) append_byte(out, {place, i});
+  out.present = opaque("has ct " + std::to_string(place), false);
   return out;
 }
 
@@ -183,11 +193,8 @@ std::optional<Conditions::Value> Conditions::value(imr::ExprId expr) {
       },
       [&](const imr::Meta& e) -> Found { return meta(e.key); },
       [&](const imr::Ct& e) -> Found {
-        switch (e.key) {
-          case imr::CtKey::state:
-            return connection();
-        }
-        throw InvariantError("ct key out of range");
+        if (e.key == imr::CtKey::state) return connection();
+        return connection_fact(e);
       },
       [&](const imr::MaskXor& e) -> Found {
         Found source = value(e.source);

@@ -66,6 +66,7 @@ class Conditions {
   [[nodiscard]] Value payload(const imr::Payload& load);
   [[nodiscard]] Value meta(imr::MetaKey key);
   [[nodiscard]] Value connection();
+  [[nodiscard]] Value connection_fact(const imr::Ct& ct);
   // Nothing where it is not known bit by bit.
   [[nodiscard]] std::optional<Value> value(imr::ExprId expr);
 

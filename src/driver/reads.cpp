@@ -36,7 +36,14 @@ class Scan {
     }
   }
   void operator()(const imr::Meta& meta) { reads_.meta.insert(meta.key); }
-  void operator()(const imr::Ct&) { reads_.connection = true; }
+  void operator()(const imr::Ct& ct) {
+    reads_.connection = true;
+    if (ct.key != imr::CtKey::state) reads_.connection_details = true;
+    if (ct.key == imr::CtKey::bytes || ct.key == imr::CtKey::packets ||
+        ct.key == imr::CtKey::avgpkt) {
+      reads_.connection_counts = true;
+    }
+  }
   void operator()(const imr::MaskXor& mask) { expr(mask.source); }
   void operator()(const imr::Shift& shift) { expr(shift.source); }
   void operator()(const imr::ByteSwap& swap) { expr(swap.source); }

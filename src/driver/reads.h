@@ -19,6 +19,8 @@ namespace weir::driver {
 struct Reads {
   std::set<imr::MetaKey> meta;
   bool connection = false;
+  bool connection_details = false;  // beyond its state
+  bool connection_counts = false;   // bytes and packets, which are not always counted
   bool link_header = false;
 };
 

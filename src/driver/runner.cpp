@@ -9,6 +9,7 @@
 
 #include "backend/profile.h"
 #include "driver/attached.h"
+#include "driver/facts.h"
 #include "driver/reads.h"
 #include "driver/seen.h"
 #include "engine/engine.h"
@@ -152,6 +153,22 @@ bool test_run_lacks(const Reads& reads, const std::vector<Attachment>& attachmen
   });
 }
 
+// Neither a test run nor a scratch namespace gives a packet these as they are asked for.
+Status check_suppliable(const Reads& reads) {
+  using imr::MetaKey;
+  for (const MetaKey key :
+       {MetaKey::iifgroup, MetaKey::oifgroup, MetaKey::iifkind, MetaKey::oifkind, MetaKey::priority,
+        MetaKey::cpu, MetaKey::skuid, MetaKey::skgid, MetaKey::cgroup, MetaKey::rtclassid}) {
+    if (!reads.meta.contains(key)) continue;
+    return input_error("the rules read meta " + std::string(to_string(key)) +
+                       ", which only --engine interpreter and evaluator give to packets of a file");
+  }
+  if (!reads.connection_details) return {};
+  return input_error(
+      "the rules read more of connections than ct state, which only --engine "
+      "interpreter and evaluator give to packets of a file");
+}
+
 // ---- The engines
 // ---------------------------------------------------------------------------------
 
@@ -246,21 +263,8 @@ class InterpreterBackend final : public Backend {
     engine::Input in;
     in.bytes = sees_frames(hook) ? ByteView(packet.bytes) : packet.network();
     in.network_offset = sees_frames(hook) ? packet.network_offset : 0;
-    if (packet.vlan) {
-      in.vlan_present = true;
-      in.vlan_protocol = packet.vlan->protocol;
-      in.vlan_tci = packet.vlan->tci;
-    }
-    in.mark = packet.mark;
-    in.iif = packet.in.index;
-    in.oif = packet.out.index;
-    in.iifname = packet.in.name;
-    in.oifname = packet.out.name;
+    give_facts(packet, in);
     in.at = place_of_skb(hook);
-    in.pkttype = static_cast<std::uint8_t>(packet.type);
-    in.protocol = static_cast<std::uint16_t>((packet.ethertype << 8) | (packet.ethertype >> 8));
-    in.ct_info = static_cast<std::uint64_t>(packet.ct_info);
-    in.has_connection = packet.has_connection;
     return in;
   }
 
@@ -282,6 +286,7 @@ class KernelBackend final : public Backend {
       attachments.push_back(program.attachment);
     }
     reads_ = scan_reads(ruleset_, attachments);
+    WEIR_CHECK(check_suppliable(reads_));
     always_attached_ = test_run_lacks(reads_, attachments);
     if (always_attached_) return attach();
     WEIR_TRY(loaded, kernel::load(compilation_.object));

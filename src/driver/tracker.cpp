@@ -131,6 +131,11 @@ std::optional<IcmpQuery> icmp_query(std::uint8_t protocol, std::uint8_t type) {
   return std::nullopt;
 }
 
+// invmap[] in nf_conntrack_proto_icmp.c and nf_conntrack_proto_icmpv6.c.
+std::uint8_t answer_to(std::uint8_t query) {
+  return query == 8 ? std::uint8_t{0} : static_cast<std::uint8_t>(query + 1);
+}
+
 bool is_icmp_error(std::uint8_t protocol, std::uint8_t type) {
   if (protocol == proto_icmpv6) return type < 128;
   return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
@@ -184,6 +189,34 @@ void Tracker::track(packet::Packet& packet) {
   const State state = classify(packet.network());
   packet.has_connection = state.has_connection;
   packet.ct_info = state.info;
+  packet.connection = state.has_connection ? connection_of(state) : packet::Connection{};
+}
+
+packet::Connection Tracker::connection_of(const State& state) {
+  constexpr std::uint32_t seen_reply = 2;  // enum ip_conntrack_status
+  constexpr std::uint32_t confirmed = 8;
+  const bool ipv6 = state.original.version == 6;
+  const auto side = [&](const Tuple& tuple, std::uint8_t icmp_type) {
+    const std::size_t size = ipv6 ? 16 : 4;
+    const auto end = static_cast<std::ptrdiff_t>(size);
+    packet::ConnectionSide out{
+        .source = {tuple.source.begin(), tuple.source.begin() + end},
+        .destination = {tuple.destination.begin(), tuple.destination.begin() + end},
+        .source_port = tuple.source_port,
+        .destination_port = tuple.destination_port};
+    // ICMP has type and code in the place of the destination's port.
+    const bool is_icmp = tuple.protocol == proto_icmp || tuple.protocol == proto_icmpv6;
+    if (is_icmp) out.destination_port = static_cast<std::uint16_t>(icmp_type << 8);
+    return out;
+  };
+  packet::Connection out;
+  out.status = (state.replied ? seen_reply : 0) | (state.confirmed ? confirmed : 0);
+  out.ipv6 = ipv6;
+  out.protocol = state.original.protocol;
+  const std::uint8_t query = state.original.icmp_kind;
+  out.original = side(state.original, query);
+  out.reply = side(inverted(state.original), answer_to(query));
+  return out;
 }
 
 Tracker::State Tracker::classify(ByteView bytes) {
@@ -252,26 +285,33 @@ Tracker::State Tracker::classify_icmp_error(const Tuple& outer, ByteView inner) 
   if (network->tuple.source != outer.destination) return {};
   if (!fill_ports(network->tuple, network->transport)) return {};
   if (connections_.contains(network->tuple)) {
-    return {.has_connection = true, .info = CtInfo::related_reply};
+    return known(CtInfo::related_reply, network->tuple);
   }
   if (connections_.contains(inverted(network->tuple))) {
-    return {.has_connection = true, .info = CtInfo::related};
+    return known(CtInfo::related, inverted(network->tuple));
   }
   return {};
 }
 
+Tracker::State Tracker::known(CtInfo info, const Tuple& original) const {
+  return {.has_connection = true,
+          .info = info,
+          .original = original,
+          .replied = connections_.at(original).replied,
+          .confirmed = true};
+}
+
 Tracker::State Tracker::follow(const Tuple& tuple, bool may_open) {
   if (const auto found = connections_.find(tuple); found != connections_.end()) {
-    return {.has_connection = true,
-            .info = found->second.replied ? CtInfo::established : CtInfo::new_};
+    return known(found->second.replied ? CtInfo::established : CtInfo::new_, tuple);
   }
   if (const auto found = connections_.find(inverted(tuple)); found != connections_.end()) {
     found->second.replied = true;
-    return {.has_connection = true, .info = CtInfo::established_reply};
+    return known(CtInfo::established_reply, inverted(tuple));
   }
   if (!may_open) return {};
   connections_.emplace(tuple, Connection{});
-  return {.has_connection = true, .info = CtInfo::new_};
+  return {.has_connection = true, .info = CtInfo::new_, .original = tuple};
 }
 
 }  // namespace weir::driver

@@ -17,7 +17,8 @@ namespace weir::driver {
 
 class Tracker {
  public:
-  // Sets has_connection and ct_info of the next packet of the capture. A packet that no connection
+  // Sets has_connection, ct_info and the connection of the next packet of the capture; of that its
+  // ends, protocol and status (never assured), and nothing else. A packet that no connection
   // can own (malformed, impossible flags, an error about an unknown flow) gets none: `invalid`.
   void track(packet::Packet& packet);
 
@@ -54,6 +55,9 @@ class Tracker {
   struct State {
     bool has_connection = false;
     packet::CtInfo info = packet::CtInfo::established;
+    Tuple original = {};  // of the connection, and whether packets came from its other end
+    bool replied = false;
+    bool confirmed = false;  // whether a packet came before this one
   };
 
   State classify(ByteView bytes);
@@ -62,6 +66,9 @@ class Tracker {
   State classify_icmp(Tuple tuple, ByteView transport);
   State classify_icmp_error(const Tuple& outer, ByteView inner);
   State follow(const Tuple& tuple, bool may_open);
+  // Of a connection that there is.
+  [[nodiscard]] State known(packet::CtInfo info, const Tuple& original) const;
+  static packet::Connection connection_of(const State& state);
 
   std::map<Tuple, Connection> connections_;  // by the tuple of the original direction
   std::map<FragmentKey, State> fragments_;   // what the first fragment of a packet got

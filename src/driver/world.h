@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The world of `weir test`: what a packet at a hook has around it and a capture does not hold, that
-// is devices and connections. Marks start at zero, and time is the capture's.
+// is devices and connections. Marks start at zero, and time is the capture's. Packets are of no
+// socket and have no route; priority, CPU, and groups of devices are 0.
 #pragma once
 
 #include <cstdint>

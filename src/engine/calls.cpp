@@ -158,7 +158,7 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
     case FunctionId::get_prandom_u32:
       return static_cast<std::uint32_t>(machine.random());
     case FunctionId::get_smp_processor_id:
-      return 0;
+      return machine.cpu();
     case FunctionId::probe_read_kernel:
       return probe_read(machine, arguments);
     case FunctionId::dynptr_from_skb:

@@ -5,8 +5,10 @@
 // stays an independent judge of what the compiler made.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -16,6 +18,43 @@
 namespace weir::engine {
 
 class Map;  // engine/map.h
+
+// What struct nf_conn and its extensions hold, as they hold it; zeros where nothing is said.
+struct Connection {
+  // struct nf_conntrack_tuple, without the addresses' last 12 bytes in IPv4.
+  struct Side {
+    std::array<std::uint8_t, 16> source = {};
+    std::array<std::uint8_t, 16> destination = {};
+    std::uint16_t source_port = 0;  // in memory order
+    std::uint16_t destination_port = 0;
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::uint32_t status = 0;
+  std::uint32_t mark = 0;
+  std::uint16_t zone = 0;
+  std::uint8_t zone_directions = 3;
+  std::uint16_t l3proto = 0;
+  std::uint8_t protocol = 0;
+  std::array<Side, 2> sides;  // original, reply
+  bool accounted = false;     // whether it has the extensions for counters and labels
+  bool labelled = false;
+  std::array<std::uint8_t, 16> labels = {};
+  std::string helper;  // of the connection that expected it; empty: none did
+};
+
+// The socket of a packet. Without a file it was closed; what does not stand in the packet's own
+// network namespace is of another one.
+struct Socket {
+  // What skb->sk is: a request or a time-wait socket is none by itself, the first leads to one.
+  enum class Kind : std::uint8_t { full, request, time_wait };
+  Kind kind = Kind::full;
+  bool has_file = true;
+  bool same_netns = true;
+  std::uint32_t user = 0;
+  std::uint32_t group = 0;
+  std::uint32_t cgroup_class = 0;
+};
 
 // What a program is run on: `bytes` from the first header that there is, and what the kernel knows
 // about the packet beside them. Where a program's packet begins (offset 0 of its loads) is
@@ -50,6 +89,14 @@ struct Input {
   std::uint16_t vlan_tci = 0;       // host order
   std::uint64_t ct_info = 0;        // enum ip_conntrack_info
   bool has_connection = false;
+  Connection connection = {};
+  std::optional<Socket> socket = {};
+  std::optional<std::uint32_t> route_class = {};  // dst_entry::tclassid; none: no route
+  std::uint32_t iifgroup = 0;                     // net_device::group
+  std::uint32_t oifgroup = 0;
+  std::string iifkind = {};  // net_device::rtnl_link_ops->kind; empty: it has none
+  std::string oifkind = {};
+  std::uint32_t cpu = 0;
 };
 
 // What a program left behind that the kernel goes on with.

@@ -91,6 +91,7 @@ constexpr std::array state_members = {
     WEIR_MEMBER("pf", scalar, HookState, pf),
     WEIR_POINTER("in", probed_pointer, HookState, in, net_device),
     WEIR_POINTER("out", probed_pointer, HookState, out, net_device),
+    WEIR_MEMBER("net", scalar, HookState, net),
 };
 
 constexpr std::array skb_members = {
@@ -108,6 +109,8 @@ constexpr std::array skb_members = {
     WEIR_MEMBER("skb_iif", scalar, SkBuff, skb_iif),
     WEIR_MEMBER("vlan_proto", scalar, SkBuff, vlan_proto),
     WEIR_MEMBER("vlan_tci", scalar, SkBuff, vlan_tci),
+    WEIR_MEMBER("_skb_refdst", scalar, SkBuff, refdst),
+    WEIR_MEMBER("sk", scalar, SkBuff, sk),
     WEIR_POINTER("dev", probed_pointer, SkBuff, dev, net_device),
     WEIR_MEMBER("head", scalar, SkBuff, head),
     WEIR_MEMBER("data", scalar, SkBuff, data),
@@ -117,6 +120,97 @@ constexpr std::array device_members = {
     WEIR_MEMBER("name", bytes, NetDevice, name),
     WEIR_MEMBER("ifindex", scalar, NetDevice, ifindex),
     WEIR_MEMBER("type", scalar, NetDevice, type),
+    WEIR_MEMBER("group", scalar, NetDevice, group),
+    WEIR_POINTER("rtnl_link_ops", probed_pointer, NetDevice, rtnl_link_ops, rtnl_link_ops),
+    WEIR_MEMBER("nd_net.net", scalar, NetDevice, net),
+};
+
+constexpr std::array link_ops_members = {
+    WEIR_MEMBER("kind", scalar, LinkOps, kind),
+};
+
+constexpr std::array net_members = {
+    WEIR_MEMBER("net_cookie", scalar, Net, cookie),
+};
+
+constexpr std::array sock_members = {
+    WEIR_MEMBER("__sk_common.skc_state", scalar, Sock, state),
+    WEIR_MEMBER("__sk_common.skc_net.net", scalar, Sock, net),
+    WEIR_MEMBER("sk_socket", scalar, Sock, socket),
+    WEIR_MEMBER("sk_cgrp_data.classid", scalar, Sock, classid),
+};
+
+constexpr std::array request_members = {
+    WEIR_MEMBER("__req_common.skc_listener", scalar, Sock, listener),
+};
+
+constexpr std::array socket_members = {
+    WEIR_MEMBER("file", scalar, Socket, file),
+};
+
+constexpr std::array file_members = {
+    WEIR_MEMBER("f_cred", scalar, File, cred),
+};
+
+constexpr std::array cred_members = {
+    WEIR_MEMBER("fsuid", scalar, Cred, fsuid),
+    WEIR_MEMBER("fsgid", scalar, Cred, fsgid),
+};
+
+constexpr std::array dst_members = {
+    WEIR_MEMBER("tclassid", scalar, DstEntry, tclassid),
+};
+
+// Members within members have the names of their paths.
+#define WEIR_TUPLE(text, number, field)                                     \
+  Member {                                                                  \
+    .name = "tuplehash." #number ".tuple." text, .kind = MemberKind::bytes, \
+    .offset = offsetof(Conn, tuples) + number * sizeof(ConntrackTuple) +    \
+              offsetof(ConntrackTuple, field),                              \
+    .size = sizeof(ConntrackTuple::field)                                   \
+  }
+
+constexpr std::array connection_members = {
+    WEIR_MEMBER("status", scalar, Conn, status),
+    WEIR_MEMBER("mark", scalar, Conn, mark),
+    WEIR_MEMBER("zone", scalar, Conn, zone),
+    WEIR_MEMBER("master", scalar, Conn, master),
+    WEIR_MEMBER("ext", scalar, Conn, ext),
+    WEIR_TUPLE("src.u3", 0, src_u3),
+    WEIR_TUPLE("src.u", 0, src_u),
+    WEIR_TUPLE("src.l3num", 0, l3num),
+    WEIR_TUPLE("dst.u3", 0, dst_u3),
+    WEIR_TUPLE("dst.u", 0, dst_u),
+    WEIR_TUPLE("dst.protonum", 0, protonum),
+    WEIR_TUPLE("src.u3", 1, src_u3),
+    WEIR_TUPLE("src.u", 1, src_u),
+    WEIR_TUPLE("dst.u3", 1, dst_u3),
+    WEIR_TUPLE("dst.u", 1, dst_u),
+};
+
+constexpr std::array extension_members = {
+    WEIR_MEMBER("offset.NF_CT_EXT_HELPER", scalar, CtExtensions, helper_offset),
+    WEIR_MEMBER("offset.NF_CT_EXT_ACCT", scalar, CtExtensions, acct_offset),
+    WEIR_MEMBER("offset.NF_CT_EXT_LABELS", scalar, CtExtensions, labels_offset),
+};
+
+constexpr std::array account_members = {
+    WEIR_MEMBER("counter.0.packets", scalar, ConnAcct, original_packets),
+    WEIR_MEMBER("counter.0.bytes", scalar, ConnAcct, original_bytes),
+    WEIR_MEMBER("counter.1.packets", scalar, ConnAcct, reply_packets),
+    WEIR_MEMBER("counter.1.bytes", scalar, ConnAcct, reply_bytes),
+};
+
+constexpr std::array label_members = {
+    WEIR_MEMBER("bits", bytes, ConnLabels, bits),
+};
+
+constexpr std::array help_members = {
+    WEIR_MEMBER("helper", scalar, ConnHelp, helper),
+};
+
+constexpr std::array helper_members = {
+    WEIR_MEMBER("name", bytes, ConntrackHelper, name),
 };
 
 constexpr std::array buff_members = {
@@ -133,16 +227,35 @@ constexpr std::array queue_members = {
 
 // NOLINTEND(bugprone-sizeof-expression)
 
+#undef WEIR_TUPLE
 #undef WEIR_MEMBER
 #undef WEIR_POINTER
 #undef WEIR_AT
 
 // In the order of StructureId.
 constexpr std::array structures = {
-    Structure{"xdp_md", xdp_members},          Structure{"bpf_nf_ctx", netfilter_members},
-    Structure{"nf_hook_state", state_members}, Structure{"sk_buff", skb_members},
-    Structure{"net_device", device_members},   Structure{"__sk_buff", view_members},
-    Structure{"xdp_buff", buff_members},       Structure{"xdp_rxq_info", queue_members},
+    Structure{"xdp_md", xdp_members},
+    Structure{"bpf_nf_ctx", netfilter_members},
+    Structure{"nf_hook_state", state_members},
+    Structure{"sk_buff", skb_members},
+    Structure{"net_device", device_members},
+    Structure{"__sk_buff", view_members},
+    Structure{"xdp_buff", buff_members},
+    Structure{"xdp_rxq_info", queue_members},
+    Structure{"rtnl_link_ops", link_ops_members},
+    Structure{"net", net_members},
+    Structure{"sock", sock_members},
+    Structure{"request_sock", request_members},
+    Structure{"socket", socket_members},
+    Structure{"file", file_members},
+    Structure{"cred", cred_members},
+    Structure{"dst_entry", dst_members},
+    Structure{"nf_conn", connection_members},
+    Structure{"nf_ct_ext", extension_members},
+    Structure{"nf_conn_acct", account_members},
+    Structure{"nf_conn_labels", label_members},
+    Structure{"nf_conn_help", help_members},
+    Structure{"nf_conntrack_helper", helper_members},
 };
 
 }  // namespace

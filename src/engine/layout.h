@@ -23,6 +23,21 @@ enum class StructureId : std::uint8_t {
   sk_buff_view,  // struct __sk_buff: the context of programs that run on a struct sk_buff
   xdp_buff,
   xdp_rxq_info,
+  rtnl_link_ops,
+  // Read as memory of no type, at offsets that relocations give.
+  net,
+  sock,
+  request_sock,
+  socket,
+  file,
+  cred,
+  dst_entry,
+  nf_conn,
+  nf_ct_ext,
+  nf_conn_acct,
+  nf_conn_labels,
+  nf_conn_help,
+  nf_conntrack_helper,
 };
 
 enum class MemberKind : std::uint8_t {
@@ -70,13 +85,25 @@ struct Structure {
 [[nodiscard]] bool runs_on_skb(isa::ProgramType type);
 
 // The engine's own structures. Member names follow the kernel's (include/linux/{skbuff,netdevice,
-// netfilter}.h, include/net/xdp.h); bit 0 to 2 of pkt_type_bits are the bit field skb->pkt_type.
+// netfilter}.h, include/net/{xdp,sock,dst}.h, include/net/netfilter); bit 0 to 2 of pkt_type_bits
+// are the bit field skb->pkt_type.
 namespace kernel_structs {
+
+struct Net {
+  std::uint64_t cookie = 0;
+};
+
+struct LinkOps {
+  const char* kind = nullptr;
+};
 
 struct NetDevice {
   char name[16] = {};
   std::int32_t ifindex = 0;
   std::uint16_t type = 0;
+  std::uint32_t group = 0;
+  const LinkOps* rtnl_link_ops = nullptr;
+  const Net* net = nullptr;
 };
 
 struct HookState {
@@ -84,6 +111,87 @@ struct HookState {
   std::uint8_t pf = 0;
   const NetDevice* in = nullptr;
   const NetDevice* out = nullptr;
+  const Net* net = nullptr;
+};
+
+struct Cred {
+  std::uint32_t fsuid = 0;
+  std::uint32_t fsgid = 0;
+};
+
+struct File {
+  const Cred* cred = nullptr;
+};
+
+struct Socket {
+  const File* file = nullptr;
+};
+
+// struct sock, and with `listener` struct request_sock, which begin alike.
+struct Sock {
+  std::uint8_t state = 0;
+  const Net* net = nullptr;
+  const Sock* listener = nullptr;
+  const Socket* socket = nullptr;
+  std::uint32_t classid = 0;
+};
+
+struct DstEntry {
+  std::uint32_t tclassid = 0;
+};
+
+struct ConntrackTuple {
+  std::uint8_t src_u3[16] = {};
+  std::uint16_t src_u = 0;
+  std::uint16_t l3num = 0;
+  std::uint8_t dst_u3[16] = {};
+  std::uint16_t dst_u = 0;
+  std::uint8_t protonum = 0;
+  std::uint8_t dir = 0;
+};
+
+struct ConntrackZone {
+  std::uint16_t id = 0;
+  std::uint8_t flags = 0;
+  std::uint8_t dir = 0;
+};
+
+struct ConntrackHelper {
+  char name[16] = {};
+};
+
+struct ConnHelp {
+  const ConntrackHelper* helper = nullptr;
+};
+
+struct ConnAcct {
+  std::uint64_t original_packets = 0;
+  std::uint64_t original_bytes = 0;
+  std::uint64_t reply_packets = 0;
+  std::uint64_t reply_bytes = 0;
+};
+
+struct ConnLabels {
+  std::uint64_t bits[2] = {};
+};
+
+// Extensions stand behind their offsets; 0 is that of none.
+struct CtExtensions {
+  std::uint8_t helper_offset = 0;
+  std::uint8_t acct_offset = 0;
+  std::uint8_t labels_offset = 0;
+  ConnHelp help = {};
+  ConnAcct acct = {};
+  ConnLabels labels = {};
+};
+
+struct Conn {
+  ConntrackTuple tuples[2] = {};
+  ConntrackZone zone = {};
+  std::uint64_t status = 0;
+  std::uint32_t mark = 0;
+  const Conn* master = nullptr;
+  const CtExtensions* ext = nullptr;
 };
 
 struct SkBuff {
@@ -101,6 +209,8 @@ struct SkBuff {
   std::int32_t skb_iif = 0;
   std::uint16_t vlan_proto = 0;
   std::uint16_t vlan_tci = 0;
+  std::uint64_t refdst = 0;
+  const Sock* sk = nullptr;
   const NetDevice* dev = nullptr;
   const std::uint8_t* head = nullptr;
   const std::uint8_t* data = nullptr;

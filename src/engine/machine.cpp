@@ -2,6 +2,7 @@
 #include "engine/machine.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 namespace weir::engine {
@@ -66,17 +67,40 @@ void Machine::prepare(const Input& input) {
   const bool writable = type_ == isa::ProgramType::xdp || type_ == isa::ProgramType::sched_cls;
   memory_.add(linear_.data() + headroom, before_ + linear, writable);
 
-  set_device(in_, input.iif, input.iifname, input.iiftype);
-  set_device(out_, input.oif, input.oifname, input.oiftype);
-  if (input.iif != 0) memory_.add(&in_, sizeof in_, false);
-  if (input.oif != 0) memory_.add(&out_, sizeof out_, false);
+  cpu_ = input.cpu;
+  prepare_devices(input);
   if (type_ == isa::ProgramType::xdp) {
     prepare_xdp(input);
   } else {
     prepare_skb(input, linear);
+    prepare_socket(input);
+    prepare_connection(input);
     if (type_ == isa::ProgramType::netfilter) prepare_netfilter(input);
   }
   stack_.fill(0);
+}
+
+void Machine::prepare_devices(const Input& input) {
+  set_device(in_, input.iif, input.iifname, input.iiftype);
+  set_device(out_, input.oif, input.oifname, input.oiftype);
+  in_.group = input.iifgroup;
+  out_.group = input.oifgroup;
+  in_.net = out_.net = &net_;
+  kind_names_ = {};
+  const auto give_kind = [&](kernel_structs::NetDevice& device, kernel_structs::LinkOps& ops,
+                             const std::string& kind, char* room) {
+    constexpr std::size_t longest = 15;
+    std::memcpy(room, kind.data(), std::min(kind.size(), longest));
+    ops.kind = room;
+    device.rtnl_link_ops = kind.empty() ? nullptr : &ops;
+  };
+  give_kind(in_, in_kind_, input.iifkind, kind_names_.data());
+  give_kind(out_, out_kind_, input.oifkind, kind_names_.data() + kind_names_.size() / 2);
+  memory_.add(kind_names_.data(), kind_names_.size(), false);
+  memory_.add(&in_kind_, sizeof in_kind_, false);
+  memory_.add(&out_kind_, sizeof out_kind_, false);
+  if (input.iif != 0) memory_.add(&in_, sizeof in_, false);
+  if (input.oif != 0) memory_.add(&out_, sizeof out_, false);
 }
 
 void Machine::prepare_xdp(const Input& input) {
@@ -95,7 +119,6 @@ void Machine::prepare_skb(const Input& input, std::size_t linear) {
   skb_ = {};
   skb_.len = static_cast<std::uint32_t>(packet().size());
   skb_.data_len = static_cast<std::uint32_t>(packet().size() - linear);
-  skb_.nfct = input.ct_info | (input.has_connection ? address_of(connection_.data()) : 0);
   skb_.pkt_type_bits = input.pkttype & 7;
   skb_.protocol = input.protocol;
   skb_.network_header = static_cast<std::uint16_t>(headroom + network_offset_);
@@ -119,6 +142,84 @@ void Machine::prepare_skb(const Input& input, std::size_t linear) {
   skb_.data_end = skb_.data + linear;
 }
 
+// States of sockets: include/net/tcp_states.h.
+void Machine::prepare_socket(const Input& input) {
+  constexpr std::uint8_t time_wait = 6;
+  constexpr std::uint8_t closed = 7;
+  constexpr std::uint8_t new_syn_received = 12;
+  if (input.route_class) {
+    route_ = {.tclassid = *input.route_class};
+    memory_.add(&route_, sizeof route_, false);
+    skb_.refdst = address_of(&route_) | 1;  // SKB_DST_NOREF
+  }
+  if (!input.socket) return;
+  const Socket& socket = *input.socket;
+  cred_ = {.fsuid = socket.user, .fsgid = socket.group};
+  file_ = {.cred = &cred_};
+  socket_ = {.file = socket.has_file ? &file_ : nullptr};
+  sock_ = {.state = closed,
+           .net = socket.same_netns ? &net_ : &other_net_,
+           .socket = &socket_,
+           .classid = socket.cgroup_class};
+  if (socket.kind == Socket::Kind::time_wait) sock_.state = time_wait;
+  skb_.sk = &sock_;
+  if (socket.kind == Socket::Kind::request) {
+    listener_ = {.state = new_syn_received, .net = sock_.net, .listener = &sock_};
+    skb_.sk = &listener_;
+    memory_.add(&listener_, sizeof listener_, false);
+  }
+  memory_.add(&sock_, sizeof sock_, false);
+  memory_.add(&socket_, sizeof socket_, false);
+  memory_.add(&file_, sizeof file_, false);
+  memory_.add(&cred_, sizeof cred_, false);
+}
+
+void Machine::prepare_connection(const Input& input) {
+  skb_.nfct = input.ct_info;
+  if (!input.has_connection) return;
+  const Connection& from = input.connection;
+  connection_ = {};
+  connection_.status = from.status;
+  connection_.mark = from.mark;
+  connection_.zone = {.id = from.zone, .dir = from.zone_directions};
+  for (std::size_t i = 0; i < from.sides.size(); ++i) {
+    const Connection::Side& side = from.sides[i];
+    kernel_structs::ConntrackTuple& tuple = connection_.tuples[i];
+    std::ranges::copy(side.source, tuple.src_u3);
+    std::ranges::copy(side.destination, tuple.dst_u3);
+    tuple.src_u = side.source_port;
+    tuple.dst_u = side.destination_port;
+    tuple.l3num = from.l3proto;
+    tuple.protonum = from.protocol;
+    tuple.dir = static_cast<std::uint8_t>(i);
+  }
+  extensions_ = {};
+  extensions_.acct = {.original_packets = from.sides[0].packets,
+                      .original_bytes = from.sides[0].bytes,
+                      .reply_packets = from.sides[1].packets,
+                      .reply_bytes = from.sides[1].bytes};
+  std::memcpy(extensions_.labels.bits, from.labels.data(), from.labels.size());
+  using kernel_structs::CtExtensions;
+  if (from.accounted) extensions_.acct_offset = offsetof(CtExtensions, acct);
+  if (from.labelled) extensions_.labels_offset = offsetof(CtExtensions, labels);
+  if (from.accounted || from.labelled) connection_.ext = &extensions_;
+  if (!from.helper.empty()) {
+    helper_ = {};
+    std::memcpy(helper_.name, from.helper.data(),
+                std::min(from.helper.size(), sizeof helper_.name - 1));
+    master_extensions_ = {.helper_offset = offsetof(CtExtensions, help), .help = {&helper_}};
+    master_ = {};
+    master_.ext = &master_extensions_;
+    connection_.master = &master_;
+    memory_.add(&helper_, sizeof helper_, false);
+    memory_.add(&master_, sizeof master_, false);
+    memory_.add(&master_extensions_, sizeof master_extensions_, false);
+  }
+  memory_.add(&connection_, sizeof connection_, false);
+  memory_.add(&extensions_, sizeof extensions_, false);
+  skb_.nfct |= address_of(&connection_);
+}
+
 void Machine::prepare_netfilter(const Input& input) {
   constexpr std::uint16_t ipv6_ethertype = 0xdd86;  // 0x86dd as it stands in memory
   constexpr std::uint8_t nfproto_ipv4 = 2;
@@ -127,6 +228,7 @@ void Machine::prepare_netfilter(const Input& input) {
   state_.pf = input.protocol == ipv6_ethertype ? nfproto_ipv6 : nfproto_ipv4;
   if (input.iif != 0) state_.in = &in_;
   if (input.oif != 0) state_.out = &out_;
+  state_.net = &net_;
   netfilter_ = {.state = &state_, .skb = &skb_};
 }
 

@@ -46,6 +46,7 @@ class Machine {
   // not all there.
   [[nodiscard]] bool read_packet(std::int64_t offset, std::uint8_t* out, std::size_t size) const;
   [[nodiscard]] const kernel_structs::SkBuff& skb() const { return skb_; }
+  [[nodiscard]] std::uint32_t cpu() const { return cpu_; }
   [[nodiscard]] Memory& memory() { return memory_; }
   // Throws InvariantError unless the bytes are alive (and may be written).
   void require(std::uint64_t address, std::uint64_t size, bool writable) const;
@@ -59,6 +60,9 @@ class Machine {
   void prepare_xdp(const Input& input);
   void prepare_skb(const Input& input, std::size_t linear);
   void prepare_netfilter(const Input& input);
+  void prepare_devices(const Input& input);
+  void prepare_socket(const Input& input);
+  void prepare_connection(const Input& input);
 
   isa::ProgramType type_;
   std::vector<Map*> maps_;
@@ -77,8 +81,24 @@ class Machine {
   kernel_structs::NetDevice in_;
   kernel_structs::NetDevice out_;
   alignas(16) std::array<std::uint8_t, stack_size * max_frames> stack_ = {};
-  alignas(
-      16) std::array<std::uint8_t, 16> connection_ = {};  // what skb->_nfct points to; unreadable
+  kernel_structs::LinkOps in_kind_;
+  kernel_structs::LinkOps out_kind_;
+  std::array<char, 32> kind_names_ = {};  // of both
+  kernel_structs::Net net_;
+  kernel_structs::Net other_net_;
+  kernel_structs::Sock sock_;
+  kernel_structs::Sock listener_;
+  kernel_structs::Socket socket_;
+  kernel_structs::File file_;
+  kernel_structs::Cred cred_;
+  // What lower bits of pointers to these say, is not theirs.
+  alignas(16) kernel_structs::DstEntry route_;
+  alignas(16) kernel_structs::Conn connection_;
+  kernel_structs::Conn master_;
+  kernel_structs::CtExtensions extensions_;
+  kernel_structs::CtExtensions master_extensions_;
+  kernel_structs::ConntrackHelper helper_;
+  std::uint32_t cpu_ = 0;
   std::uint64_t random_state_ = 0;
 };
 

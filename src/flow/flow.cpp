@@ -24,6 +24,22 @@ const Row& row(Op op) {
   return rows.at(static_cast<std::size_t>(op));
 }
 
+struct ContextRow {
+  std::string_view text;
+  std::uint8_t bits;
+  Source source;
+};
+
+constexpr auto context_rows = std::to_array<ContextRow>({
+#define WEIR_CONTEXT_KEY(name, bits, source) {#name, bits, Source::source},
+#include "flow/context.def"
+#undef WEIR_CONTEXT_KEY
+});
+
+const ContextRow& context_row(ContextKey key) {
+  return context_rows.at(static_cast<std::size_t>(key));
+}
+
 }  // namespace
 
 std::string_view to_string(Op op) {
@@ -59,41 +75,13 @@ std::string_view to_string(Condition condition) {
 }
 
 std::string_view to_string(ContextKey key) {
-  switch (key) {
-    case ContextKey::mark:
-      return "mark";
-    case ContextKey::iif:
-      return "iif";
-    case ContextKey::oif:
-      return "oif";
-    case ContextKey::iifname0:
-      return "iifname0";
-    case ContextKey::iifname1:
-      return "iifname1";
-    case ContextKey::oifname0:
-      return "oifname0";
-    case ContextKey::oifname1:
-      return "oifname1";
-    case ContextKey::length:
-      return "length";
-    case ContextKey::linear_length:
-      return "linear_length";
-    case ContextKey::pkttype:
-      return "pkttype";
-    case ContextKey::protocol:
-      return "protocol";
-    case ContextKey::ct_info:
-      return "ct_info";
-    case ContextKey::network_offset:
-      return "network_offset";
-    case ContextKey::vlan_tag:
-      return "vlan_tag";
-    case ContextKey::iiftype:
-      return "iiftype";
-    case ContextKey::zero:
-      return "zero";
-  }
-  throw InvariantError("no such context key");
+  return context_row(key).text;
+}
+std::uint8_t width_of(ContextKey key) {
+  return context_row(key).bits;
+}
+Source source_of(ContextKey key) {
+  return context_row(key).source;
 }
 
 std::vector<Reg> uses(const Instruction& instruction) {

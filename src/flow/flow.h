@@ -6,6 +6,7 @@
 // and spelled out by the hook's profile when it is emitted.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -21,26 +22,17 @@ namespace weir::flow {
 using Reg = Id<struct RegTag>;
 using BlockId = Id<struct BlockTag>;
 
-// Facts that the hook's context supplies. The words of a name are its 16 bytes as two native
-// 8-byte integers, zero-padded behind the first zero byte, zero where there is no device.
+// Facts that the hook's context supplies (see flow/context.def).
 enum class ContextKey : std::uint8_t {
-  mark,      // u32
-  iif,       // u32, 0 without a device
-  oif,       // u32, 0 without a device
-  iifname0,  // bytes 0 to 7
-  iifname1,  // bytes 8 to 15
-  oifname0,
-  oifname1,
-  length,          // u32: bytes from the first header of the hook on
-  linear_length,   // u32: how many of them lie in the linear part of the packet
-  pkttype,         // u8: skb->pkt_type as it stands
-  protocol,        // u16, network order in native load order
-  ct_info,         // u64: bits 0 to 2 enum ip_conntrack_info, bit 3 set when there is a connection
-  network_offset,  // u64: of the network header from the packet's first byte; may be negative
-  vlan_tag,        // u32: a tag that is not in the bytes, as a native load of its 4 bytes; 0: none
-  iiftype,         // u32: net_device::type of skb->dev, and bit 16 set; 0 without one
-  zero,            // u64: 0, but no checker can tell
+#define WEIR_CONTEXT_KEY(name, bits, source) name,
+#include "flow/context.def"
+#undef WEIR_CONTEXT_KEY
 };
+constexpr std::size_t context_keys = static_cast<std::size_t>(ContextKey::zero) + 1;
+
+// Where a fact stands: in what every program of the hook may read, in structures of the kernel that
+// a program sees by their types, or behind pointers whose types only bpf_rdonly_cast() gives them.
+enum class Source : std::uint8_t { context, structure, memory };
 
 // One row an operation: name in the text form, and which operands it has (see flow/ops.def).
 enum class Op : std::uint8_t {
@@ -125,6 +117,9 @@ struct Function {
 [[nodiscard]] std::string_view to_string(Op op);
 [[nodiscard]] std::string_view to_string(Condition condition);
 [[nodiscard]] std::string_view to_string(ContextKey key);
+// How many bits of the fact may be set.
+[[nodiscard]] std::uint8_t width_of(ContextKey key);
+[[nodiscard]] Source source_of(ContextKey key);
 
 // What an operation has: d a destination, a and b registers, i an immediate, s a load size,
 // k a context key, m a map, g a list of arguments.

@@ -456,8 +456,7 @@ class Parser {
 
   Status context_key(Instruction& out) {
     const Token key = take();
-    const auto found =
-        find_name<ContextKey>(key.text, static_cast<std::size_t>(ContextKey::zero) + 1);
+    const auto found = find_name<ContextKey>(key.text, context_keys);
     if (!found) return expected(key, "a key of the context, as mark");
     out.imm = static_cast<std::uint64_t>(*found);
     return {};

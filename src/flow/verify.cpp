@@ -91,7 +91,7 @@ class Verifier {
       require(i.size == 1 || i.size == 2 || i.size == 4 || i.size == 8, "no such load size", text);
     }
     if (has.contains('k')) {
-      require(i.imm <= static_cast<std::uint64_t>(ContextKey::zero), "no such context key", text);
+      require(i.imm < context_keys, "no such context key", text);
     }
     if ((i.op == Op::shl || i.op == Op::shr) && !i.b.valid()) {
       require(i.imm < 64, "a shift by 64 or more", text);

@@ -18,6 +18,15 @@ namespace {
 
 constexpr std::size_t jump_stack_size = 16;  // NFT_JUMP_STACK_SIZE
 constexpr std::uint64_t arphrd_ether = 1;
+constexpr unsigned reply_offset = 3;  // IP_CT_IS_REPLY
+
+// A name of at most 15 bytes, as registers hold it.
+Bytes padded_text(const std::string& text) {
+  invariant(text.size() < 16, "a name of more than 15 bytes");
+  Bytes out(16);
+  std::copy(text.begin(), text.end(), out.begin());
+  return out;
+}
 
 // memcmp() over as many bytes as the right side has.
 int compare(ByteView left, ByteView right) {
@@ -121,7 +130,8 @@ class Evaluation {
   RuleEnd run_rule(const Rule& rule);
   std::optional<Bytes> value(ExprId expr) const;
   std::optional<Bytes> meta(MetaKey key) const;
-  Bytes ct(CtKey key) const;
+  std::optional<Bytes> ct(const Ct& ct) const;
+  std::optional<Bytes> connection(const Ct& ct) const;
   std::optional<Bytes> header_field(const HeaderField& field) const;
   std::optional<std::uint8_t> packet_type() const;
 
@@ -283,7 +293,7 @@ std::optional<Bytes> Evaluation::value(ExprId expr) const {
       [&](const Payload& e) -> Value { return view_.load(e); },
       [&](const HeaderField& e) -> Value { return header_field(e); },
       [&](const Meta& e) -> Value { return meta(e.key); },
-      [&](const Ct& e) -> Value { return ct(e.key); },
+      [&](const Ct& e) -> Value { return ct(e); },
       [&](const MaskXor& e) -> Value {
         Value source = value(e.source);
         if (!source) return source;
@@ -328,11 +338,13 @@ std::optional<Bytes> Evaluation::value(ExprId expr) const {
 
 // nft_meta_get_eval() in net/netfilter/nft_meta.c.
 std::optional<Bytes> Evaluation::meta(MetaKey key) const {
-  const auto name = [](const packet::Device& device) {
-    invariant(device.name.size() < 16, "interface name of more than 15 bytes");
-    Bytes out(16);
-    std::copy(device.name.begin(), device.name.end(), out.begin());
-    return out;
+  const auto group = [](const packet::Device& device) -> std::optional<Bytes> {
+    if (device.index == 0) return std::nullopt;
+    return native_bytes(device.group, 4);
+  };
+  const auto kind = [](const packet::Device& device) -> std::optional<Bytes> {
+    if (device.index == 0 || device.kind.empty()) return std::nullopt;
+    return padded_text(device.kind);
   };
   const auto not_at_xdp = [&] {
     invariant(!at_xdp(), "XDP knows no meta " + std::string(to_string(key)));
@@ -353,9 +365,9 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
     case MetaKey::oif:
       return native_bytes(output_device().index, 4);
     case MetaKey::iifname:
-      return name(input_device());
+      return padded_text(input_device().name);
     case MetaKey::oifname:
-      return name(output_device());
+      return padded_text(output_device().name);
     case MetaKey::length:
       return native_bytes(view_.counted_bytes, 4);
     case MetaKey::iiftype:
@@ -363,6 +375,35 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
       // Where packets are frames, they are those of an Ethernet device: skb->dev, at egress the one
       // that they leave by.
       return native_bytes(arphrd_ether, 2);
+    case MetaKey::oiftype:
+      if (output_device().index == 0) return std::nullopt;
+      return native_bytes(arphrd_ether, 2);
+    case MetaKey::iifgroup:
+      return group(input_device());
+    case MetaKey::oifgroup:
+      return group(output_device());
+    case MetaKey::iifkind:
+      return kind(input_device());
+    case MetaKey::oifkind:
+      return kind(output_device());
+    case MetaKey::cpu:
+      return native_bytes(packet_.cpu, 4);
+    case MetaKey::priority:
+      not_at_xdp();
+      return native_bytes(packet_.priority, 4);
+    case MetaKey::rtclassid:
+      not_at_xdp();
+      if (!packet_.route_class) return std::nullopt;
+      return native_bytes(*packet_.route_class, 4);
+    case MetaKey::skuid:
+    case MetaKey::skgid:
+      not_at_xdp();
+      if (!packet_.socket || !packet_.socket->has_file) return std::nullopt;
+      return native_bytes(key == MetaKey::skuid ? packet_.socket->user : packet_.socket->group, 4);
+    case MetaKey::cgroup:
+      not_at_xdp();
+      if (!packet_.socket) return std::nullopt;
+      return native_bytes(packet_.socket->cgroup_class, 4);
     case MetaKey::pkttype: {
       not_at_xdp();
       const auto type = packet_type();
@@ -386,19 +427,76 @@ std::optional<std::uint8_t> Evaluation::packet_type() const {
 }
 
 // nft_ct_get_eval() in net/netfilter/nft_ct.c, NF_CT_STATE_BIT() in nf_conntrack_common.h.
-Bytes Evaluation::ct(CtKey key) const {
+std::optional<Bytes> Evaluation::ct(const Ct& ct) const {
   invariant(!at_xdp(), "XDP knows no connections");
-  switch (key) {
-    case CtKey::state: {
-      constexpr std::uint32_t invalid_bit = 1;
-      constexpr std::uint32_t untracked_bit = 64;
-      constexpr unsigned reply_offset = 3;  // IP_CT_IS_REPLY
-      if (packet_.has_connection) {
-        return native_bytes(1U << (static_cast<unsigned>(packet_.ct_info) % reply_offset + 1), 4);
-      }
-      return native_bytes(
-          packet_.ct_info == packet::CtInfo::untracked ? untracked_bit : invalid_bit, 4);
+  if (ct.key != CtKey::state) {
+    return packet_.has_connection ? connection(ct) : std::optional<Bytes>();
+  }
+  constexpr std::uint32_t invalid_bit = 1;
+  constexpr std::uint32_t untracked_bit = 64;
+  if (packet_.has_connection) {
+    return native_bytes(1U << (static_cast<unsigned>(packet_.ct_info) % reply_offset + 1), 4);
+  }
+  return native_bytes(packet_.ct_info == packet::CtInfo::untracked ? untracked_bit : invalid_bit,
+                      4);
+}
+
+std::optional<Bytes> Evaluation::connection(const Ct& ct) const {
+  using Value = std::optional<Bytes>;
+  const packet::Connection& connection = packet_.connection;
+  const packet::ConnectionSide& side =
+      ct.direction == CtDirection::reply ? connection.reply : connection.original;
+  const bool both = ct.direction == CtDirection::none;
+  const auto address = [&](const Bytes& bytes, bool ipv6) {
+    return connection.ipv6 == ipv6 ? Value(bytes) : Value();
+  };
+  const std::uint64_t packets =
+      both ? connection.original.packets + connection.reply.packets : side.packets;
+  const std::uint64_t bytes =
+      both ? connection.original.bytes + connection.reply.bytes : side.bytes;
+  switch (ct.key) {
+    case CtKey::state:
+      break;
+    case CtKey::direction:
+      return Bytes{static_cast<std::uint8_t>(
+          static_cast<unsigned>(packet_.ct_info) >= reply_offset ? 1 : 0)};
+    case CtKey::status:
+      return native_bytes(connection.status, 4);
+    case CtKey::mark:
+      return native_bytes(connection.mark, 4);
+    case CtKey::helper:
+      return connection.helper.empty() ? Value() : Value(padded_text(connection.helper));
+    case CtKey::l3proto:
+      return Bytes{static_cast<std::uint8_t>(connection.ipv6 ? Nfproto::ipv6 : Nfproto::ipv4)};
+    case CtKey::protocol:
+      return Bytes{connection.protocol};
+    case CtKey::src_ip:
+      return address(side.source, false);
+    case CtKey::dst_ip:
+      return address(side.destination, false);
+    case CtKey::src_ip6:
+      return address(side.source, true);
+    case CtKey::dst_ip6:
+      return address(side.destination, true);
+    case CtKey::proto_src:
+      return big_endian_bytes(side.source_port, 2);
+    case CtKey::proto_dst:
+      return big_endian_bytes(side.destination_port, 2);
+    case CtKey::labels:
+      return Bytes(connection.labels.begin(), connection.labels.end());
+    case CtKey::zone: {
+      // nf_ct_zone_id(): 0 for a direction that the zone does not tell apart.
+      const packet::ConnectionZone& zone = connection.zone;
+      const bool of_it =
+          both || (ct.direction == CtDirection::reply ? zone.of_reply : zone.of_original);
+      return native_bytes(of_it ? zone.id : 0, 2);
     }
+    case CtKey::bytes:
+      return native_bytes(bytes, 8);
+    case CtKey::packets:
+      return native_bytes(packets, 8);
+    case CtKey::avgpkt:
+      return native_bytes(packets == 0 ? 0 : bytes / packets, 8);
   }
   throw InvariantError("ct key out of range");
 }

@@ -25,27 +25,74 @@ struct MetaRow {
   MetaKey key;
   std::size_t size;
   std::string_view name;
+  bool may_be_absent = false;
 };
 
-constexpr std::array<MetaRow, 11> meta_rows = {{
-    {MetaKey::l4proto, 1, "l4proto"},
-    {MetaKey::nfproto, 1, "nfproto"},
-    {MetaKey::protocol, 2, "protocol"},
-    {MetaKey::mark, 4, "mark"},
-    {MetaKey::iif, 4, "iif"},
-    {MetaKey::oif, 4, "oif"},
-    {MetaKey::iifname, 16, "iifname"},
-    {MetaKey::oifname, 16, "oifname"},
-    {MetaKey::length, 4, "length"},
-    {MetaKey::pkttype, 1, "pkttype"},
-    {MetaKey::iiftype, 2, "iiftype"},
-}};
+constexpr std::array meta_rows = {
+    MetaRow{MetaKey::l4proto, 1, "l4proto", true},
+    MetaRow{MetaKey::nfproto, 1, "nfproto"},
+    MetaRow{MetaKey::protocol, 2, "protocol"},
+    MetaRow{MetaKey::mark, 4, "mark"},
+    MetaRow{MetaKey::iif, 4, "iif"},
+    MetaRow{MetaKey::oif, 4, "oif"},
+    MetaRow{MetaKey::iifname, 16, "iifname"},
+    MetaRow{MetaKey::oifname, 16, "oifname"},
+    MetaRow{MetaKey::length, 4, "length"},
+    MetaRow{MetaKey::pkttype, 1, "pkttype", true},
+    MetaRow{MetaKey::iiftype, 2, "iiftype", true},
+    MetaRow{MetaKey::oiftype, 2, "oiftype", true},
+    MetaRow{MetaKey::iifgroup, 4, "iifgroup", true},
+    MetaRow{MetaKey::oifgroup, 4, "oifgroup", true},
+    MetaRow{MetaKey::iifkind, 16, "iifkind", true},
+    MetaRow{MetaKey::oifkind, 16, "oifkind", true},
+    MetaRow{MetaKey::priority, 4, "priority"},
+    MetaRow{MetaKey::cpu, 4, "cpu"},
+    MetaRow{MetaKey::skuid, 4, "skuid", true},
+    MetaRow{MetaKey::skgid, 4, "skgid", true},
+    MetaRow{MetaKey::cgroup, 4, "cgroup", true},
+    MetaRow{MetaKey::rtclassid, 4, "rtclassid", true},
+};
 
+struct CtRow {
+  enum class Direction : std::uint8_t { none, either, one };
+  CtKey key;
+  std::size_t size;
+  std::string_view name;
+  Direction direction = Direction::none;
+};
+
+constexpr std::array ct_rows = {
+    CtRow{CtKey::state, 4, "state"},
+    CtRow{CtKey::direction, 1, "direction"},
+    CtRow{CtKey::status, 4, "status"},
+    CtRow{CtKey::mark, 4, "mark"},
+    CtRow{CtKey::helper, 16, "helper"},
+    CtRow{CtKey::l3proto, 1, "l3proto"},
+    CtRow{CtKey::protocol, 1, "protocol"},
+    CtRow{CtKey::src_ip, 4, "src_ip", CtRow::Direction::one},
+    CtRow{CtKey::dst_ip, 4, "dst_ip", CtRow::Direction::one},
+    CtRow{CtKey::src_ip6, 16, "src_ip6", CtRow::Direction::one},
+    CtRow{CtKey::dst_ip6, 16, "dst_ip6", CtRow::Direction::one},
+    CtRow{CtKey::proto_src, 2, "proto_src", CtRow::Direction::one},
+    CtRow{CtKey::proto_dst, 2, "proto_dst", CtRow::Direction::one},
+    CtRow{CtKey::labels, 16, "labels"},
+    CtRow{CtKey::zone, 2, "zone", CtRow::Direction::either},
+    CtRow{CtKey::bytes, 8, "bytes", CtRow::Direction::either},
+    CtRow{CtKey::packets, 8, "packets", CtRow::Direction::either},
+    CtRow{CtKey::avgpkt, 8, "avgpkt", CtRow::Direction::either},
+};
+
+// Rows stand in the order of the enumerators.
 const MetaRow& meta_row(MetaKey key) {
-  for (const MetaRow& row : meta_rows) {
-    if (row.key == key) return row;
-  }
-  throw InvariantError("meta key out of range");
+  const MetaRow& row = meta_rows.at(static_cast<std::size_t>(key));
+  invariant(row.key == key, "meta key out of range");
+  return row;
+}
+
+const CtRow& ct_row(CtKey key) {
+  const CtRow& row = ct_rows.at(static_cast<std::size_t>(key));
+  invariant(row.key == key, "ct key out of range");
+  return row;
 }
 
 }  // namespace
@@ -83,13 +130,7 @@ std::size_t value_size(const Ruleset& ruleset, ExprId expr) {
         return field->byte_length();
       },
       [](const Meta& e) { return value_size(e.key); },
-      [](const Ct& e) -> std::size_t {
-        switch (e.key) {
-          case CtKey::state:
-            return 4;
-        }
-        throw InvariantError("ct key out of range");
-      },
+      [](const Ct& e) { return value_size(e.key); },
       [&](const MaskXor& e) { return value_size(ruleset, e.source); },
       [&](const Shift& e) { return std::max<std::size_t>(4, value_size(ruleset, e.source)); },
       [&](const ByteSwap& e) { return value_size(ruleset, e.source); },
@@ -104,8 +145,51 @@ std::size_t value_size(const Ruleset& ruleset, ExprId expr) {
 std::size_t value_size(MetaKey key) {
   return meta_row(key).size;
 }
+std::size_t value_size(CtKey key) {
+  return ct_row(key).size;
+}
+
+bool may_be_absent(MetaKey key) {
+  return meta_row(key).may_be_absent;
+}
+bool may_be_absent(CtKey key) {
+  return key != CtKey::state;
+}
+
+bool takes_direction(CtKey key) {
+  return ct_row(key).direction != CtRow::Direction::none;
+}
+bool needs_direction(CtKey key) {
+  return ct_row(key).direction == CtRow::Direction::one;
+}
+
+std::vector<MetaKey> all_meta_keys() {
+  std::vector<MetaKey> keys;
+  for (const MetaRow& row : meta_rows) keys.push_back(row.key);
+  return keys;
+}
+std::vector<CtKey> all_ct_keys() {
+  std::vector<CtKey> keys;
+  for (const CtRow& row : ct_rows) keys.push_back(row.key);
+  return keys;
+}
+
 std::string_view to_string(MetaKey key) {
   return meta_row(key).name;
+}
+std::string_view to_string(CtKey key) {
+  return ct_row(key).name;
+}
+std::string_view to_string(CtDirection direction) {
+  switch (direction) {
+    case CtDirection::none:
+      return "";
+    case CtDirection::original:
+      return "original";
+    case CtDirection::reply:
+      return "reply";
+  }
+  throw InvariantError("ct direction out of range");
 }
 
 std::string_view to_string(HeaderBase base) {

@@ -66,27 +66,62 @@ struct HeaderField {
 
 // Facts about a packet that are not in its bytes. Sizes in bytes are given by value_size().
 enum class MetaKey : std::uint8_t {
-  l4proto,   // 1: last header of the IPv6 chain, or the IPv4 protocol; may be absent (IPv6)
-  nfproto,   // 1: Nfproto
-  protocol,  // 2, network order: ethertype
-  mark,      // 4, host order
-  iif,       // 4, host order; 0 where there is none
-  oif,       // 4, host order; 0 where there is none
-  iifname,   // 16, padded with zero bytes; all zero where there is none
-  oifname,   // 16, the same
-  length,    // 4, host order: bytes from the hook's own first header on
-  pkttype,   // 1: PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST, ...
-  iiftype,   // 2, host order: ARPHRD_ETHER, ... of the device it is at; none where there is none
+  l4proto,    // 1: last header of the IPv6 chain, or the IPv4 protocol; may be absent (IPv6)
+  nfproto,    // 1: Nfproto
+  protocol,   // 2, network order: ethertype
+  mark,       // 4, host order
+  iif,        // 4, host order; 0 where there is none
+  oif,        // 4, host order; 0 where there is none
+  iifname,    // 16, padded with zero bytes; all zero where there is none
+  oifname,    // 16, the same
+  length,     // 4, host order: bytes from the hook's own first header on
+  pkttype,    // 1: PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST, ...
+  iiftype,    // 2, host order: ARPHRD_ETHER, ... of the device it is at; none where there is none
+  oiftype,    // 2, host order: of the output device; none where there is none
+  iifgroup,   // 4, host order: of the input device; none where there is none
+  oifgroup,   // 4, the same of the output device
+  iifkind,    // 16, padded with zero bytes: "veth"; none where there is no device, or one without
+  oifkind,    // 16, the same of the output device
+  priority,   // 4, host order
+  cpu,        // 4, host order: that runs the rules
+  skuid,      // 4, host order: of who opened the packet's socket; none without one, nor where it is
+              // of another network namespace, or of no file
+  skgid,      // 4, the same of the group
+  cgroup,     // 4, host order: net_cls class of the packet's socket; none without one, nor where it
+              // is of another network namespace
+  rtclassid,  // 4, host order: realms of the packet's route; none before it has one
 };
 struct Meta {
   MetaKey key = MetaKey::l4proto;
   friend bool operator==(const Meta&, const Meta&) = default;
 };
 
-// state: 4, host order; one bit of NF_CT_STATE_BIT(), invalid when there is no connection.
-enum class CtKey : std::uint8_t { state };
+// What connection tracking knows of the packet's connection. Without one, all but the state have no
+// value. Addresses and ports are those of the first packet of a direction.
+enum class CtKey : std::uint8_t {
+  state,      // 4, host order; one bit of NF_CT_STATE_BIT(), invalid when there is no connection
+  direction,  // 1: 0 as the connection began, 1 of replies
+  status,     // 4, host order: bits of enum ip_conntrack_status
+  mark,       // 4, host order
+  helper,     // 16, padded with zero bytes: name of the helper that expected it; none without one
+  l3proto,    // 1: Nfproto
+  protocol,   // 1: TCP, UDP, ...
+  src_ip,     // 4, network order; none of a connection of IPv6
+  dst_ip,     // 4, the same
+  src_ip6,    // 16, network order; none of a connection of IPv4
+  dst_ip6,    // 16, the same
+  proto_src,  // 2, network order: port, or what the protocol has in its place
+  proto_dst,  // 2, the same
+  labels,     // 16: bits, the lowest first
+  zone,       // 2, host order; of a direction: 0 where the zone is not that direction's
+  bytes,      // 8, host order; of a direction, or of both
+  packets,    // 8, the same
+  avgpkt,     // 8, the same: bytes a packet; 0 without packets
+};
+enum class CtDirection : std::uint8_t { none, original, reply };
 struct Ct {
   CtKey key = CtKey::state;
+  CtDirection direction = CtDirection::none;  // addresses and ports have one, the last four may
   friend bool operator==(const Ct&, const Ct&) = default;
 };
 
@@ -357,7 +392,19 @@ struct Unit {
 // Bytes of the value of an expression. HeaderFields count as the bytes that hold the field.
 [[nodiscard]] std::size_t value_size(const Ruleset& ruleset, ExprId expr);
 [[nodiscard]] std::size_t value_size(MetaKey key);
+[[nodiscard]] std::size_t value_size(CtKey key);
+// Whether some packets have no value.
+[[nodiscard]] bool may_be_absent(MetaKey key);
+[[nodiscard]] bool may_be_absent(CtKey key);
+// Whether there may be one of each direction, and whether it always is of one.
+[[nodiscard]] bool takes_direction(CtKey key);
+[[nodiscard]] bool needs_direction(CtKey key);
+// In the order of their enumerators.
+[[nodiscard]] std::vector<MetaKey> all_meta_keys();
+[[nodiscard]] std::vector<CtKey> all_ct_keys();
 [[nodiscard]] std::string_view to_string(MetaKey key);
+[[nodiscard]] std::string_view to_string(CtKey key);
+[[nodiscard]] std::string_view to_string(CtDirection direction);
 [[nodiscard]] std::string_view to_string(HeaderBase base);
 [[nodiscard]] std::string_view to_string(Relop op);
 

@@ -79,6 +79,7 @@ class Parser {
   Expr parenthesis(TableId table, int nesting);
   Expr payload();
   MetaKey meta_key();
+  Ct ct();
 
   Lexer lexer_;
   Draft draft_;
@@ -421,15 +422,41 @@ Expr Parser::payload() {
   return payload;
 }
 
+// "l4proto, nfproto or mark"
+template <typename Key>
+std::string listed(const std::vector<Key>& keys) {
+  std::string out;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (i > 0) out += i + 1 == keys.size() ? " or " : ", ";
+    out += to_string(keys[i]);
+  }
+  return out;
+}
+
 MetaKey Parser::meta_key() {
   const Token key = lexer_.next();
-  for (int i = 0; i <= static_cast<int>(MetaKey::iiftype); ++i) {
-    const auto meta = static_cast<MetaKey>(i);
-    if (key.kind == Kind::word && key.text == to_string(meta)) return meta;
+  const std::vector<MetaKey> keys = all_meta_keys();
+  const auto is_meant = [&](MetaKey meta) { return key.text == to_string(meta); };
+  const auto found = std::ranges::find_if(keys, is_meant);
+  if (key.kind != Kind::word || found == keys.end()) fail(key, "a meta key: " + listed(keys));
+  return *found;
+}
+
+Ct Parser::ct() {
+  Ct ct;
+  for (const CtDirection direction : {CtDirection::original, CtDirection::reply}) {
+    if (take_word(std::string(to_string(direction)))) ct.direction = direction;
   }
-  fail(key,
-       "a meta key: l4proto, nfproto, protocol, mark, iif, oif, iifname, oifname, length, "
-       "pkttype or iiftype");
+  const Token key = lexer_.next();
+  std::vector<CtKey> keys = all_ct_keys();
+  std::erase_if(keys, [&](CtKey one) {
+    return ct.direction == CtDirection::none ? needs_direction(one) : !takes_direction(one);
+  });
+  const auto is_meant = [&](CtKey one) { return key.text == to_string(one); };
+  const auto found = std::ranges::find_if(keys, is_meant);
+  if (key.kind != Kind::word || found == keys.end()) fail(key, "a ct key: " + listed(keys));
+  ct.key = *found;
+  return ct;
 }
 
 ExprId Parser::expr(TableId table, int nesting) {
@@ -439,10 +466,7 @@ ExprId Parser::expr(TableId table, int nesting) {
   if (take_word("payload")) return draft_.ruleset.add(payload());
   if (take_word("field")) return draft_.ruleset.add(HeaderField{string("a field name")});
   if (take_word("meta")) return draft_.ruleset.add(Meta{meta_key()});
-  if (take_word("ct")) {
-    expect_word("state");
-    return draft_.ruleset.add(Ct{CtKey::state});
-  }
+  if (take_word("ct")) return draft_.ruleset.add(ct());
   for (const std::uint8_t unit : swap_units) {
     if (!take_word("swap" + std::to_string(unit))) continue;
     expect_symbol("(");

@@ -206,11 +206,8 @@ std::string Printer::expr(ExprId id) const {
       [](const HeaderField& e) { return "field " + quoted(e.name); },
       [](const Meta& e) { return "meta " + std::string(to_string(e.key)); },
       [](const Ct& e) {
-        switch (e.key) {
-          case CtKey::state:
-            return std::string("ct state");
-        }
-        throw InvariantError("ct key out of range");
+        const std::string direction(to_string(e.direction));
+        return "ct " + direction + (direction.empty() ? "" : " ") + std::string(to_string(e.key));
       },
       [&](const MaskXor& e) {
         std::string text = "(" + expr(e.source);

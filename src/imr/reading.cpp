@@ -103,4 +103,14 @@ bool has_output_device(const Unit& unit) {
   return !of_device || unit.hook.kind == Hook::Kind::tc_egress;
 }
 
+bool is_of_input(MetaKey key) {
+  return key == MetaKey::iif || key == MetaKey::iifname || key == MetaKey::iiftype ||
+         key == MetaKey::iifgroup || key == MetaKey::iifkind;
+}
+
+bool is_of_output(MetaKey key) {
+  return key == MetaKey::oif || key == MetaKey::oifname || key == MetaKey::oiftype ||
+         key == MetaKey::oifgroup || key == MetaKey::oifkind;
+}
+
 }  // namespace weir::imr

@@ -52,5 +52,8 @@ enum class Reading : std::uint8_t {
 // even for a packet that came in by one.
 [[nodiscard]] bool has_input_device(const Unit& unit);
 [[nodiscard]] bool has_output_device(const Unit& unit);
+// Whether the key is about that device.
+[[nodiscard]] bool is_of_input(MetaKey key);
+[[nodiscard]] bool is_of_output(MetaKey key);
 
 }  // namespace weir::imr

@@ -136,7 +136,13 @@ void Verifier::check_expr(ExprId id) {
         require(field->protocol->layer != packet::Layer::extension,
                 name + ": header field without a fixed place '" + e.name + "'");
       },
-      [](const Meta&) {}, [](const Ct&) {},
+      [](const Meta&) {},
+      [&](const Ct& e) {
+        const bool has = e.direction != CtDirection::none;
+        require(has ? takes_direction(e.key) : !needs_direction(e.key),
+                name + ": ct " + std::string(to_string(e.key)) +
+                    (has ? " of a direction" : " without a direction"));
+      },
       [&](const MaskXor& e) {
         const std::size_t size = source_size(e.source);
         require(e.mask.size() == size && e.flip.size() == size,

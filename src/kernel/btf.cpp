@@ -7,6 +7,7 @@
 #include <bpf/btf.h>
 
 #include <cerrno>
+#include <charconv>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -33,6 +34,9 @@ struct KernelBtf::Impl {
     std::uint32_t type_id = 0;
   };
   [[nodiscard]] std::optional<Place> find(const btf_type* structure, std::string_view name) const;
+  // By number, or by the name of an enumerator.
+  [[nodiscard]] std::optional<Place> element(const btf_type* array, std::string_view index) const;
+  [[nodiscard]] std::optional<std::uint32_t> enumerator(std::string_view name) const;
 };
 
 void KernelBtf::Impl::index_names() {
@@ -72,6 +76,35 @@ std::optional<KernelBtf::Impl::Place> KernelBtf::Impl::find(const btf_type* stru
     }
   }
   return std::nullopt;
+}
+
+std::optional<std::uint32_t> KernelBtf::Impl::enumerator(std::string_view name) const {
+  const auto count = btf__type_cnt(btf.get());
+  for (std::uint32_t id = 1; id < count; ++id) {
+    const btf_type* type = btf__type_by_id(btf.get(), id);
+    if (!btf_is_enum(type)) continue;
+    const struct ::btf_enum* values = btf_enum(type);
+    for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
+      const std::string_view found = btf__name_by_offset(btf.get(), values[i].name_off);
+      if (found == name) return static_cast<std::uint32_t>(values[i].val);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<KernelBtf::Impl::Place> KernelBtf::Impl::element(const btf_type* array,
+                                                               std::string_view index) const {
+  const struct ::btf_array* elements = btf_array(array);
+  const std::int64_t size = btf__resolve_size(btf.get(), elements->type);
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(index.data(), index.data() + index.size(), number);
+  if (error != std::errc() || end != index.data() + index.size()) {
+    const auto named = enumerator(index);
+    if (!named) return std::nullopt;
+    number = *named;
+  }
+  if (size < 0 || number >= elements->nelems) return std::nullopt;
+  return Place{.bit = 8 * number * static_cast<std::uint32_t>(size), .type_id = elements->type};
 }
 
 KernelBtf::KernelBtf(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -120,6 +153,7 @@ Result<std::uint32_t> KernelBtf::member_offset(const std::string& structure,
     rest.remove_prefix(name.size() == rest.size() ? name.size() : name.size() + 1);
     std::optional<Impl::Place> place;
     if (type != nullptr && btf_is_composite(type)) place = impl_->find(type, name);
+    if (type != nullptr && btf_is_array(type)) place = impl_->element(type, name);
     if (!place) return system_error("this kernel has no member " + full);
     bit += place->bit;
     type = impl_->skip_modifiers(place->type_id);

@@ -23,7 +23,8 @@ class KernelBtf {
   // The BTF id of the struct that is called exactly so (`nf_conn`, never `nf_conn___init`).
   [[nodiscard]] Result<std::int32_t> structure_id(const std::string& name) const;
   // The offset in bytes of `member`, a path with dots ("zone.id"), seen through anonymous structs
-  // and unions; of the byte that holds its first bit, for a bit field.
+  // and unions; of the byte that holds its first bit, for a bit field. Elements of arrays are named
+  // by number or by the enumerator of that number ("tuplehash.1.tuple", "offset.NF_CT_EXT_ACCT").
   [[nodiscard]] Result<std::uint32_t> member_offset(const std::string& structure,
                                                     const std::string& member) const;
 

@@ -5,8 +5,11 @@
 #include "kernel/netns.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -142,6 +145,15 @@ Result<std::string> run_command(const std::vector<std::string>& arguments, std::
   std::string command;
   for (const auto& argument : arguments) command += argument + " ";
   return system_error(command + "failed: " + texts[1]);
+}
+
+bool has_initial_users() {
+  constexpr ino_t initial = 0xeffffffd;  // PROC_USER_INIT_INO of include/linux/proc_ns.h
+  const Fd network(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!network.valid()) return false;
+  const Fd users(::ioctl(network.get(), NS_GET_USERNS));
+  struct stat info{};
+  return users.valid() && ::fstat(users.get(), &info) == 0 && info.st_ino == initial;
 }
 
 }  // namespace weir::kernel

@@ -40,6 +40,10 @@ class Inside {
   Fd before_;
 };
 
+// Whether the calling thread's namespace is of the initial user namespace, where user and group ids
+// are those of the kernel.
+[[nodiscard]] bool has_initial_users();
+
 // Runs a command in the calling thread's namespace; its output, or its error output as an error.
 [[nodiscard]] Result<std::string> run_command(const std::vector<std::string>& arguments,
                                               std::string_view input = {});

@@ -55,6 +55,7 @@ constexpr std::array known_members = {
     KnownMember{"xdp_rxq_info", "dev", any_pointer},
     KnownMember{"net_device", "ifindex", u32},
     KnownMember{"net_device", "type", u16},
+    KnownMember{"net_device", "group", u32},
     KnownMember{"net_device", "name", device_name},
     KnownMember{"sk_buff", "data", any_pointer},
     KnownMember{"sk_buff", "head", any_pointer},

@@ -124,10 +124,23 @@ class Resolver {
         return unless(imr::has_output_device(unit_));
       case imr::MetaKey::iiftype:
         return device_type(id);
+      case imr::MetaKey::iifgroup:
+      case imr::MetaKey::iifkind:
+        return imr::has_input_device(unit_) ? id : absent(id);
+      case imr::MetaKey::oiftype:
+      case imr::MetaKey::oifgroup:
+      case imr::MetaKey::oifkind:
+        return imr::has_output_device(unit_) ? id : absent(id);
       case imr::MetaKey::l4proto:
       case imr::MetaKey::mark:
       case imr::MetaKey::length:
       case imr::MetaKey::pkttype:
+      case imr::MetaKey::priority:
+      case imr::MetaKey::cpu:
+      case imr::MetaKey::skuid:
+      case imr::MetaKey::skgid:
+      case imr::MetaKey::cgroup:
+      case imr::MetaKey::rtclassid:
         return id;
     }
     throw InvariantError("meta key out of range");

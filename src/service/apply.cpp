@@ -38,6 +38,11 @@ Result<Plan> plan(const Request& request) {
     return input_error("the ruleset has no base chain to attach");
   }
   WEIR_CHECK(check_interfaces(request.ruleset));
+  std::vector<driver::Attachment> attachments;
+  for (const driver::CompiledProgram& program : request.compilation.programs) {
+    attachments.push_back(program.attachment);
+  }
+  WEIR_CHECK(check_owners(driver::scan_reads(request.ruleset, attachments)));
   PolicyState state = describe_policy(request.ruleset, request.compilation, request.source);
   state.classifier = request.classifier;
   return Plan{.state = std::move(state), .load = [&request](Installed& installed) {
@@ -103,7 +108,9 @@ PolicyState describe_policy(const imr::Ruleset& ruleset, const driver::Compilati
     state.counter_room = compilation.object.maps.at(compilation.counters.index()).max_entries;
   }
   // At XDP the rules cannot read connections; the compiler has refused those that do.
-  state.keeps_connections = driver::scan_reads(ruleset, attachments).connection;
+  const driver::Reads reads = driver::scan_reads(ruleset, attachments);
+  state.keeps_connections = reads.connection;
+  state.counts_connections = reads.connection_counts;
   return state;
 }
 

@@ -157,6 +157,7 @@ Result<Installed> prepare(const PolicyState& policy, Plan plan) {
   next.keeps_connections = next.keeps_connections || policy.keeps_connections;
   const std::string since = next.since;
   WEIR_TRY(installed, load(std::move(plan), {.name = policy.name}));
+  if (installed.state.counts_connections) WEIR_CHECK(count_connections());
   PolicyState& state = installed.state;
   state.since = since;
   for (MapState& map : state.maps) {

@@ -196,6 +196,7 @@ Result<Installed> install(Plan plan, const Terms& terms, const Paths& paths) {
     WEIR_TRY(table, OwnedTable::create(terms.name));
     installed->tracking = std::move(table);
   }
+  if (installed->state.counts_connections) WEIR_CHECK(count_connections());
   Status status = attach_all(*installed, terms, paths);
   if (status && !terms.foreground) status = make_permanent(*installed, terms, *held, paths);
   if (!status) {

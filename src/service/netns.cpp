@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "kernel/kernel.h"
+#include "kernel/netns.h"
 
 namespace weir::service {
 namespace {
@@ -97,6 +98,24 @@ std::string conntrack_table(const std::string& policy) {
 Status keep_connections(const std::string& policy) {
   WEIR_CHECK(run_nft(table_commands(conntrack_table(policy), ""), false));
   return {};
+}
+
+Status count_connections() {
+  constexpr const char* setting = "/proc/sys/net/netfilter/nf_conntrack_acct";
+  const kernel::Fd file(::open(setting, O_WRONLY | O_CLOEXEC));
+  if (!file.valid() || ::write(file.get(), "1", 1) != 1) {
+    return system_error(std::string("switching on ") + setting, errno);
+  }
+  return {};
+}
+
+Status check_owners(const driver::Reads& reads) {
+  const bool asked =
+      reads.meta.contains(imr::MetaKey::skuid) || reads.meta.contains(imr::MetaKey::skgid);
+  if (!asked || kernel::has_initial_users()) return {};
+  return input_error(
+      "rules ask for meta skuid or skgid in a network namespace of another user namespace, where "
+      "users have other numbers");
 }
 
 Status in_namespace(std::uint64_t id, const std::function<Status()>& work) {

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/hook.h"
+#include "driver/reads.h"
 
 struct nft_ctx;
 
@@ -28,6 +29,12 @@ namespace weir::service {
 [[nodiscard]] std::string conntrack_table(const std::string& policy);
 // In the calling thread's namespace.
 [[nodiscard]] Status keep_connections(const std::string& policy);
+// Has bytes and packets of connections counted in the calling thread's namespace, as a rule of
+// nf_tables that reads them does (nf_ct_set_acct()): they stay so.
+[[nodiscard]] Status count_connections();
+// An input error where rules ask for owners of sockets in a namespace whose users are not those of
+// the kernel: nf_tables tells such ids as its user namespace names them, and programs cannot.
+[[nodiscard]] Status check_owners(const driver::Reads& reads);
 // In the namespace `id`; success when that namespace is gone, and the table with it.
 [[nodiscard]] Status drop_connections(const std::string& policy, std::uint64_t id);
 

@@ -167,6 +167,7 @@ Result<CompiledRules> compile(const PolicyState& policy, const std::string& comm
   WEIR_CHECK(check_interfaces(out.ruleset));
   WEIR_TRY(attachments, plan_attachments(policy, out.ruleset));
   out.attachments = std::move(attachments);
+  WEIR_CHECK(check_owners(driver::scan_reads(out.ruleset, out.attachments)));
   forget_lines(out.ruleset);
   out.counters = keep_counters(policy, replaced, out.ruleset);
   WEIR_TRY(compilation, driver::compile(out.ruleset, out.attachments, compile_options(policy)));

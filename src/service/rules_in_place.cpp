@@ -12,6 +12,7 @@
 #include "service/carriers.h"
 #include "service/counters.h"
 #include "service/fingerprint.h"
+#include "service/netns.h"
 
 namespace weir::service {
 namespace {
@@ -124,8 +125,10 @@ bool RulesInPlace::fits(const imr::RuleEdit& edit) const {
   if (edit.removed && leads_on(ruleset_[*edit.removed])) return false;
   if (!edit.added) return true;
   const imr::Rule& rule = ruleset_[*edit.added];
+  const driver::Reads reads = driver::scan_reads(ruleset_, rule);
   return imr::translation(rule) == imr::Translation::full && !leads_on(rule) &&
-         (connections_ || !driver::scan_reads(ruleset_, rule).connection);
+         (connections_ || !reads.connection) && !reads.connection_counts &&
+         check_owners(reads).has_value();
 }
 
 std::optional<std::vector<std::uint32_t>> RulesInPlace::place_counters(imr::RuleId id) {

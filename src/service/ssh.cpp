@@ -159,6 +159,28 @@ packet::NetworkHeader network_header(const Address& source, const Address& desti
                       .destination = std::get<packet::Ipv6Address>(destination)};
 }
 
+// Of the session, opened by the client; unmarked, and of no zone.
+packet::Connection connection_of(const SshSession& session) {
+  constexpr std::uint32_t seen_reply_assured_confirmed = 2 | 4 | 8;  // enum ip_conntrack_status
+  constexpr std::uint8_t tcp = 6;
+  const auto bytes = [](const Address& address) {
+    return std::visit([](const auto& one) { return Bytes(one.begin(), one.end()); }, address);
+  };
+  packet::Connection out;
+  out.status = seen_reply_assured_confirmed;
+  out.ipv6 = !is_ipv4(session.client);
+  out.protocol = tcp;
+  out.original = {.source = bytes(session.client),
+                  .destination = bytes(session.server),
+                  .source_port = session.client_port,
+                  .destination_port = session.server_port};
+  out.reply = {.source = out.original.destination,
+               .destination = out.original.source,
+               .source_port = session.server_port,
+               .destination_port = session.client_port};
+  return out;
+}
+
 packet::Packet make_packet(const SshSession& session, Way way, const driver::Attachment& attachment,
                            const packet::Device& device) {
   const bool inward = way == Way::from_client;
@@ -188,6 +210,7 @@ packet::Packet make_packet(const SshSession& session, Way way, const driver::Att
   packet.type = inward ? packet::PacketType::host : packet::PacketType::outgoing;
   packet.has_connection = is_tracked(attachment);
   packet.ct_info = inward ? packet::CtInfo::established : packet::CtInfo::established_reply;
+  if (packet.has_connection) packet.connection = connection_of(session);
   return packet;
 }
 

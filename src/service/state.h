@@ -118,7 +118,10 @@ struct PolicyState {
   // Pin of a map of counters that was full: what CounterState::carried had there counts as well.
   std::string old_counters;
   bool keeps_connections = false;  // a helper table switches connection tracking on
-  bool from_object = false;        // its programs come from a file that weir compile made
+  // Whether rules read counts of connections, which are counted from then on; of what is not yet in
+  // force, and not in the file.
+  bool counts_connections = false;
+  bool from_object = false;  // its programs come from a file that weir compile made
   // What long lists of rules are searched with, now and after each change, if that was asked for.
   std::optional<classify::Kind> classifier = {};
   std::uint32_t generation = 0;  // how often its programs have been exchanged; part of their pins

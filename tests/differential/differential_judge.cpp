@@ -51,6 +51,7 @@ struct Generated {
   Script script;
   RulesetAtHook subject;
   bool beyond_test_run = false;  // its packets are not for a test run
+  bool seldom_facts = false;     // of GeneratorOptions
 };
 
 class Run {
@@ -84,7 +85,7 @@ class Run {
   std::optional<Mismatch> without_each_pass(const Generated& generated,
                                             std::span<const packet::Packet> packets,
                                             std::size_t index);
-  JudgeOptions variant(const JudgeOptions& plain, std::mt19937_64& random) const;
+  JudgeOptions variant(const JudgeOptions& plain, bool seldom_facts, std::mt19937_64& random) const;
 
   Settings settings_;
   Hook hook_;
@@ -121,6 +122,7 @@ Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
   const bool beyond_test_run = !settings_.break_a_pass && index % 5 == 4;
   if (hook_.kind == Hook::Kind::netfilter) {
     options.facts = beyond_test_run ? Facts::all : Facts::test_run;
+    options.seldom_facts = beyond_test_run && index % 2 == 0;
   } else {
     // A chain of a device knows that neither of the two has the other; others are not asked.
     const bool at_tc = hook_.kind == Hook::Kind::tc_ingress || hook_.kind == Hook::Kind::tc_egress;
@@ -155,12 +157,14 @@ Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
     }
     return {.script = std::move(script),
             .subject = std::move(*subject),
-            .beyond_test_run = beyond_test_run && hook_.kind != Hook::Kind::xdp};
+            .beyond_test_run = beyond_test_run && hook_.kind != Hook::Kind::xdp,
+            .seldom_facts = options.seldom_facts};
   }
 }
 
 // The same ruleset compiled in another way must mean the same.
-JudgeOptions Run::variant(const JudgeOptions& plain, std::mt19937_64& random) const {
+JudgeOptions Run::variant(const JudgeOptions& plain, bool seldom_facts,
+                          std::mt19937_64& random) const {
   JudgeOptions options = plain;
   switch (random() % 5) {
     case 0:
@@ -189,7 +193,8 @@ JudgeOptions Run::variant(const JudgeOptions& plain, std::mt19937_64& random) co
       }
       break;
     default:
-      options.compiler.untrusted_memory = false;
+      // Without it, seldom facts are refused.
+      options.compiler.untrusted_memory = seldom_facts;
       options.compiler.trace = hook_.kind == Hook::Kind::xdp;
       break;
   }
@@ -306,7 +311,7 @@ std::optional<Mismatch> Run::one(std::size_t index) {
       .compiler = {}, .interpreter = true, .kernel = settings_.with_kernel && !facts};
   if (auto found = judge_one(generated, packets, plain, index)) return found;
   if (index % 4 == 3) return std::nullopt;
-  return judge_one(generated, packets, variant(plain, random), index);
+  return judge_one(generated, packets, variant(plain, generated.seldom_facts, random), index);
 }
 
 std::size_t Run::all() {

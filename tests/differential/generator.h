@@ -37,6 +37,8 @@ struct GeneratorOptions {
   bool connections = true;
   bool marks = false;  // rules read and write the mark, whatever `facts` is
   bool length = true;  // rules may read the packet's length
+  // Where facts are `all`: sockets, routes, groups of devices, and all of connections, too.
+  bool seldom_facts = false;
 };
 
 [[nodiscard]] Script generate(const GeneratorOptions& options, std::mt19937_64& random);

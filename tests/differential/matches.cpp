@@ -50,6 +50,7 @@ class Writer {
   std::string raw();
   std::string device();
   std::string state();
+  std::string seldom();
   std::string word_map();  // of a key whose values are words
   // Of several keys of the subject at once, looked up in a set or a map.
   std::string concatenation(Subject& subject, Contents contents);
@@ -271,6 +272,47 @@ std::string Writer::state() {
   }
 }
 
+// Few values each: those that packets are given.
+std::string Writer::seldom() {
+  constexpr std::array<std::string_view, 16> numbers = {
+      "meta skuid",    "meta skgid",          "meta cgroup",    "meta cpu",
+      "meta iifgroup", "meta oifgroup",       "meta rtclassid", "ct mark",
+      "ct zone",       "ct original zone",    "ct bytes",       "ct reply bytes",
+      "ct packets",    "ct original packets", "ct avgpkt",      "ct reply avgpkt"};
+  // Addresses and families are not among them: nft refuses a match of the other family then.
+  constexpr std::array<std::string_view, 17> words = {
+      "meta priority 0:1",
+      "meta priority != 0:2",
+      "meta iifkind \"veth\"",
+      "meta iifkind != \"tun\"",
+      "meta oifkind \"tun\"",
+      "meta oiftype ether",
+      "ct direction original",
+      "ct direction != original",
+      "ct status assured",
+      "ct status seen-reply,confirmed",
+      "ct status & (assured | confirmed) == confirmed",
+      "ct protocol udp",
+      "ct protocol { tcp, udp }",
+      "ct label 1",
+      "ct label != 1",
+      "ct helper \"ftp\"",
+      "ct helper != \"ftp\""};
+  if (random_.chance(45)) return std::string(random_.pick(words));
+  const std::string key = std::string(random_.pick(numbers)) + " ";
+  const auto value = [&] { return std::to_string(random_.below(5)); };
+  switch (random_.below(5)) {
+    case 0:
+      return key + "1-3";
+    case 1:
+      return key + "{ 1, 3-4 }";
+    case 2:
+      return key + std::string(random_.pick(orders)) + " 2";
+    default:
+      return key + inverted() + value();
+  }
+}
+
 std::string Writer::word_map() {
   std::string out;
   const bool of_state = to_.options.connections && random_.chance(50);
@@ -414,6 +456,7 @@ std::string MatchWriter::match(Subject& subject) {
     const bool device = devices && (!options.connections || random.chance(60));
     return device ? writer.device() : writer.state();
   }
+  if (options.seldom_facts && random.chance(15)) return writer.seldom();
   if (random.chance(10)) return writer.concatenation(subject, Contents::keys);
   return writer.number(*writer.draw_key(subject));
 }

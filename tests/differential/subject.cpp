@@ -36,6 +36,7 @@ class Facts {
     constexpr std::array infos = {packet::CtInfo::established, packet::CtInfo::related,
                                   packet::CtInfo::new_, packet::CtInfo::established_reply,
                                   packet::CtInfo::related_reply};
+    give_seldom(packet);
     packet.has_connection = random_() % 4 != 0;
     packet.ct_info = infos[random_() % infos.size()];
     if (!packet.has_connection) {
@@ -44,6 +45,53 @@ class Facts {
   }
 
  private:
+  // As Writer::seldom() of matches.cpp asks for them.
+  void give_seldom(packet::Packet& packet) {
+    const auto number = [&] { return static_cast<std::uint32_t>(random_() % 5); };
+    packet.priority = number();
+    packet.cpu = number();
+    constexpr std::array<std::string_view, 3> kinds = {"", "veth", "tun"};
+    for (packet::Device* device : {&packet.in, &packet.out}) {
+      device->group = number();
+      device->kind = kinds[random_() % kinds.size()];
+    }
+    if (random_() % 3 != 0) packet.route_class = number();
+    if (random_() % 3 != 0) {
+      packet.socket = packet::Socket{.has_file = random_() % 4 != 0,
+                                     .user = number(),
+                                     .group = number(),
+                                     .cgroup_class = number()};
+    }
+    packet::Connection& connection = packet.connection;
+    connection.status = static_cast<std::uint32_t>(random_() % 16);
+    connection.mark = number();
+    constexpr std::array<std::string_view, 3> helpers = {"", "ftp", "sip"};
+    connection.helper = helpers[random_() % helpers.size()];
+    connection.ipv6 = packet.ethertype == 0x86dd;
+    connection.protocol = random_() % 2 == 0 ? 6 : 17;
+    connection.zone = {.id = static_cast<std::uint16_t>(number()),
+                       .of_original = random_() % 2 == 0,
+                       .of_reply = random_() % 2 == 0};
+    connection.labels[0] = static_cast<std::uint8_t>(random_() % 4);
+    give_side(connection.original, connection.ipv6);
+    give_side(connection.reply, connection.ipv6);
+  }
+
+  void give_side(packet::ConnectionSide& side, bool ipv6) {
+    const auto address = [&] {
+      Bytes out = ipv6 ? Bytes{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+                       : Bytes{10, 0, 0, 0};
+      out.back() = static_cast<std::uint8_t>(random_() % 4);
+      return out;
+    };
+    side = {.source = address(),
+            .destination = address(),
+            .source_port = 1000,
+            .destination_port = 53,
+            .bytes = random_() % 5,
+            .packets = random_() % 4};
+  }
+
   // A constant of the rules, a neighbour of one, or zero.
   std::uint64_t number(imr::MetaKey key, std::size_t size) {
     const std::vector<Bytes>& known = values_[key];

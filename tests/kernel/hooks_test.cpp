@@ -16,8 +16,7 @@
 #include <set>
 #include <thread>
 
-#include "frontend/nft/nft.h"
-#include "kernel/programs.h"
+#include "kernel/host.h"
 #include "kernel/support/netns.h"
 #include "kernel/support/nft.h"
 #include "kernel/support/root_only.h"
@@ -28,161 +27,6 @@ namespace weir::test {
 namespace {
 
 WEIR_ROOT_ONLY();
-
-constexpr std::uint16_t first_port = 1000;
-constexpr std::uint16_t last_port = 1019;
-
-// What a datagram was, and how often it got through: (IP version, destination port, payload).
-using Arrivals = std::multiset<std::tuple<int, std::uint16_t, std::size_t>>;
-
-kernel::Fd udp_socket(std::uint16_t port) {
-  kernel::Fd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) give_up("UDP socket", errno);
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_port = htons(port);
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    give_up("binding a UDP socket", errno);
-  }
-  return fd;
-}
-
-// A host behind one TUN device, 10.0.0.1 and 2001:db8::1, with a socket at every port.
-class Host {
- public:
-  Host() : netns_(Netns::create()), nft_(netns_) {
-    const Inside inside(netns_);
-    set_sysctl("ipv6/conf/default/addr_gen_mode", "1");
-    tun_ = std::make_unique<Tun>("tun0");
-    expect(run_command({"ip", "link", "set", "tun0", "up"}));
-    expect(run_command({"ip", "addr", "add", "10.0.0.1/24", "dev", "tun0"}));
-    expect(run_command({"ip", "addr", "add", "2001:db8::1/64", "dev", "tun0", "nodad"}));
-    await_address();
-    for (std::uint16_t port = first_port; port <= last_port; ++port) {
-      sockets_.emplace(port, udp_socket(port));
-    }
-  }
-
-  [[nodiscard]] const Netns& netns() const { return netns_; }
-  [[nodiscard]] Nft& nft() { return nft_; }
-
-  Arrivals receive_all() {
-    Arrivals arrivals;
-    for (const bool v6 : {false, true}) {
-      for (std::uint16_t port = first_port; port <= last_port; ++port) {
-        for (const std::size_t payload : {std::size_t{10}, std::size_t{200}}) {
-          write(v6, port, payload);
-        }
-      }
-    }
-    for (const auto& [port, fd] : sockets_) {
-      std::array<std::uint8_t, 512> buffer{};
-      sockaddr_in6 from{};
-      socklen_t size = sizeof(from);
-      for (ssize_t got = 0; (got = ::recvfrom(fd.get(), buffer.data(), buffer.size(), 0,
-                                              reinterpret_cast<sockaddr*>(&from), &size)) >= 0;) {
-        const bool v4 = IN6_IS_ADDR_V4MAPPED(&from.sin6_addr);
-        arrivals.emplace(v4 ? 4 : 6, port, static_cast<std::size_t>(got));
-      }
-    }
-    return arrivals;
-  }
-
-  Arrivals send_all() {
-    for (const char* address : {"::ffff:10.0.0.2", "2001:db8::2"}) {
-      for (std::uint16_t port = first_port; port <= last_port; ++port) {
-        for (const std::size_t payload : {std::size_t{10}, std::size_t{200}}) {
-          send(address, port, payload);
-        }
-      }
-    }
-    Arrivals arrivals;
-    while (const auto packet = tun_->read()) {
-      const bool v4 = (*packet)[0] >> 4 == 4;
-      const std::size_t transport = v4 ? 20 : 40;
-      if ((*packet)[v4 ? 9 : 6] != IPPROTO_UDP) continue;
-      const auto port = load_big_endian(packet->subspan(transport + 2, 2));
-      arrivals.emplace(v4 ? 4 : 6, static_cast<std::uint16_t>(port),
-                       packet->size() - transport - 8);
-    }
-    return arrivals;
-  }
-
- private:
-  // A work queue makes an IPv6 address this host's own (addrconf_dad_work()), with "nodad" as well.
-  static void await_address() {
-    for (int attempt = 0; attempt < 500; ++attempt) {
-      const auto routes = expect(run_command({"ip", "-6", "route", "show", "table", "local"}));
-      if (routes.find("local 2001:db8::1 dev tun0") != std::string::npos) return;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    give_up("the IPv6 address does not become this host's");
-  }
-
-  void write(bool v6, std::uint16_t port, std::size_t payload) {
-    packet::NetworkHeader network =
-        packet::Ipv4{.source = {10, 0, 0, 2}, .destination = {10, 0, 0, 1}};
-    if (v6) {
-      network = packet::Ipv6{.source = packet::ipv6("2001:db8::2"),
-                             .destination = packet::ipv6("2001:db8::1")};
-    }
-    const auto packet = packet::build({.network = network,
-                                       .transport = packet::Udp{.destination_port = port},
-                                       .payload = Bytes(payload, 1)});
-    if (!tun_->write(packet.bytes)) give_up("the TUN device refuses a datagram");
-  }
-
-  // A drop at the output hook is EPERM.
-  void send(const char* address, std::uint16_t port, std::size_t payload) {
-    sockaddr_in6 to{};
-    to.sin6_family = AF_INET6;
-    to.sin6_port = htons(port);
-    ::inet_pton(AF_INET6, address, &to.sin6_addr);
-    const Bytes bytes(payload, 1);
-    if (::sendto(sockets_.at(first_port).get(), bytes.data(), bytes.size(), 0,
-                 reinterpret_cast<const sockaddr*>(&to), sizeof(to)) < 0 &&
-        errno != EPERM) {
-      give_up("sending a datagram", errno);
-    }
-  }
-
-  Netns netns_;
-  Nft nft_;
-  std::unique_ptr<Tun> tun_;
-  std::map<std::uint16_t, kernel::Fd> sockets_;
-};
-
-// A script's programs at the netfilter hooks of a namespace, until they are taken off.
-class Attached {
- public:
-  Attached(const Netns& netns, const std::string& script)
-      : ruleset_(expect(frontend::nft::read_script(script, "hooks.nft"))),
-        programs_(expect(make_programs(ruleset_, std::nullopt, {}))) {
-    const Inside inside(netns);
-    for (std::size_t i = 0; i < programs_.loaded.programs.size(); ++i) {
-      const driver::Attachment& place = programs_.compilation.programs[i].attachment;
-      links_.push_back(expect(kernel::attach_netfilter(programs_.loaded.programs[i], place.nfproto,
-                                                       place.hook.nf_hook, place.priority)));
-    }
-  }
-
-  void detach() { links_.clear(); }
-
-  void expect_counted(const std::vector<RuleCounter>& by_nft) const {
-    const auto counted = programs_.counters(ruleset_);
-    ASSERT_EQ(counted.size(), by_nft.size());
-    for (std::size_t i = 0; i < counted.size(); ++i) {
-      const std::string& rule = ruleset_[ruleset_.counters[i].rule].origin.text;
-      EXPECT_EQ(counted[i].packets, by_nft[i].packets) << rule;
-      EXPECT_EQ(counted[i].bytes, by_nft[i].bytes) << rule;
-    }
-  }
-
- private:
-  imr::Ruleset ruleset_;
-  Programs programs_;
-  std::vector<kernel::Fd> links_;
-};
 
 constexpr packet::MacAddress port_address = {2, 0, 0, 0, 0, 0x10};
 
@@ -231,7 +75,7 @@ TEST_P(Hooks, RuleAsNftDoes) {
   const auto counted_by_nft = expect(host.nft().counters());
   expect(host.nft().run("flush ruleset"));
 
-  Attached weir(host.netns(), script);
+  AttachedScript weir(host.netns(), script);
   const Arrivals by_weir = traffic();
   EXPECT_EQ(by_weir, by_nft);
   EXPECT_LT(by_nft.size(), free.size()) << "the rules drop nothing";
@@ -265,7 +109,7 @@ TEST_P(Hooks, KnowTheTypeOfTheDeviceAsNftDoes) {
   for (std::size_t i = 0; i < expected.size(); ++i) {
     EXPECT_EQ(counted_by_nft[i].packets, expected[i]) << "rule " << i + 1 << " of nft";
   }
-  const Attached weir(host.netns(), script);
+  const AttachedScript weir(host.netns(), script);
   static_cast<void>(traffic());
   weir.expect_counted(counted_by_nft);
 }
@@ -310,7 +154,7 @@ TEST(Forwarding, KnowsTheTypeOfTheDeviceAsNftDoes) {
     EXPECT_EQ(counted_by_nft[i].packets, expected[i]) << "rule " << i + 1 << " of nft";
   }
   expect(nft.run("flush ruleset"));
-  const Attached weir(netns, script);
+  const AttachedScript weir(netns, script);
   traffic();
   weir.expect_counted(counted_by_nft);
 }

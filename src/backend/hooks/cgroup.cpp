@@ -25,6 +25,9 @@ constexpr Profile make(isa::Direction direction) {
   profile.start = Profile::Start::network;
   profile.context_key = ingress ? facts::skb_key_at_ingress : facts::skb_key_at_egress;
   profile.has_conntrack = !ingress;
+  // At ingress skb->sk is the socket that the packet comes to, of which chains know only sometimes.
+  profile.has_socket = !ingress;
+  profile.needs_scratch = facts::packet_fact_needs_scratch;
   profile.writes_mark = true;
   profile.window_buffer = true;
   profile.emit_context = facts::emit_skb_context;

@@ -25,6 +25,7 @@ constexpr std::int16_t view_protocol = 16;
 constexpr std::int16_t view_vlan_present = 20;
 constexpr std::int16_t view_vlan_tci = 24;
 constexpr std::int16_t view_vlan_proto = 28;
+constexpr std::int16_t view_priority = 32;
 constexpr std::int16_t view_ifindex = 40;
 constexpr std::int16_t view_data = 76;
 constexpr std::int16_t view_data_end = 80;
@@ -96,21 +97,47 @@ std::optional<ContextKey> skb_key_at_both(imr::MetaKey key) {
       return ContextKey::protocol;
     case imr::MetaKey::mark:
       return ContextKey::mark;
+    case imr::MetaKey::priority:
+      return ContextKey::priority;
+    case imr::MetaKey::cpu:
+      return ContextKey::cpu;
     case imr::MetaKey::length:
       return ContextKey::length;
     case imr::MetaKey::pkttype:
       return ContextKey::pkttype;
+    case imr::MetaKey::skuid:
+      return ContextKey::skuid;
+    case imr::MetaKey::skgid:
+      return ContextKey::skgid;
+    case imr::MetaKey::cgroup:
+      return ContextKey::cgroup;
+    case imr::MetaKey::rtclassid:
+      return ContextKey::rtclassid;
     case imr::MetaKey::iif:
     case imr::MetaKey::oif:
     case imr::MetaKey::iifname:
     case imr::MetaKey::oifname:
     case imr::MetaKey::iiftype:
+    case imr::MetaKey::oiftype:
+    case imr::MetaKey::iifgroup:
+    case imr::MetaKey::oifgroup:
+    case imr::MetaKey::iifkind:
+    case imr::MetaKey::oifkind:
     case imr::MetaKey::l4proto:
     case imr::MetaKey::nfproto:
       return std::nullopt;
   }
   throw InvariantError("meta key out of range");
 }
+
+// skb->dev->nd_net, of the struct sk_buff at r1, as skb_socket() wants it.
+void net_of_device(Emitter& out) {
+  out.load_field(Opcode::ldx64, r2, r1, "sk_buff", "dev");
+  out.load_field(Opcode::ldx64, r2, r2, "net_device", "nd_net.net");
+}
+
+constexpr PacketAccess view_access = {.load_skb = [](Emitter& out) { kernel_skb(out, r1); },
+                                      .load_net = net_of_device};
 
 }  // namespace
 
@@ -132,12 +159,45 @@ void device_name(Emitter& out, bool second) {
   out.bind(none);
 }
 
+void mark_present(Emitter& out, std::int32_t bit) {
+  constexpr std::int32_t sign = 63;
+  out.op(Opcode::mov64_reg, r3, r2);
+  out.op(Opcode::neg64, r3);
+  out.op(Opcode::or64_reg, r2, r3);
+  out.op(Opcode::rsh64_imm, r2, 0, 0, sign);
+  out.op(Opcode::lsh64_imm, r2, 0, 0, bit);
+  out.op(Opcode::or64_reg, r0, r2);
+}
+
 void device_type(Emitter& out) {
   const Label none = out.label();
   out.op(Opcode::mov64_imm, r0, 0, 0, 0);
   out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
   out.load_field(Opcode::ldx16, r0, r1, "net_device", "type");
-  out.op(Opcode::or64_imm, r0, 0, 0, 1 << 16);
+  out.load_field(Opcode::ldx32, r2, r1, "net_device", "ifindex");
+  mark_present(out, 16);
+  out.bind(none);
+}
+
+void device_group(Emitter& out) {
+  const Label none = out.label();
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  out.load_field(Opcode::ldx32, r0, r1, "net_device", "group");
+  out.load_field(Opcode::ldx32, r2, r1, "net_device", "ifindex");
+  mark_present(out, 32);
+  out.bind(none);
+}
+
+void device_kind(Emitter& out, bool second) {
+  const Label none = out.label();
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  out.load_field(Opcode::ldx64, r1, r1, "net_device", "rtnl_link_ops");
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  out.load_field(Opcode::ldx64, r1, r1, "rtnl_link_ops", "kind");
+  to_memory(out);
+  text(out, second, none);
   out.bind(none);
 }
 
@@ -156,6 +216,8 @@ void emit_skb_context(Emitter& out, ContextKey key) {
   switch (key) {
     case ContextKey::mark:
       return view_field(out, view_mark);
+    case ContextKey::priority:
+      return view_field(out, view_priority);
     case ContextKey::iif:
     case ContextKey::oif:
       return view_field(out, view_ifindex);
@@ -167,6 +229,22 @@ void emit_skb_context(Emitter& out, ContextKey key) {
     case ContextKey::oifname1:
       skb_device(out);
       return device_name(out, true);
+    case ContextKey::iiftype:
+    case ContextKey::oiftype:
+      skb_device(out);
+      return device_type(out);
+    case ContextKey::iifgroup:
+    case ContextKey::oifgroup:
+      skb_device(out);
+      return device_group(out);
+    case ContextKey::iifkind0:
+    case ContextKey::oifkind0:
+      skb_device(out);
+      return device_kind(out, false);
+    case ContextKey::iifkind1:
+    case ContextKey::oifkind1:
+      skb_device(out);
+      return device_kind(out, true);
     case ContextKey::length:
       return view_field(out, view_len);
     case ContextKey::linear_length:
@@ -186,13 +264,9 @@ void emit_skb_context(Emitter& out, ContextKey key) {
       return network_offset(out);
     case ContextKey::vlan_tag:
       return vlan_tag(out);
-    case ContextKey::iiftype:
-      skb_device(out);
-      return device_type(out);
-    case ContextKey::zero:
-      break;
+    default:
+      return emit_packet_fact(out, key, view_access);
   }
-  throw InvariantError("a context key that programs on a struct __sk_buff do not have");
 }
 
 void load_bytes(Emitter& out, std::int32_t helper, std::uint32_t width, flow::BlockId absent) {
@@ -239,16 +313,37 @@ void direct_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
 }
 
 std::optional<ContextKey> skb_key_at_ingress(imr::MetaKey key) {
-  if (key == imr::MetaKey::iif) return ContextKey::iif;
-  if (key == imr::MetaKey::iifname) return ContextKey::iifname0;
-  if (key == imr::MetaKey::iiftype) return ContextKey::iiftype;
-  return skb_key_at_both(key);
+  switch (key) {
+    case imr::MetaKey::iif:
+      return ContextKey::iif;
+    case imr::MetaKey::iifname:
+      return ContextKey::iifname0;
+    case imr::MetaKey::iiftype:
+      return ContextKey::iiftype;
+    case imr::MetaKey::iifgroup:
+      return ContextKey::iifgroup;
+    case imr::MetaKey::iifkind:
+      return ContextKey::iifkind0;
+    default:
+      return skb_key_at_both(key);
+  }
 }
 
 std::optional<ContextKey> skb_key_at_egress(imr::MetaKey key) {
-  if (key == imr::MetaKey::oif) return ContextKey::oif;
-  if (key == imr::MetaKey::oifname) return ContextKey::oifname0;
-  return skb_key_at_both(key);
+  switch (key) {
+    case imr::MetaKey::oif:
+      return ContextKey::oif;
+    case imr::MetaKey::oifname:
+      return ContextKey::oifname0;
+    case imr::MetaKey::oiftype:
+      return ContextKey::oiftype;
+    case imr::MetaKey::oifgroup:
+      return ContextKey::oifgroup;
+    case imr::MetaKey::oifkind:
+      return ContextKey::oifkind0;
+    default:
+      return skb_key_at_both(key);
+  }
 }
 
 }  // namespace weir::backend::facts

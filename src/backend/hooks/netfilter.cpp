@@ -45,6 +45,28 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
       return ContextKey::pkttype;
     case imr::MetaKey::iiftype:
       return ContextKey::iiftype;
+    case imr::MetaKey::oiftype:
+      return ContextKey::oiftype;
+    case imr::MetaKey::iifgroup:
+      return ContextKey::iifgroup;
+    case imr::MetaKey::oifgroup:
+      return ContextKey::oifgroup;
+    case imr::MetaKey::iifkind:
+      return ContextKey::iifkind0;
+    case imr::MetaKey::oifkind:
+      return ContextKey::oifkind0;
+    case imr::MetaKey::priority:
+      return ContextKey::priority;
+    case imr::MetaKey::cpu:
+      return ContextKey::cpu;
+    case imr::MetaKey::skuid:
+      return ContextKey::skuid;
+    case imr::MetaKey::skgid:
+      return ContextKey::skgid;
+    case imr::MetaKey::cgroup:
+      return ContextKey::cgroup;
+    case imr::MetaKey::rtclassid:
+      return ContextKey::rtclassid;
     case imr::MetaKey::l4proto:
     case imr::MetaKey::nfproto:
       return std::nullopt;
@@ -78,10 +100,21 @@ void device_index(Emitter& out, bool in) {
   out.bind(none);
 }
 
+constexpr facts::PacketAccess packet_access = {
+    .load_skb = [](Emitter& out) { load_skb(out, r1); },
+    .load_net =
+        [](Emitter& out) {
+          out.load_context_pointer(r2);
+          out.load_field(Opcode::ldx64, r2, r2, "bpf_nf_ctx", "state");
+          out.load_field(Opcode::ldx64, r2, r2, "nf_hook_state", "net");
+        }};
+
 void emit_context(Emitter& out, ContextKey key) {
   switch (key) {
     case ContextKey::mark:
       return skb_field(out, Opcode::ldx32, "mark");
+    case ContextKey::priority:
+      return skb_field(out, Opcode::ldx32, "priority");
     case ContextKey::length:
       return skb_field(out, Opcode::ldx32, "len");
     case ContextKey::linear_length:
@@ -120,12 +153,26 @@ void emit_context(Emitter& out, ContextKey key) {
       load_skb(out, r1);
       out.load_field(Opcode::ldx64, r1, r1, "sk_buff", "dev");
       return facts::device_type(out);
-    case ContextKey::network_offset:
-    case ContextKey::vlan_tag:
-    case ContextKey::zero:
-      break;
+    case ContextKey::oiftype:
+      load_device(out, false);
+      return facts::device_type(out);
+    case ContextKey::iifgroup:
+      load_device(out, true);
+      return facts::device_group(out);
+    case ContextKey::oifgroup:
+      load_device(out, false);
+      return facts::device_group(out);
+    case ContextKey::iifkind0:
+    case ContextKey::iifkind1:
+      load_device(out, true);
+      return facts::device_kind(out, key == ContextKey::iifkind1);
+    case ContextKey::oifkind0:
+    case ContextKey::oifkind1:
+      load_device(out, false);
+      return facts::device_kind(out, key == ContextKey::oifkind1);
+    default:
+      return facts::emit_packet_fact(out, key, packet_access);
   }
-  throw InvariantError("a context key that netfilter programs do not have");
 }
 
 // A dynptr of the packet at the frame's place for it, with r1 saved.
@@ -210,6 +257,8 @@ constexpr Profile make(void (*window)(Emitter&, std::uint32_t, flow::BlockId)) {
   profile.one_protocol = true;
   profile.context_key = context_key;
   profile.has_conntrack = true;
+  profile.has_socket = true;
+  profile.needs_scratch = facts::packet_fact_needs_scratch;
   profile.window_dynptr = true;
   profile.window_buffer = true;
   profile.emit_context = emit_context;

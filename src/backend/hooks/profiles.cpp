@@ -63,6 +63,7 @@ void restrict(Profile& profile, Limit limit) {
 Profile profile_for(const Hook& hook, const ProfileOptions& options) {
   Profile profile = plain_profile(hook, options);
   profile.limits = options.limits;
+  profile.untrusted_memory = options.untrusted_memory;
   for (const Limit limit : all_limits) {
     if (options.limits.contains(limit)) restrict(profile, limit);
   }

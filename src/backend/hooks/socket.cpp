@@ -24,6 +24,7 @@ constexpr Profile make() {
   profile.start = Profile::Start::skb;
   // A packet socket sees both directions; skb->dev is the device where the packet was seen.
   profile.context_key = facts::skb_key_at_ingress;
+  profile.needs_scratch = facts::packet_fact_needs_scratch;
   profile.window_buffer = true;
   profile.emit_context = facts::emit_skb_context;
   profile.emit_window = facts::helper_window;

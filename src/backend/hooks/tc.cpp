@@ -32,6 +32,8 @@ constexpr Profile make(isa::Direction direction) {
   profile.context_key = ingress ? facts::skb_key_at_ingress : facts::skb_key_at_egress;
   // At ingress no connection has been looked up yet.
   profile.has_conntrack = !ingress;
+  profile.has_socket = true;
+  profile.needs_scratch = facts::packet_fact_needs_scratch;
   profile.writes_mark = true;
   profile.window_buffer = true;
   profile.emit_context = facts::emit_skb_context;

@@ -33,6 +33,12 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
       return ContextKey::iifname0;
     case imr::MetaKey::iiftype:
       return ContextKey::iiftype;
+    case imr::MetaKey::iifgroup:
+      return ContextKey::iifgroup;
+    case imr::MetaKey::iifkind:
+      return ContextKey::iifkind0;
+    case imr::MetaKey::cpu:
+      return ContextKey::cpu;
     case imr::MetaKey::length:
       return ContextKey::length;
     case imr::MetaKey::l4proto:
@@ -42,6 +48,14 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
     case imr::MetaKey::oif:
     case imr::MetaKey::oifname:
     case imr::MetaKey::pkttype:
+    case imr::MetaKey::oiftype:
+    case imr::MetaKey::oifgroup:
+    case imr::MetaKey::oifkind:
+    case imr::MetaKey::priority:
+    case imr::MetaKey::skuid:
+    case imr::MetaKey::skgid:
+    case imr::MetaKey::cgroup:
+    case imr::MetaKey::rtclassid:
       return std::nullopt;
   }
   throw InvariantError("meta key out of range");
@@ -70,6 +84,15 @@ void emit_context(Emitter& out, ContextKey key) {
     case ContextKey::iiftype:
       load_device(out);
       return facts::device_type(out);
+    case ContextKey::iifgroup:
+      load_device(out);
+      return facts::device_group(out);
+    case ContextKey::iifkind0:
+    case ContextKey::iifkind1:
+      load_device(out);
+      return facts::device_kind(out, key == ContextKey::iifkind1);
+    case ContextKey::cpu:
+      return out.call_helper(static_cast<std::int32_t>(isa::Helper::get_smp_processor_id));
     case ContextKey::length:
       out.load_context_pointer(r1);
       out.op(Opcode::ldx32, r0, r1, md_data_end);
@@ -88,15 +111,7 @@ void emit_context(Emitter& out, ContextKey key) {
       out.op(Opcode::and64_imm, r0, 0, 0, 1);
       out.op(Opcode::neg64, r0);
       return;
-    case ContextKey::mark:
-    case ContextKey::oif:
-    case ContextKey::oifname0:
-    case ContextKey::oifname1:
-    case ContextKey::pkttype:
-    case ContextKey::protocol:
-    case ContextKey::ct_info:
-    case ContextKey::network_offset:
-    case ContextKey::vlan_tag:
+    default:
       break;
   }
   throw InvariantError("a context key that XDP does not have");

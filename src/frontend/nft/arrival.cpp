@@ -58,7 +58,8 @@ class Translation {
                           .expressions = &scope_.expressions,
                           .find_chain = scope_.find_chain,
                           .find_set = [this](const std::string& name) { return find_set(name); },
-                          .native_reason = {}};
+                          .native_reason = {},
+                          .family = table.family};
     translate_expressions(source_.get(), scope, imr::RuleId(scope_.ruleset.rules.size()), out.rule);
     if (is_native(out.rule)) return std::nullopt;
     return out;

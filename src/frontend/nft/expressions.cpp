@@ -26,7 +26,9 @@ std::size_t hash_of(const imr::Expr& expr) {
       },
       [](const imr::HeaderField& e) { return std::hash<std::string>()(e.name); },
       [](const imr::Meta& e) { return static_cast<std::size_t>(e.key); },
-      [](const imr::Ct& e) { return static_cast<std::size_t>(e.key); },
+      [](const imr::Ct& e) {
+        return mixed(static_cast<std::size_t>(e.key), static_cast<std::size_t>(e.direction));
+      },
       [](const imr::MaskXor& e) {
         return mixed(mixed(e.source.index(), hash_of(e.mask)), hash_of(e.flip));
       },

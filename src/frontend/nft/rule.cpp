@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "frontend/nft/keys.h"
 #include "frontend/nft/registers.h"
 
 namespace weir::frontend::nft {
@@ -75,33 +76,8 @@ bool is_statement(const nftnl_expr* expr) {
   return std::ranges::find(loads, name) == loads.end();
 }
 
-std::optional<imr::MetaKey> meta_key(std::uint32_t key) {
-  switch (key) {
-    case NFT_META_L4PROTO:
-      return imr::MetaKey::l4proto;
-    case NFT_META_NFPROTO:
-      return imr::MetaKey::nfproto;
-    case NFT_META_PROTOCOL:
-      return imr::MetaKey::protocol;
-    case NFT_META_MARK:
-      return imr::MetaKey::mark;
-    case NFT_META_IIF:
-      return imr::MetaKey::iif;
-    case NFT_META_OIF:
-      return imr::MetaKey::oif;
-    case NFT_META_IIFNAME:
-      return imr::MetaKey::iifname;
-    case NFT_META_OIFNAME:
-      return imr::MetaKey::oifname;
-    case NFT_META_LEN:
-      return imr::MetaKey::length;
-    case NFT_META_PKTTYPE:
-      return imr::MetaKey::pkttype;
-    case NFT_META_IIFTYPE:
-      return imr::MetaKey::iiftype;
-    default:
-      return std::nullopt;
-  }
+Reason not_translated(const std::string& what, std::string_view why) {
+  return "'" + what + "'" + (why.empty() ? " is not translated yet" : ": " + std::string(why));
 }
 
 std::optional<imr::Relop> relop(std::uint32_t op) {
@@ -251,9 +227,11 @@ class Translator {
       return "'meta " + key_in_text(expr) + " set' is not translated yet";
     }
     const auto key = meta_key(number(expr, NFTNL_EXPR_META_KEY));
-    if (!key) return "'meta " + key_in_text(expr) + "' is not translated yet";
-    const bool may_be_absent = *key == imr::MetaKey::l4proto || *key == imr::MetaKey::iiftype;
-    store_load(number(expr, NFTNL_EXPR_META_DREG), imr::Meta{*key}, may_be_absent);
+    if (!key) {
+      return not_translated("meta " + key_in_text(expr),
+                            never_known(number(expr, NFTNL_EXPR_META_KEY)));
+    }
+    store_load(number(expr, NFTNL_EXPR_META_DREG), imr::Meta{*key}, imr::may_be_absent(*key));
     return {};
   }
 
@@ -275,10 +253,21 @@ class Translator {
     if (has(expr, NFTNL_EXPR_CT_SREG)) {
       return "'ct " + key_in_text(expr) + " set' is not translated yet";
     }
-    if (number(expr, NFTNL_EXPR_CT_KEY) != NFT_CT_STATE || has(expr, NFTNL_EXPR_CT_DIR)) {
-      return "'ct " + key_in_text(expr) + "' is not translated yet";
+    const std::uint32_t wanted = number(expr, NFTNL_EXPR_CT_KEY);
+    const auto key = ct_key(wanted, scope_.family);
+    if (!key) {
+      return not_translated("ct " + key_in_text(expr), never_known_of_connection(wanted));
     }
-    store_load(number(expr, NFTNL_EXPR_CT_DREG), imr::Ct{imr::CtKey::state}, false);
+    imr::Ct ct{.key = *key};
+    // Some keys carry a direction that nothing looks at.
+    if (has(expr, NFTNL_EXPR_CT_DIR) && imr::takes_direction(*key)) {
+      const bool reply = nftnl_expr_get_u8(expr, NFTNL_EXPR_CT_DIR) == 1;
+      ct.direction = reply ? imr::CtDirection::reply : imr::CtDirection::original;
+    }
+    if (imr::needs_direction(*key) && ct.direction == imr::CtDirection::none) {
+      return "'ct " + key_in_text(expr) + "' without a direction is not translated";
+    }
+    store_load(number(expr, NFTNL_EXPR_CT_DREG), ct, imr::may_be_absent(*key));
     return {};
   }
 

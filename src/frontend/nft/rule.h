@@ -20,7 +20,8 @@ struct RuleScope {
   ExpressionPool* expressions = nullptr;                   // of the ruleset
   FindChain find_chain;                                    // of the rule's table
   std::function<imr::SetId(const std::string&)> find_set;  // the same
-  std::string native_reason;  // not empty: nothing of the chain is translated
+  std::string native_reason;   // not empty: nothing of the chain is translated
+  Family family = Family::ip;  // of the rule's table
 };
 
 // Fills in statements and total_statements, and the text of a rule that has none (nft lists the

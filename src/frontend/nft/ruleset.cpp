@@ -242,6 +242,7 @@ class Builder {
     RuleScope scope;
     scope.ruleset = &ruleset_;
     scope.expressions = &expressions_;
+    scope.family = family_;
     scope.find_chain = chain_finder(table);
     scope.find_set = [this, &table](const std::string& name) { return find_set(table, name); };
     scope.native_reason = reason_of(chain_id);

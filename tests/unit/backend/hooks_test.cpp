@@ -143,6 +143,70 @@ INSTANTIATE_TEST_SUITE_P(
                     Place{"tc:egress", "netdev", "egress"}, Place{"cgroup:ingress", "", "forward"},
                     Place{"cgroup:egress", "", "forward"}, Place{"socket", "", "forward"}));
 
+// Sockets, routes, groups of devices, and what is known of connections.
+TEST(SeldomFacts, AreThoseOfThePacketAtEveryHook) {
+  Random random(23);
+  for (const Place& place :
+       {Place{"netfilter:forward", "", "forward"}, Place{"cgroup:egress", "", "forward"},
+        Place{"tc:egress", "", "forward"}, Place{"tc:ingress", "netdev", "ingress"},
+        Place{"xdp", "netdev", "ingress"}}) {
+    const bool at_netfilter = std::string_view(place.hook) == "netfilter:forward";
+    std::size_t compiled = 0;
+    std::size_t matched = 0;
+    for (int i = 0; i < 160 && !testing::Test::HasFailure(); ++i) {
+      const Nfproto nfproto = i % 4 < 2 ? Nfproto::ipv4 : Nfproto::ipv6;
+      const std::string text = random_unit(
+          {.at_xdp = takes_frames(place), .nfproto = nfproto, .all_facts = true}, random);
+      const std::vector<packet::Packet> packets = packets_for(parse_unit(text), 40, random);
+      const std::string there = moved(text, place);
+      const std::vector<imr::Unit> judges =
+          at_netfilter ? std::vector{parse_unit(there)} : units(there);
+      Result<Compiled> program = Compiled::make(judges, {.imr_passes = i % 3 == 0});
+      if (!program) {  // refused by name, as random rules may be
+        EXPECT_TRUE(program.error().text().starts_with("rules that hook"))
+            << program.error().text();
+        continue;
+      }
+      ++compiled;
+      for (const packet::Packet& made : packets) {
+        packet::Packet packet = at_netfilter ? made : seen(place, made);
+        // Elsewhere a packet is always at a device, which says what namespace it is in.
+        packet::Device& device = packet.in.index == 0 ? packet.out : packet.in;
+        if (!at_netfilter && device.index == 0) device = {.index = 3, .name = "eth0"};
+        const std::string expected = meant(judges, packet);
+        if (expected.find("matched #") != std::string::npos) ++matched;
+        EXPECT_EQ(describe(program->run(packet)), expected) << to_hex(packet.bytes) << "\n"
+                                                            << there;
+        if (testing::Test::HasFailure()) break;
+      }
+    }
+    EXPECT_GT(compiled, 10U) << place;
+    EXPECT_GT(matched, 100U) << place;
+  }
+}
+
+// A socket of another namespace, of a connection that is being opened, or that is closing.
+TEST(SocketFacts, AreThoseOfAFullSocketOfThisNamespace) {
+  using Kind = engine::Socket::Kind;
+  const std::string text =
+      "unit netfilter:output ipv4 roots ip t c\ntable ip t\n"
+      "chain ip t c hook output priority 0 policy accept\n"
+      "rule match meta skuid == 0x05000000 drop\n";
+  for (const auto& [kind, same_netns, has_file, dropped] :
+       {std::tuple{Kind::full, true, true, true}, std::tuple{Kind::request, true, true, true},
+        std::tuple{Kind::time_wait, true, true, false}, std::tuple{Kind::full, false, true, false},
+        std::tuple{Kind::full, true, false, false}}) {
+    Compiled program = compile(text);
+    engine::Input in;
+    const packet::Packet packet = packet::build({.network = Ipv4{}, .transport = Tcp{}});
+    in.bytes = packet.bytes;
+    in.protocol = 8;
+    in.socket = {.kind = kind, .has_file = has_file, .same_netns = same_netns, .user = 5};
+    EXPECT_EQ(program.accepts(in), !dropped)
+        << static_cast<int>(kind) << " " << same_netns << " " << has_file;
+  }
+}
+
 // ---- VLAN tags in metadata
 // ------------------------------------------------------------------------
 

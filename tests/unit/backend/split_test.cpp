@@ -56,7 +56,7 @@ class Parts {
 World possible_world(Random& random) {
   World world = random_world(random);
   for (std::size_t key = 0; key < world.context.size(); ++key) {
-    const unsigned width = backend::context_width(static_cast<flow::ContextKey>(key));
+    const unsigned width = flow::width_of(static_cast<flow::ContextKey>(key));
     if (width < 64) world.context.at(key) &= (std::uint64_t{1} << width) - 1;
   }
   return world;

@@ -6,6 +6,7 @@
 
 #include "backend/emitter.h"
 #include "backend/lower.h"
+#include "driver/facts.h"
 #include "engine/map.h"
 #include "imr/parse.h"
 #include "imr/verify.h"
@@ -113,26 +114,18 @@ void Compiled::write(const backend::MapWrite& write) {
   }
 }
 
+bool Compiled::accepts(const engine::Input& input) {
+  const std::uint64_t result = engine_.run(0, input);
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(result)) == profile_.accept;
+}
+
 imr::Outcome Compiled::run(const packet::Packet& packet, std::uint32_t linear_length) {
   engine::Input in;
   in.bytes = packet.bytes;
   in.network_offset = packet.network_offset;
   if (profile_.start == backend::Profile::Start::network) in.data_offset = packet.network_offset;
   in.linear_length = linear_length;
-  if (packet.vlan) {
-    in.vlan_present = true;
-    in.vlan_protocol = packet.vlan->protocol;
-    in.vlan_tci = packet.vlan->tci;
-  }
-  in.mark = packet.mark;
-  in.iif = packet.in.index;
-  in.oif = packet.out.index;
-  in.iifname = packet.in.name;
-  in.oifname = packet.out.name;
-  in.pkttype = static_cast<std::uint8_t>(packet.type);
-  in.protocol = static_cast<std::uint16_t>((packet.ethertype << 8) | (packet.ethertype >> 8));
-  in.ct_info = static_cast<std::uint64_t>(packet.ct_info);
-  in.has_connection = packet.has_connection;
+  driver::give_facts(packet, in);
 
   std::uint8_t* const entries = value(engine_, trace, 0);
   std::fill_n(entries, 4, std::uint8_t{0});

@@ -44,6 +44,8 @@ class Compiled {
   // `linear_length` bytes are in its linear part; the packet is as the hook sees it.
   [[nodiscard]] imr::Outcome run(const packet::Packet& packet,
                                  std::uint32_t linear_length = 0xffffffff);
+  // Whether what the kernel would give the program passes.
+  [[nodiscard]] bool accepts(const engine::Input& input);
   // Packets that a counter has counted so far.
   [[nodiscard]] std::uint64_t packets(std::size_t counter);
 

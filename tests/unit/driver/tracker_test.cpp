@@ -171,5 +171,24 @@ TEST(Tracker, HasNoConnectionForWhatIsCutOff) {
   }
 }
 
+// Of the first packet of a connection on: its ends, and that it is answered.
+TEST(Tracker, TellsTheEndsOfConnections) {
+  Tracker tracker;
+  Packet first = there(Udp{.source_port = 5, .destination_port = 53});
+  tracker.track(first);
+  EXPECT_EQ(first.connection.status, 0U);
+  EXPECT_EQ(first.connection.protocol, 17);
+  EXPECT_EQ(first.connection.original.source, Bytes(client.begin(), client.end()));
+  EXPECT_EQ(first.connection.original.destination_port, 53);
+  EXPECT_EQ(first.connection.reply.source, Bytes(server.begin(), server.end()));
+  EXPECT_EQ(first.connection.reply.source_port, 53);
+  Packet answer = back(Udp{.source_port = 53, .destination_port = 5});
+  tracker.track(answer);
+  constexpr std::uint32_t answered = 2 | 8;  // IPS_SEEN_REPLY, IPS_CONFIRMED
+  EXPECT_EQ(answer.connection.status, answered);
+  EXPECT_EQ(answer.connection.original.source_port, 5);
+  EXPECT_EQ(answer.connection.reply.destination_port, 5);
+}
+
 }  // namespace
 }  // namespace weir::driver

@@ -147,6 +147,25 @@ constexpr Case meta_cases[] = {
     {"meta pkttype multicast accept", "match meta pkttype == 0x02\naccept\n"},
     {"ct state established,related accept",
      "match (ct state & 0x06000000) != 0x00000000\naccept\n"},
+    {"ct mark 5-7 accept",
+     "match swap4(ct mark) >= 0x00000005\nmatch swap4(ct mark) <= 0x00000007\naccept\n"},
+    {"ct direction reply accept", "match ct direction == 0x01\naccept\n"},
+    {"ct original ip saddr 10.0.0.0/24 accept", "match ct original src_ip == 0x0a0000\naccept\n"},
+    {"ct reply ip6 daddr ::1 accept",
+     "match ct reply dst_ip6 == 0x00000000000000000000000000000001\naccept\n"},
+    {"udp dport 5 ct reply proto-src 53",
+     "match meta l4proto == 0x11\nmatch payload transport 2 2 later-fragments == 0x0005\n"
+     "match ct reply proto_src == 0x0035\n"},
+    {"ct original zone 5 ct zone 6", "match ct original zone == 0x0500\nmatch ct zone == 0x0600\n"},
+    {"ct reply bytes > 100 ct avgpkt 5",
+     "match swap8(ct reply bytes) > 0x0000000000000064\n"
+     "match ct avgpkt == 0x0500000000000000\n"},
+    {"ct label 3",
+     "match (ct labels & 0x08000000000000000000000000000000) != "
+     "0x00000000000000000000000000000000\n"},
+    {"meta skuid 1000 meta cgroup 5 meta priority 1:2 meta cpu 3",
+     "match meta skuid == 0xe8030000\nmatch meta cgroup == 0x05000000\n"
+     "match meta priority == 0x02000100\nmatch meta cpu == 0x03000000\n"},
     {"ct state invalid drop", "match (ct state & 0x01000000) != 0x00000000\ndrop\n"},
 };
 INSTANTIATE_TEST_SUITE_P(Meta, Expression, testing::ValuesIn(meta_cases));

@@ -15,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <map>
@@ -64,13 +65,80 @@ Bytes read_bytes(std::string word, const Names& names) {
   return out;
 }
 
+// "a/b/c"
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream words(text);
+  for (std::string part; std::getline(words, part, '/');) parts.push_back(part);
+  return parts;
+}
+
+// Index, name, and where they matter group and kind.
 packet::Device read_device(const std::string& text) {
-  const std::size_t slash = text.find('/');
-  return {.index = static_cast<std::uint32_t>(to_number(text)), .name = text.substr(slash + 1)};
+  const std::vector<std::string> parts = split(text);
+  packet::Device device{.index = static_cast<std::uint32_t>(to_number(parts.at(0))),
+                        .name = parts.size() > 1 ? parts[1] : ""};
+  if (parts.size() > 2) device.group = static_cast<std::uint32_t>(to_number(parts[2]));
+  if (parts.size() > 3) device.kind = parts[3];
+  return device;
+}
+
+Bytes hex_bytes(const std::string& text) {
+  const Result<Bytes> bytes = from_hex("0x" + text);
+  invariant(bytes.has_value(), "no hexadecimal digits: " + text);
+  return *bytes;
+}
+
+// "10.0.0.1" as it stands in hexadecimal, a port, and so to the other end: "0a000001/1/0a000002/2".
+void read_side(const std::string& text, packet::ConnectionSide& side) {
+  const std::vector<std::string> parts = split(text);
+  invariant(parts.size() == 4, "a side of a connection has four parts");
+  side.source = hex_bytes(parts[0]);
+  side.source_port = static_cast<std::uint16_t>(to_number(parts[1]));
+  side.destination = hex_bytes(parts[2]);
+  side.destination_port = static_cast<std::uint16_t>(to_number(parts[3]));
+}
+
+// Of the packet's connection; whether it is such a key.
+bool read_connection(const std::string& key, const std::string& value,
+                     packet::Connection& connection) {
+  const auto number = [&] { return static_cast<std::uint32_t>(to_number(value)); };
+  if (key == "ct-status") {
+    connection.status = number();
+  } else if (key == "ct-mark") {
+    connection.mark = number();
+  } else if (key == "ct-helper") {
+    connection.helper = value;
+  } else if (key == "ct-family") {
+    connection.ipv6 = value == "6";
+  } else if (key == "ct-protocol") {
+    connection.protocol = static_cast<std::uint8_t>(to_number(value));
+  } else if (key == "ct-zone") {  // and "original" or "reply"
+    const std::string of = value.substr(value.find('/') + 1);
+    connection.zone = {.id = static_cast<std::uint16_t>(to_number(value)),
+                       .of_original = of != "reply",
+                       .of_reply = of != "original"};
+  } else if (key == "ct-labels") {
+    std::ranges::copy(hex_bytes(value), connection.labels.begin());
+  } else if (key == "ct-original") {
+    read_side(value, connection.original);
+  } else if (key == "ct-reply") {
+    read_side(value, connection.reply);
+  } else if (key == "ct-counts") {  // packets and bytes of either direction
+    const std::vector<std::string> parts = split(value);
+    connection.original.packets = to_number(parts.at(0));
+    connection.original.bytes = to_number(parts.at(1));
+    connection.reply.packets = to_number(parts.at(2));
+    connection.reply.bytes = to_number(parts.at(3));
+  } else {
+    return false;
+  }
+  return true;
 }
 
 void read_key(const std::string& key, const std::string& value, Probe& probe) {
   packet::Packet& packet = probe.packet;
+  if (read_connection(key, value, packet.connection)) return;
   if (key == "at") {
     packet.network_offset = static_cast<std::uint32_t>(to_number(value));
   } else if (key == "iif") {
@@ -79,6 +147,20 @@ void read_key(const std::string& key, const std::string& value, Probe& probe) {
     packet.out = read_device(value);
   } else if (key == "mark") {
     packet.mark = static_cast<std::uint32_t>(to_number(value));
+  } else if (key == "priority") {
+    packet.priority = static_cast<std::uint32_t>(to_number(value));
+  } else if (key == "cpu") {
+    packet.cpu = static_cast<std::uint32_t>(to_number(value));
+  } else if (key == "route") {
+    packet.route_class = static_cast<std::uint32_t>(to_number(value));
+  } else if (key == "socket") {  // user, group, class; without a file the class alone
+    const std::vector<std::string> parts = split(value);
+    packet.socket = packet::Socket{.has_file = parts.size() == 3};
+    packet.socket->cgroup_class = static_cast<std::uint32_t>(to_number(parts.back()));
+    if (packet.socket->has_file) {
+      packet.socket->user = static_cast<std::uint32_t>(to_number(parts[0]));
+      packet.socket->group = static_cast<std::uint32_t>(to_number(parts[1]));
+    }
   } else if (key == "type") {
     packet.type = static_cast<packet::PacketType>(to_number(value));
   } else if (key == "ct") {
@@ -191,7 +273,8 @@ INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
 // What XDP does not know is refused when a program is compiled; here it is a mistake of ours.
 TEST(Evaluator, XdpKnowsNoConnectionsMarksAndOutputs) {
   for (const std::string expr :
-       {"ct state", "meta mark", "meta oif", "meta oifname", "meta pkttype"}) {
+       {"ct state", "ct mark", "meta mark", "meta oif", "meta oifname", "meta oifgroup",
+        "meta pkttype", "meta priority", "meta skuid", "meta cgroup", "meta rtclassid"}) {
     auto unit = parse_unit(
         "unit xdp ipv4 roots ip t c table ip t chain ip t c hook forward priority 0 policy drop "
         "rule match " +

@@ -201,7 +201,14 @@ INSTANTIATE_TEST_SUITE_P(
                 "f:1:44: found 'inner', expected link, network or transport"},
         BadText{"table ip t chain ip t c rule match meta color == 0x00",
                 "f:1:41: found 'color', expected a meta key: l4proto, nfproto, protocol, mark, "
-                "iif, oif, iifname, oifname, length, pkttype or iiftype"},
+                "iif, oif, iifname, oifname, length, pkttype, iiftype, oiftype, iifgroup, "
+                "oifgroup, iifkind, oifkind, priority, cpu, skuid, skgid, cgroup or rtclassid"},
+        BadText{"table ip t chain ip t c rule match ct color == 0x00",
+                "f:1:39: found 'color', expected a ct key: state, direction, status, mark, helper, "
+                "l3proto, protocol, labels, zone, bytes, packets or avgpkt"},
+        BadText{"table ip t chain ip t c rule match ct original mark == 0x00",
+                "f:1:48: found 'mark', expected a ct key: src_ip, dst_ip, src_ip6, dst_ip6, "
+                "proto_src, proto_dst, zone, bytes, packets or avgpkt"},
         BadText{"table ip t chain ip t c rule match meta mark 0x00",
                 "f:1:46: found '0x00', expected ==, !=, <, <=, >, >=, in or not in"},
         BadText{"table ip t chain ip t c rule match meta mark == 5",

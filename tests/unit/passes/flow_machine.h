@@ -18,7 +18,7 @@ namespace weir::test {
 // What a function is run on.
 struct World {
   Bytes packet;
-  std::array<std::uint64_t, 16> context{};  // by flow::ContextKey
+  std::array<std::uint64_t, flow::context_keys> context{};  // by flow::ContextKey
 };
 
 // All that the world can see of a run.

@@ -237,6 +237,7 @@ class Writer {
   }
 
   Subject fact() {
+    if (options_.all_facts && !one_in(4)) return seldom_fact();
     if (options_.at_xdp) {
       return one_in(2) ? Subject{"meta iif", 4, {{1, 0, 0, 0}, {2, 0, 0, 0}}}
                        : Subject{"meta length", 4, {{60, 0, 0, 0}, {0x2a, 0, 0, 0}}};
@@ -251,6 +252,36 @@ class Writer {
         {"ct state", 4, {{2, 0, 0, 0}, {8, 0, 0, 0}, {64, 0, 0, 0}}},
     }};
     return pick(known);
+  }
+
+  Subject seldom_fact() {
+    static const std::array<imr::MetaKey, 11> keys = {
+        imr::MetaKey::oiftype, imr::MetaKey::iifgroup, imr::MetaKey::oifgroup,
+        imr::MetaKey::iifkind, imr::MetaKey::oifkind,  imr::MetaKey::priority,
+        imr::MetaKey::cpu,     imr::MetaKey::skuid,    imr::MetaKey::skgid,
+        imr::MetaKey::cgroup,  imr::MetaKey::rtclassid};
+    static const std::vector<imr::CtKey> ct_keys = imr::all_ct_keys();
+    if (one_in(2)) {
+      const imr::MetaKey key = pick(keys);
+      return seldom("meta " + std::string(imr::to_string(key)), imr::value_size(key));
+    }
+    const imr::CtKey key = pick(ct_keys);
+    std::string direction;
+    if (imr::needs_direction(key) || (imr::takes_direction(key) && one_in(2))) {
+      direction = one_in(2) ? "original " : "reply ";
+    }
+    return seldom("ct " + direction + std::string(imr::to_string(key)), imr::value_size(key));
+  }
+
+  // Few values, so that packets have them.
+  Subject seldom(std::string text, std::size_t size) {
+    Subject subject{.text = std::move(text), .size = size, .values = {}};
+    for (const unsigned first : {0U, 1U, 2U}) {
+      Bytes value(size);
+      value[0] = static_cast<std::uint8_t>(first);
+      subject.values.push_back(std::move(value));
+    }
+    return subject;
   }
 
   Subject expression() {
@@ -306,6 +337,77 @@ packet::Layer layer_of(imr::HeaderBase base) {
   throw InvariantError("header base out of range");
 }
 
+// As seldom_fact() asks for them.
+class SeldomFacts {
+ public:
+  SeldomFacts(const imr::Constants& constants, Random& random) : random_(random) {
+    for (const imr::MetaConstant& constant : constants.meta) values_.push_back(constant.value);
+    for (const imr::CtConstant& constant : constants.ct) values_.push_back(constant.value);
+  }
+
+  static bool asked_for(const imr::Constants& constants) {
+    return std::ranges::any_of(constants.meta,
+                               [](const auto& c) { return c.key >= imr::MetaKey::oiftype; }) ||
+           std::ranges::any_of(constants.ct,
+                               [](const auto& c) { return c.key != imr::CtKey::state; });
+  }
+
+  void give(packet::Packet& packet) {
+    packet.priority = number();
+    packet.cpu = number();
+    for (packet::Device* device : {&packet.in, &packet.out}) {
+      device->group = number();
+      device->kind = name();
+    }
+    if (random_() % 3 != 0) packet.route_class = number();
+    if (random_() % 3 != 0) {
+      packet.socket = packet::Socket{.has_file = random_() % 4 != 0,
+                                     .user = number(),
+                                     .group = number(),
+                                     .cgroup_class = number()};
+    }
+    packet::Connection& connection = packet.connection;
+    connection.status = number();
+    connection.mark = number();
+    connection.helper = name();
+    connection.ipv6 = random_() % 2 == 0;
+    connection.protocol = static_cast<std::uint8_t>(number());
+    connection.zone = {.id = static_cast<std::uint16_t>(number()),
+                       .of_original = random_() % 2 == 0,
+                       .of_reply = random_() % 2 == 0};
+    const Bytes labels = value(16);
+    std::ranges::copy(labels, connection.labels.begin());
+    give(connection.original, connection.ipv6);
+    give(connection.reply, connection.ipv6);
+  }
+
+ private:
+  void give(packet::ConnectionSide& side, bool ipv6) {
+    side = {.source = value(ipv6 ? 16 : 4),
+            .destination = value(ipv6 ? 16 : 4),
+            .source_port = static_cast<std::uint16_t>(load_big_endian(value(2))),
+            .destination_port = static_cast<std::uint16_t>(load_big_endian(value(2))),
+            .bytes = number(),
+            .packets = number()};
+  }
+
+  // A constant of the rules, cut or filled, or a small number.
+  Bytes value(std::size_t size) {
+    Bytes out = values_.empty() || random_() % 3 == 0 ? native_bytes(random_() % 3, 4)
+                                                      : values_[random_() % values_.size()];
+    out.resize(size);
+    return out;
+  }
+  std::uint32_t number() { return static_cast<std::uint32_t>(load_native(value(4))); }
+  std::string name() {
+    const Bytes bytes = value(15);
+    return {bytes.begin(), std::ranges::find(bytes, 0)};
+  }
+
+  Random& random_;
+  std::vector<Bytes> values_;
+};
+
 void add_context(packet::Packet& packet, const imr::Constants& constants, Random& random) {
   static constexpr std::array<std::uint8_t, 5> tracked = {0, 1, 2, 3, 4};
   static constexpr std::array<std::uint8_t, 5> types = {0, 1, 2, 3, 5};
@@ -329,6 +431,7 @@ void add_context(packet::Packet& packet, const imr::Constants& constants, Random
     packet.ct_info = packet::CtInfo::untracked;
   }
   packet.type = static_cast<packet::PacketType>(types[random() % types.size()]);
+  if (SeldomFacts::asked_for(constants)) SeldomFacts(constants, random).give(packet);
 }
 
 }  // namespace

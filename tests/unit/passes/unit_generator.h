@@ -22,6 +22,8 @@ struct UnitOptions {
   bool at_xdp = false;
   Nfproto nfproto = Nfproto::ipv4;
   bool named_fields = true;
+  // Facts of sockets, routes, devices and connections, too, whatever the hook knows.
+  bool all_facts = false;
 };
 
 [[nodiscard]] std::string random_unit(const UnitOptions& options, Random& random);

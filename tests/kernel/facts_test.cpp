@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Facts about packets that only traffic of real sockets has: who opened them, what connection
+// tracking knows, by which CPU and route. The same traffic past nft's rules and past weir's
+// programs, each in a fresh namespace; each rule counts alike.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/fsuid.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+#include "frontend/nft/nft.h"
+#include "kernel/host.h"
+#include "kernel/support/root_only.h"
+#include "packet/builder.h"
+
+namespace weir::test {
+namespace {
+
+WEIR_ROOT_ONLY();
+
+constexpr std::uint16_t listener_port = 80;
+constexpr std::uint16_t client_port = 2000;
+constexpr unsigned user = 1234;
+constexpr unsigned group = 4321;
+
+// What the rules run behind, in either case: marks, labels and zones of connections.
+constexpr const char* setup =
+    "table inet setup {\n"
+    "  chain raw {\n    type filter hook prerouting priority raw; policy accept;\n"
+    "    udp dport 1005 ct zone set 9\n    udp dport 1006 ct original zone set 10\n  }\n"
+    "  chain raw_output {\n    type filter hook output priority raw; policy accept;\n"
+    "    udp dport 1005 ct zone set 9\n    udp dport 1007 ct reply zone set 11\n  }\n"
+    "  chain marks {\n    type filter hook prerouting priority -180; policy accept;\n"
+    "    udp dport 1003 ct mark set 0x1005\n    udp dport 1004 ct label set 3\n  }\n"
+    "  chain marks_output {\n    type filter hook output priority -180; policy accept;\n"
+    "    udp dport 1003 ct mark set 0x1005\n    udp dport 1004 ct label set 127\n  }\n}\n";
+
+constexpr std::array device_rules = {
+    "meta oiftype 65534", "meta oiftype != 65534", "meta oiftype ether",
+    "meta iifgroup 7",    "meta iifgroup != 7",    "meta oifgroup 7",
+    "meta oifgroup != 7", "meta iifgroup 6-8",     "meta oifgroup { 1, 7 }",
+    "meta iifkind tun",   "meta iifkind != tun",   "meta iifkind tu",
+    "meta oifkind tun",   "meta oifkind != veth",  "meta iifkind { tun, veth }",
+    "meta cpu 0",         "meta cpu != 0",         "meta cpu 0-1",
+    "meta priority 0:0",  "meta priority != 0:0",  "meta priority 0:6",
+};
+constexpr std::array socket_rules = {
+    "meta skuid 0",        "meta skuid != 0",        "meta skuid 1234",
+    "meta skuid != 1234",  "meta skuid 1000-2000",   "meta skgid 4321",
+    "meta skgid != 4321",  "meta skuid { 1234, 7 }", "meta skgid . meta skuid { 4321 . 1234 }",
+    "meta cgroup 0",       "meta cgroup != 0",       "meta rtclassid 5",
+    "meta rtclassid != 5", "meta rtclassid 0",
+};
+constexpr std::array connection_rules = {
+    "ct direction original",
+    "ct direction reply",
+    "ct direction != original",
+    "ct status confirmed",
+    "ct status seen-reply",
+    "ct status assured",
+    "ct status & (seen-reply | confirmed) == confirmed",
+    "ct status != 0",
+    "ct mark 0",
+    "ct mark != 0",
+    "ct mark 0x1005",
+    "ct mark & 0xff == 5",
+    "ct mark 0x1000-0x2000",
+    "ct label 3",
+    "ct label 127",
+    "ct label != 3",
+    "ct l3proto ipv4",
+    "ct l3proto ipv6",
+    "ct protocol udp",
+    "ct protocol tcp",
+    "ct protocol != udp",
+    "ct protocol { tcp, icmp }",
+    "ct original ip saddr 10.0.0.2",
+    "ct original ip saddr != 10.0.0.2",
+    "ct original ip daddr 10.0.0.0/24",
+    "ct reply ip saddr 10.0.0.1",
+    "ct reply ip daddr 10.0.0.1-10.0.0.9",
+    "ct original ip6 saddr 2001:db8::2",
+    "ct original ip6 daddr 2001:db8::/64",
+    "ct original ip6 daddr != 2001:db8::1",
+    "ct reply ip6 saddr { 2001:db8::1, 2001:db8::7 }",
+    "ct reply ip6 daddr 2001:db8::1-2001:db8::9",
+    "meta l4proto udp ct original proto-dst 1003",
+    "meta l4proto udp ct original proto-src != 1003",
+    "meta l4proto udp ct reply proto-src 1002-1006",
+    "meta l4proto tcp ct reply proto-dst 3000",
+    "ct original ip saddr . ct mark { 10.0.0.2 . 0x1005, 10.0.0.1 . 0 }",
+    "ct zone 0",
+    "ct zone 9",
+    "ct zone != 9",
+    "ct original zone 9",
+    "ct reply zone 10",
+    "ct original zone 10",
+    "ct reply zone 11",
+    "ct original zone != 11",
+    "ct bytes > 100",
+    "ct bytes 38",
+    "ct original bytes > 100",
+    "ct reply bytes > 0",
+    "ct packets 2-3",
+    "ct original packets > 1",
+    "ct reply packets 0",
+    "ct avgpkt > 100",
+    "ct original avgpkt < 100",
+    "ct reply avgpkt 0",
+    "ct helper \"ftp\"",
+    "ct helper != \"ftp\"",
+};
+
+template <typename Rules>
+std::string script_of(const std::string& hook, const Rules& rules) {
+  std::string text =
+      "table inet t {\n  chain c {\n    type filter hook " + hook + " priority 5; policy accept;\n";
+  for (const char* rule : rules) text += std::string("    ") + rule + " counter\n";
+  return text + "    counter\n  }\n}\n";
+}
+
+void check(bool done, const char* what) {
+  if (!done) give_up(what, errno);
+}
+
+// A UDP socket, and a TCP one that listens, of another user.
+class Sockets {
+ public:
+  Sockets() {
+    ::setfsgid(group);
+    ::setfsuid(user);
+    theirs_ = udp_socket(client_port);
+    listener_ = kernel::Fd(::socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    ::setfsuid(0);
+    ::setfsgid(0);
+    const int priority = 6;
+    check(::setsockopt(theirs_.get(), SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority) == 0,
+          "SO_PRIORITY");
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(listener_port);
+    check(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0,
+          "bind");
+    check(::listen(listener_.get(), 5) == 0, "listen");
+  }
+
+  // A datagram of the other user.
+  void send() const {
+    sockaddr_in6 to{};
+    to.sin6_family = AF_INET6;
+    to.sin6_port = htons(1003);
+    to.sin6_addr.s6_addr[10] = to.sin6_addr.s6_addr[11] = 0xff;
+    to.sin6_addr.s6_addr[12] = 10;
+    to.sin6_addr.s6_addr[15] = 2;
+    check(::sendto(theirs_.get(), "abc", 3, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) ==
+              3,
+          "sendto");
+  }
+
+ private:
+  kernel::Fd theirs_;
+  kernel::Fd listener_;
+};
+
+// Datagrams in and out, of two users, answers to them, and a TCP connection that is opened: its
+// SYN-ACK is of no socket yet.
+void traffic(Host& host) {
+  const Inside inside(host.netns());
+  const Sockets sockets;
+  static_cast<void>(host.receive_all());
+  static_cast<void>(host.send_all());
+  static_cast<void>(host.receive_all());
+  sockets.send();
+  const packet::Ipv4 network{.source = {10, 0, 0, 2}, .destination = {10, 0, 0, 1}};
+  check(host.tun().write(packet::build({.network = network,
+                                        .transport = packet::Udp{.source_port = 1003,
+                                                                 .destination_port = client_port},
+                                        .payload = Bytes(20, 1)})
+                             .bytes),
+        "the TUN device refuses a datagram");
+  sockets.send();
+  packet::Tcp syn{.source_port = 3000, .destination_port = listener_port};
+  syn.sequence = 1;
+  syn.flags = 2;
+  check(host.tun().write(packet::build({.network = network, .transport = syn}).bytes),
+        "the TUN device refuses a SYN");
+  while (const auto packet = host.tun().read()) {
+    const std::size_t transport = ((*packet)[0] & 15U) * 4U;
+    if ((*packet)[0] >> 4 != 4 || (*packet)[9] != IPPROTO_TCP) continue;
+    packet::Tcp ack = syn;
+    ack.flags = 16;
+    ack.sequence = 2;
+    ack.acknowledgement =
+        static_cast<std::uint32_t>(load_big_endian(packet->subspan(transport + 4, 4))) + 1;
+    const Bytes bytes = packet::build({.network = network, .transport = ack}).bytes;
+    check(host.tun().write(bytes), "the TUN device refuses an ACK");
+    break;
+  }
+}
+
+// Of a namespace that is like all others here.
+std::unique_ptr<Host> prepared() {
+  auto host = std::make_unique<Host>();
+  const Inside inside(host->netns());
+  expect(run_command({"ip", "link", "set", "tun0", "group", "7"}));
+  expect(run_command({"ip", "route", "replace", "10.0.0.0/24", "dev", "tun0", "realm", "5"}));
+  check(set_sysctl("netfilter/nf_conntrack_acct", "1"), "accounting");
+  expect(host->nft().run(setup));
+  return host;
+}
+
+class Facts : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    cpu_set_t last;
+    CPU_ZERO(&last);
+    ASSERT_EQ(::sched_getaffinity(0, sizeof before_, &before_), 0);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (!CPU_ISSET(cpu, &before_)) continue;
+      CPU_ZERO(&last);
+      CPU_SET(cpu, &last);
+    }
+    ASSERT_EQ(::sched_setaffinity(0, sizeof last, &last), 0);
+  }
+  void TearDown() override { ::sched_setaffinity(0, sizeof before_, &before_); }
+
+  // Each rule counts as nft does; how many rules counted something, and not all packets.
+  template <typename Rules>
+  std::size_t judge(const Rules& rules) {
+    const std::string script = script_of(GetParam(), rules);
+    std::vector<RuleCounter> by_nft;
+    {
+      const auto host = prepared();
+      expect(host->nft().run(script));
+      traffic(*host);
+      by_nft = expect(host->nft().counters());
+    }
+    const auto host = prepared();
+    const AttachedScript weir(host->netns(), script);
+    traffic(*host);
+    weir.expect_counted(by_nft);
+    return static_cast<std::size_t>(std::ranges::count_if(by_nft, [&](const RuleCounter& rule) {
+      return rule.packets != 0 && rule.packets != by_nft.back().packets;
+    }));
+  }
+
+ private:
+  cpu_set_t before_{};
+};
+
+TEST_P(Facts, OfDevicesAndPackets) {
+  judge(device_rules);
+}
+
+TEST_P(Facts, OfSocketsAndRoutes) {
+  const bool inwards = GetParam() == "prerouting" || GetParam() == "input";
+  EXPECT_GE(judge(socket_rules), inwards ? 0 : 8) << "rules that tell packets apart";
+}
+
+TEST_P(Facts, OfConnections) {
+  EXPECT_GE(judge(connection_rules), 30u) << "rules that tell packets apart";
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Facts,
+                         testing::Values("prerouting", "input", "output", "postrouting"),
+                         [](const auto& hook) { return hook.param; });
+
+// The kernel's verifier takes all of it, at every hook that serves it.
+TEST(FactsAtOtherHooks, Load) {
+  const auto loads = [](const std::string& rules, const Hook& hook) {
+    const std::string script =
+        "table inet t {\n  chain c {\n    type filter hook input priority 0; policy accept;\n" +
+        rules + "  }\n}\n";
+    const auto ruleset = expect(frontend::nft::read_script(script, "facts.nft"));
+    const auto made = make_programs(ruleset, hook, {});
+    EXPECT_TRUE(made.has_value()) << to_string(hook) << ": " << made.error().text();
+  };
+  const auto lines = [](const auto& rules) {
+    std::string text;
+    for (const char* rule : rules) text += std::string("    ") + rule + " counter\n";
+    return text;
+  };
+  const std::string input =
+      "    meta iifgroup 7 counter\n    meta iifkind tun counter\n    meta cpu 1 counter\n";
+  const std::string output =
+      "    meta oifgroup 7 counter\n    meta oifkind tun counter\n    meta oiftype ether counter\n";
+  const std::string of_skb = "    meta priority 1:1 counter\n    meta rtclassid 5 counter\n";
+  using Kind = Hook::Kind;
+  loads(input, {.kind = Kind::xdp, .device = {}});
+  loads(input + of_skb + lines(socket_rules), {.kind = Kind::tc_ingress, .device = {}});
+  loads(output + of_skb + lines(socket_rules) + lines(connection_rules),
+        {.kind = Kind::tc_egress, .device = {}});
+  loads(input + of_skb, {.kind = Kind::cgroup_ingress, .device = {}});
+  loads(output + of_skb + lines(socket_rules) + lines(connection_rules),
+        {.kind = Kind::cgroup_egress, .device = {}});
+  loads(input + of_skb, {.kind = Kind::socket, .device = {}});
+}
+
+}  // namespace
+}  // namespace weir::test
