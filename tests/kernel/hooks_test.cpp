@@ -3,18 +3,12 @@
 // The hooks beside forward, with real sockets: the same datagrams past nft's rules and past weir's
 // program, at prerouting and input on their way to sockets, at output and postrouting on their way
 // from one.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <linux/if_packet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <chrono>
-#include <map>
 #include <optional>
-#include <set>
-#include <thread>
 
 #include "kernel/host.h"
 #include "kernel/support/netns.h"
