@@ -37,6 +37,13 @@ struct Collector {
       offset = static_cast<std::uint16_t>(offset + size);
     }
   }
+  void operator()(const imr::Extension& item) {
+    ++demand[leaf_of(item)];
+    // Which asks for the transport header.
+    const bool in_transport =
+        item.kind == imr::ExtensionKind::tcp || item.kind == imr::ExtensionKind::sctp;
+    if (in_transport) ++demand[{.kind = Leaf::Kind::l4proto}];
+  }
   void operator()(const imr::Meta& meta) {
     if (meta.key == imr::MetaKey::l4proto) {
       ++demand[{.kind = Leaf::Kind::l4proto}];

@@ -91,6 +91,7 @@ struct Collector {
     add(payload.base == imr::HeaderBase::link ? Need::Kind::link : Need::Kind::packet);
   }
   void operator()(const imr::HeaderField&) {}
+  void operator()(const imr::Extension&) { add(Need::Kind::packet); }
   void operator()(const imr::Meta& meta) {
     // A device that chains of this family never have at this hook reads as none.
     if (imr::is_of_input(meta.key) && !imr::has_input_device(unit)) return;

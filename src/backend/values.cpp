@@ -40,12 +40,14 @@ Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, cons
       opaque_(start.opaque) {
   std::vector<std::pair<unsigned, Leaf>> candidates;
   for (const auto& [leaf, times] : demand_) {
-    if (leaf.kind != Leaf::Kind::l4proto && times >= 2) candidates.emplace_back(times, leaf);
+    const bool is_word = leaf.kind != Leaf::Kind::l4proto && leaf.kind != Leaf::Kind::extension;
+    if (is_word && times >= 2) candidates.emplace_back(times, leaf);
   }
   std::ranges::stable_sort(candidates, std::ranges::greater{}, &std::pair<unsigned, Leaf>::first);
   for (const auto& [times, leaf] : candidates) {
     if (chosen_.size() < shared_words) chosen_.insert(leaf);
   }
+  choose_items(shared_words);
   const bool transport = std::ranges::any_of(demand_, [](const auto& entry) {
     return entry.first.kind == Leaf::Kind::transport || entry.first.kind == Leaf::Kind::l4proto;
   });
@@ -81,6 +83,11 @@ void Values::gather(const Demand& needed) {
                                ? make_ct(ct_of(leaf), leaf.size)
                                : make_meta(static_cast<imr::MetaKey>(leaf.offset), leaf.size);
           gathered_[leaf] = word;
+        }
+        break;
+      case Leaf::Kind::extension:
+        if (shared(leaf) && !items_.contains(leaf)) {
+          gather_items(static_cast<imr::ExtensionKind>(leaf.size));
         }
         break;
     }
@@ -465,6 +472,9 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
     }
     Words operator()(const imr::HeaderField&) const {
       throw InvariantError("lowering: a named field is left; resolve_fields has not run");
+    }
+    Words operator()(const imr::Extension& item) const {
+      return self.extension_value(item, absent);
     }
     Words operator()(const imr::Meta& meta) const {
       if (meta.key == imr::MetaKey::l4proto) {

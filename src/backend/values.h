@@ -9,10 +9,12 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "backend/builder.h"
+#include "backend/extensions.h"
 #include "backend/lower.h"
 #include "backend/profile.h"
 #include "backend/set_maps.h"
@@ -24,15 +26,18 @@ namespace weir::backend {
 
 // A leaf of expressions, cut to one word.
 struct Leaf {
-  enum class Kind : std::uint8_t { link, network, transport, l4proto, meta, ct };
+  enum class Kind : std::uint8_t { link, network, transport, l4proto, meta, ct, extension };
   Kind kind = Kind::network;
-  std::uint16_t offset = 0;  // of packet words; the key of meta; key and direction of ct
-  std::uint8_t size = 0;     // of packet words; which half of a name
+  // Of packet words; the key of meta; key and direction of ct; the type of an extension.
+  std::uint16_t offset = 0;
+  std::uint8_t size = 0;  // of packet words; which half of a name; the kind of an extension
   friend auto operator<=>(const Leaf&, const Leaf&) = default;
 };
 
 [[nodiscard]] Leaf ct_leaf(const imr::Ct& ct, std::size_t half);
 [[nodiscard]] imr::Ct ct_of(const Leaf& leaf);
+// An item of which something is looked at: all loads from one go by its place.
+[[nodiscard]] Leaf leaf_of(const imr::Extension& item);
 
 // How often each leaf occurs.
 using Demand = std::map<Leaf, unsigned>;
@@ -100,6 +105,11 @@ class Values {
   [[nodiscard]] flow::Reg make_ct(const imr::Ct& ct, unsigned half);
   [[nodiscard]] flow::Reg make_ct_state();
   [[nodiscard]] flow::Reg make_ct_zone(imr::CtDirection direction);
+  void choose_items(unsigned shared_words);
+  void gather_items(imr::ExtensionKind kind);
+  [[nodiscard]] std::vector<Item> find_items(imr::ExtensionKind kind,
+                                             std::span<const std::uint8_t> types);
+  [[nodiscard]] Words extension_value(const imr::Extension& item, flow::BlockId absent);
   [[nodiscard]] Words shifted(const imr::Shift& shift, flow::BlockId absent);
   // dst = the word at base + offset, or zero where the packet ends before.
   void load_or_zero(flow::Reg dst, flow::Reg base, const Leaf& leaf);
@@ -118,7 +128,8 @@ class Values {
   const Start& start_;
   flow::Reg opaque_;
   std::map<Leaf, flow::Reg> gathered_;
-  std::set<Leaf> chosen_;  // leaves worth sharing
+  std::map<Leaf, Item> items_;  // extensions that were looked for
+  std::set<Leaf> chosen_;       // leaves worth sharing
 };
 
 // Emits the walk to the transport header of an IPv6 packet, exactly as ipv6_find_hdr() makes it in

@@ -254,6 +254,7 @@ bool always_there(const imr::Unit& unit, imr::ExprId expr) {
   if (const auto* ct = std::get_if<imr::Ct>(&unit.ruleset[expr])) {
     return !imr::may_be_absent(ct->key);
   }
+  if (std::holds_alternative<imr::Extension>(unit.ruleset[expr])) return false;
   return std::ranges::all_of(imr::sources(unit.ruleset[expr]),
                              [&](imr::ExprId source) { return always_there(unit, source); });
 }

@@ -18,6 +18,7 @@ constexpr int place_transport = 2;
 constexpr int place_connection = 3;
 constexpr int place_meta = 4;           // and the key
 constexpr int place_connections = 256;  // and three for each key of ct
+constexpr int place_extension = -1;     // less 256 times the kind, less the type
 
 int place_of(imr::HeaderBase base) {
   switch (base) {
@@ -149,6 +150,26 @@ Conditions::Value Conditions::payload(const imr::Payload& load) {
   return out;
 }
 
+// Whether the item is there says nothing of how long it is.
+Conditions::Value Conditions::extension(const imr::Extension& item) {
+  const std::string name =
+      std::string(imr::to_string(item.kind)) + " " + std::to_string(item.type) + " ";
+  const bool of_transport =
+      item.kind == imr::ExtensionKind::tcp || item.kind == imr::ExtensionKind::sctp;
+  Value out;
+  if (item.presence) {
+    static_cast<void>(opaque("item " + name, false));
+    if (!of_transport) out.present = opaque("network of item " + name, false);
+    out.bits.assign(7, {});
+    out.bits.push_back({opaque_.at("item " + name), false});
+    return out;
+  }
+  const int place = place_extension - 256 * static_cast<int>(item.kind) - item.type;
+  for (unsigned i = 0; i < item.length; ++i) append_byte(out, {place, 0U + item.offset + i});
+  out.present = opaque("item " + name + "to " + std::to_string(item.offset + item.length), false);
+  return out;
+}
+
 Conditions::Value Conditions::meta(imr::MetaKey key) {
   const bool is_ip = unit_.nfproto != Nfproto::other;
   if (key == imr::MetaKey::nfproto) return constant(Bytes{imr::nfproto_value(unit_)});
@@ -191,6 +212,7 @@ std::optional<Conditions::Value> Conditions::value(imr::ExprId expr) {
       [](const imr::HeaderField& e) -> Found {
         throw InvariantError("a named field behind resolve-fields: " + e.name);
       },
+      [&](const imr::Extension& e) -> Found { return extension(e); },
       [&](const imr::Meta& e) -> Found { return meta(e.key); },
       [&](const imr::Ct& e) -> Found {
         if (e.key == imr::CtKey::state) return connection();

@@ -64,6 +64,7 @@ class Conditions {
   [[nodiscard]] Bdd::Set first_fragment();
   [[nodiscard]] Value constant(ByteView bytes) const;
   [[nodiscard]] Value payload(const imr::Payload& load);
+  [[nodiscard]] Value extension(const imr::Extension& item);
   [[nodiscard]] Value meta(imr::MetaKey key);
   [[nodiscard]] Value connection();
   [[nodiscard]] Value connection_fact(const imr::Ct& ct);

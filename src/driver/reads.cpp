@@ -35,6 +35,7 @@ class Scan {
       reads_.link_header = true;
     }
   }
+  void operator()(const imr::Extension&) {}
   void operator()(const imr::Meta& meta) { reads_.meta.insert(meta.key); }
   void operator()(const imr::Ct& ct) {
     reads_.connection = true;

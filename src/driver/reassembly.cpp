@@ -54,8 +54,10 @@ bool is_shared(const imr::Payload& payload, Nfproto nfproto) {
 bool tells_fragments(const imr::Ruleset& ruleset, imr::ExprId id, Nfproto nfproto) {
   const imr::Expr& expr = ruleset[id];
   if (std::holds_alternative<imr::Ct>(expr)) return true;
-  // A name may stand for any bytes.
+  // A name may stand for any bytes. Later fragments have no transport header, not all IPv4 options,
+  // and of IPv6 a header that says so.
   if (std::holds_alternative<imr::HeaderField>(expr)) return true;
+  if (std::holds_alternative<imr::Extension>(expr)) return true;
   if (const auto* payload = std::get_if<imr::Payload>(&expr)) return !is_shared(*payload, nfproto);
   if (const auto* meta = std::get_if<imr::Meta>(&expr)) {
     // Later fragments of IPv6 may end the search for the last header early.

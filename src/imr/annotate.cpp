@@ -2,6 +2,8 @@
 #include "imr/annotate.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 #include "imr/field_place.h"
 #include "imr/visit.h"
@@ -22,6 +24,57 @@ Bytes mask_of(const packet::Field& field) {
 
 bool is_all_ones(const Bytes& bytes) {
   return std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == 0xff; });
+}
+
+struct ItemName {
+  ExtensionKind kind;
+  std::uint8_t type;
+  std::string_view name;
+};
+
+// As nft calls them.
+constexpr std::array items = {
+    ItemName{ExtensionKind::ipv6, 0, "hbh"},
+    ItemName{ExtensionKind::ipv6, 43, "rt"},
+    ItemName{ExtensionKind::ipv6, 44, "frag"},
+    ItemName{ExtensionKind::ipv6, 60, "dst"},
+    ItemName{ExtensionKind::ipv6, 135, "mh"},
+    ItemName{ExtensionKind::tcp, 0, "tcp option eol"},
+    ItemName{ExtensionKind::tcp, 1, "tcp option nop"},
+    ItemName{ExtensionKind::tcp, 2, "tcp option maxseg"},
+    ItemName{ExtensionKind::tcp, 3, "tcp option window"},
+    ItemName{ExtensionKind::tcp, 4, "tcp option sack-perm"},
+    ItemName{ExtensionKind::tcp, 5, "tcp option sack"},
+    ItemName{ExtensionKind::tcp, 8, "tcp option timestamp"},
+    ItemName{ExtensionKind::tcp, 19, "tcp option md5sig"},
+    ItemName{ExtensionKind::tcp, 30, "tcp option mptcp"},
+    ItemName{ExtensionKind::tcp, 34, "tcp option fastopen"},
+    ItemName{ExtensionKind::ipv4, 7, "ip option rr"},
+    ItemName{ExtensionKind::ipv4, 131, "ip option lsrr"},
+    ItemName{ExtensionKind::ipv4, 137, "ip option ssrr"},
+    ItemName{ExtensionKind::ipv4, 148, "ip option ra"},
+    ItemName{ExtensionKind::sctp, 0, "sctp chunk data"},
+    ItemName{ExtensionKind::sctp, 1, "sctp chunk init"},
+    ItemName{ExtensionKind::sctp, 2, "sctp chunk init-ack"},
+    ItemName{ExtensionKind::sctp, 3, "sctp chunk sack"},
+    ItemName{ExtensionKind::sctp, 4, "sctp chunk heartbeat"},
+    ItemName{ExtensionKind::sctp, 5, "sctp chunk heartbeat-ack"},
+    ItemName{ExtensionKind::sctp, 6, "sctp chunk abort"},
+    ItemName{ExtensionKind::sctp, 7, "sctp chunk shutdown"},
+    ItemName{ExtensionKind::sctp, 8, "sctp chunk shutdown-ack"},
+    ItemName{ExtensionKind::sctp, 9, "sctp chunk error"},
+    ItemName{ExtensionKind::sctp, 10, "sctp chunk cookie-echo"},
+    ItemName{ExtensionKind::sctp, 11, "sctp chunk cookie-ack"},
+    ItemName{ExtensionKind::sctp, 12, "sctp chunk ecne"},
+    ItemName{ExtensionKind::sctp, 13, "sctp chunk cwr"},
+    ItemName{ExtensionKind::sctp, 14, "sctp chunk shutdown-complete"},
+};
+
+std::string name_of_extension(const Extension& extension) {
+  const auto* found = std::ranges::find_if(items, [&](const ItemName& item) {
+    return item.kind == extension.kind && item.type == extension.type;
+  });
+  return found == items.end() ? std::string() : std::string(found->name);
 }
 
 }  // namespace
@@ -58,8 +111,9 @@ std::string Annotator::name_of(const Ruleset& ruleset, ExprId expr) const {
   return match_on(
       ruleset[expr], [](const Immediate&) { return std::string(); },
       [&](const Payload& e) { return field_at(e, nullptr); },
-      [](const HeaderField&) { return std::string(); }, [](const Meta&) { return std::string(); },
-      [](const Ct&) { return std::string(); },
+      [](const HeaderField&) { return std::string(); },
+      [](const Extension& e) { return name_of_extension(e); },
+      [](const Meta&) { return std::string(); }, [](const Ct&) { return std::string(); },
       [&](const MaskXor& e) {
         const auto* place = std::get_if<Payload>(&ruleset[e.source]);
         return place != nullptr ? field_at(*place, &e.mask) : name_of(ruleset, e.source);

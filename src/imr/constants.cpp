@@ -110,6 +110,7 @@ void Collector::add(ExprId expr, Bytes value) {
           out_.meta.push_back({rule_, MetaKey::l4proto, Bytes{*field->protocol->ip_protocol}});
         }
       },
+      [&](const Extension& e) { out_.extension.push_back({rule_, e, std::move(value)}); },
       [&](const Meta& e) { out_.meta.push_back({rule_, e.key, std::move(value)}); },
       [&](const Ct& e) { out_.ct.push_back({rule_, e.key, std::move(value)}); },
       [&](const MaskXor& e) {

@@ -24,6 +24,14 @@ struct PacketConstant {
   friend bool operator==(const PacketConstant&, const PacketConstant&) = default;
 };
 
+// The same of an item of a list: of presence, 1 or 0.
+struct ExtensionConstant {
+  RuleId rule;
+  Extension extension;
+  Bytes value;
+  friend bool operator==(const ExtensionConstant&, const ExtensionConstant&) = default;
+};
+
 // The same of a meta key; the value is in the order in which registers hold the key.
 struct MetaConstant {
   RuleId rule;
@@ -42,6 +50,7 @@ struct CtConstant {
 
 struct Constants {
   std::vector<PacketConstant> packet;
+  std::vector<ExtensionConstant> extension;
   std::vector<MetaConstant> meta;
   std::vector<CtConstant> ct;
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "imr/extensions.h"
 #include "imr/identity.h"
 #include "imr/packet_view.h"
 #include "imr/reading.h"
@@ -292,6 +293,7 @@ std::optional<Bytes> Evaluation::value(ExprId expr) const {
       ruleset_[expr], [](const Immediate& e) -> Value { return e.value; },
       [&](const Payload& e) -> Value { return view_.load(e); },
       [&](const HeaderField& e) -> Value { return header_field(e); },
+      [&](const Extension& e) -> Value { return find_extension(view_, e); },
       [&](const Meta& e) -> Value { return meta(e.key); },
       [&](const Ct& e) -> Value { return ct(e); },
       [&](const MaskXor& e) -> Value {

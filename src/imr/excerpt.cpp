@@ -23,7 +23,8 @@ ExprId Excerpt::expr(ExprId id) {
         one.key = expr(one.key);
         one.map = set(one.map);
       },
-      [](Immediate&) {}, [](Payload&) {}, [](HeaderField&) {}, [](Meta&) {}, [](Ct&) {});
+      [](Immediate&) {}, [](Payload&) {}, [](HeaderField&) {}, [](Extension&) {}, [](Meta&) {},
+      [](Ct&) {});
   return exprs_[id] = to_.add(std::move(copy));
 }
 

@@ -129,6 +129,7 @@ std::size_t value_size(const Ruleset& ruleset, ExprId expr) {
         invariant(field != nullptr, "unknown header field " + e.name);
         return field->byte_length();
       },
+      [](const Extension& e) -> std::size_t { return e.length; },
       [](const Meta& e) { return value_size(e.key); },
       [](const Ct& e) { return value_size(e.key); },
       [&](const MaskXor& e) { return value_size(ruleset, e.source); },
@@ -204,6 +205,20 @@ std::string_view to_string(HeaderBase base) {
   throw InvariantError("header base out of range");
 }
 
+std::string_view to_string(ExtensionKind kind) {
+  switch (kind) {
+    case ExtensionKind::ipv6:
+      return "ipv6";
+    case ExtensionKind::tcp:
+      return "tcp";
+    case ExtensionKind::ipv4:
+      return "ipv4";
+    case ExtensionKind::sctp:
+      return "sctp";
+  }
+  throw InvariantError("extension kind out of range");
+}
+
 std::string_view to_string(Relop op) {
   switch (op) {
     case Relop::eq:
@@ -238,8 +253,9 @@ std::vector<ExprId> sources(const Expr& expr) {
   using Sources = std::vector<ExprId>;
   return match_on(
       expr, [](const Immediate&) { return Sources(); }, [](const Payload&) { return Sources(); },
-      [](const HeaderField&) { return Sources(); }, [](const Meta&) { return Sources(); },
-      [](const Ct&) { return Sources(); }, [](const MaskXor& e) { return Sources{e.source}; },
+      [](const HeaderField&) { return Sources(); }, [](const Extension&) { return Sources(); },
+      [](const Meta&) { return Sources(); }, [](const Ct&) { return Sources(); },
+      [](const MaskXor& e) { return Sources{e.source}; },
       [](const Shift& e) { return Sources{e.source}; },
       [](const ByteSwap& e) { return Sources{e.source}; }, [](const Concat& e) { return e.parts; },
       [](const MapLookup& e) { return Sources{e.key}; });

@@ -64,6 +64,27 @@ struct HeaderField {
   friend bool operator==(const HeaderField&, const HeaderField&) = default;
 };
 
+// What a packet has a list of, each item with a type.
+enum class ExtensionKind : std::uint8_t {
+  ipv6,  // headers behind that of IPv6, by their protocol; one may be the last
+  tcp,   // options
+  ipv4,  // options: record route 7, loose and strict source route 131 and 137, router alert 148
+  sctp,  // chunks
+};
+
+// `length` bytes at `offset` of the first item of the type; without a value where the packet has no
+// such item or ends within these bytes, nor, of all but `ipv6`, where the item does. With
+// `presence` one byte instead, 1 where the packet has the item, else 0; without a value only in
+// packets that are not of the network protocol (net/netfilter/nft_exthdr.c; imr/extensions.h).
+struct Extension {
+  ExtensionKind kind = ExtensionKind::ipv6;
+  std::uint8_t type = 0;
+  std::uint8_t offset = 0;
+  std::uint8_t length = 1;
+  bool presence = false;  // then at offset 0, with length 1
+  friend bool operator==(const Extension&, const Extension&) = default;
+};
+
 // Facts about a packet that are not in its bytes. Sizes in bytes are given by value_size().
 enum class MetaKey : std::uint8_t {
   l4proto,    // 1: last header of the IPv6 chain, or the IPv4 protocol; may be absent (IPv6)
@@ -171,8 +192,8 @@ struct MapLookup {
   friend bool operator==(const MapLookup&, const MapLookup&) = default;
 };
 
-using Expr = std::variant<Immediate, Payload, HeaderField, Meta, Ct, MaskXor, Shift, ByteSwap,
-                          Concat, MapLookup>;
+using Expr = std::variant<Immediate, Payload, HeaderField, Extension, Meta, Ct, MaskXor, Shift,
+                          ByteSwap, Concat, MapLookup>;
 
 // ---- Statements
 // ----------------------------------------------------------------------------------
@@ -406,6 +427,7 @@ struct Unit {
 [[nodiscard]] std::string_view to_string(CtKey key);
 [[nodiscard]] std::string_view to_string(CtDirection direction);
 [[nodiscard]] std::string_view to_string(HeaderBase base);
+[[nodiscard]] std::string_view to_string(ExtensionKind kind);
 [[nodiscard]] std::string_view to_string(Relop op);
 
 enum class Translation : std::uint8_t { full, partial, native };

@@ -78,6 +78,7 @@ class Parser {
   ExprId expr(TableId table, int nesting = 0);
   Expr parenthesis(TableId table, int nesting);
   Expr payload();
+  Expr extension();
   MetaKey meta_key();
   Ct ct();
 
@@ -422,6 +423,26 @@ Expr Parser::payload() {
   return payload;
 }
 
+Expr Parser::extension() {
+  Extension extension;
+  const Token kind = lexer_.next();
+  bool known = false;
+  for (const auto k :
+       {ExtensionKind::ipv6, ExtensionKind::tcp, ExtensionKind::ipv4, ExtensionKind::sctp}) {
+    if (kind.kind == Kind::word && kind.text == to_string(k)) {
+      extension.kind = k;
+      known = true;
+    }
+  }
+  if (!known) fail(kind, "ipv6, tcp, ipv4 or sctp");
+  extension.type = number<std::uint8_t>("a type");
+  extension.presence = take_word("present");
+  if (extension.presence) return extension;
+  extension.offset = number<std::uint8_t>("an offset, or 'present'");
+  extension.length = number<std::uint8_t>("a length", max_value_size);
+  return extension;
+}
+
 // "l4proto, nfproto or mark"
 template <typename Key>
 std::string listed(const std::vector<Key>& keys) {
@@ -465,6 +486,7 @@ ExprId Parser::expr(TableId table, int nesting) {
   if (take_symbol("(")) return draft_.ruleset.add(parenthesis(table, nesting));
   if (take_word("payload")) return draft_.ruleset.add(payload());
   if (take_word("field")) return draft_.ruleset.add(HeaderField{string("a field name")});
+  if (take_word("extension")) return draft_.ruleset.add(extension());
   if (take_word("meta")) return draft_.ruleset.add(Meta{meta_key()});
   if (take_word("ct")) return draft_.ruleset.add(ct());
   for (const std::uint8_t unit : swap_units) {
@@ -494,8 +516,8 @@ ExprId Parser::expr(TableId table, int nesting) {
     return draft_.ruleset.add(MapLookup{key, map});
   }
   fail(lexer_.peek(),
-       "an expression: payload, field, meta, ct, swap2, swap4, swap8, concat, lookup, bytes or "
-       "'('");
+       "an expression: payload, field, extension, meta, ct, swap2, swap4, swap8, concat, lookup, "
+       "bytes or '('");
 }
 
 // Behind its "(": a shift, or a mask, a flip or both.

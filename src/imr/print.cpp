@@ -204,6 +204,11 @@ std::string Printer::expr(ExprId id) const {
                number(e.length) + (e.in_later_fragments ? " later-fragments" : "");
       },
       [](const HeaderField& e) { return "field " + quoted(e.name); },
+      [](const Extension& e) {
+        const std::string item =
+            "extension " + std::string(to_string(e.kind)) + " " + number(e.type) + " ";
+        return item + (e.presence ? "present" : number(e.offset) + " " + number(e.length));
+      },
       [](const Meta& e) { return "meta " + std::string(to_string(e.key)); },
       [](const Ct& e) {
         const std::string direction(to_string(e.direction));

@@ -22,6 +22,20 @@ packet::Layer layer_of(HeaderBase base) {
   throw InvariantError("header base out of range");
 }
 
+packet::ItemKind item_kind(ExtensionKind kind) {
+  switch (kind) {
+    case ExtensionKind::ipv6:
+      return packet::ItemKind::ipv6_header;
+    case ExtensionKind::tcp:
+      return packet::ItemKind::tcp_option;
+    case ExtensionKind::ipv4:
+      return packet::ItemKind::ipv4_option;
+    case ExtensionKind::sctp:
+      return packet::ItemKind::sctp_chunk;
+  }
+  throw InvariantError("extension kind out of range");
+}
+
 // What a rule says about the packets that it is about.
 struct About {
   std::optional<std::uint16_t> ethertype;
@@ -67,6 +81,24 @@ std::vector<packet::Probe> probes_of(const Ruleset& ruleset) {
   const Constants constants = imr::constants(ruleset);
   std::map<std::size_t, About> subjects = rule_subjects(ruleset, constants);
   std::vector<packet::Probe> probes;
+  for (const ExtensionConstant& constant : constants.extension) {
+    const About& about = subjects[constant.rule.index()];
+    const Extension& item = constant.extension;
+    packet::Probe probe{.layer = packet::Layer::extension,
+                        .offset = item.offset,
+                        .length = static_cast<std::uint16_t>(item.presence ? 0 : item.length),
+                        .value = constant.value,
+                        .group = static_cast<std::uint32_t>(constant.rule.index()),
+                        .ethertype = about.ethertype,
+                        .ip_protocol = about.ip_protocol,
+                        .item = packet::ItemName{.kind = item_kind(item.kind), .type = item.type}};
+    if (item.kind == ExtensionKind::tcp) probe.ip_protocol = 6;
+    if (item.kind == ExtensionKind::sctp) probe.ip_protocol = 132;
+    // What is no extension header may be the last one.
+    constexpr std::uint8_t mobility = 135;
+    if (item.kind == ExtensionKind::ipv6 && item.type == mobility) probe.ip_protocol = mobility;
+    probes.push_back(std::move(probe));
+  }
   for (const PacketConstant& constant : constants.packet) {
     const About& about = subjects[constant.rule.index()];
     probes.push_back({.layer = layer_of(constant.base),

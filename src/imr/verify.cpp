@@ -7,6 +7,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "imr/extensions.h"
 #include "imr/visit.h"
 #include "packet/fields.h"
 
@@ -135,6 +136,14 @@ void Verifier::check_expr(ExprId id) {
         require(field != nullptr, name + ": unknown header field '" + e.name + "'");
         require(field->protocol->layer != packet::Layer::extension,
                 name + ": header field without a fixed place '" + e.name + "'");
+      },
+      [&](const Extension& e) {
+        require(e.length >= 1 && e.length <= max_value_size,
+                name + ": extension of other than 1 to 64 bytes");
+        require(!e.presence || (e.offset == 0 && e.length == 1),
+                name + ": presence of other than a whole extension");
+        require(e.kind != ExtensionKind::ipv4 || is_found_ipv4_option(e.type),
+                name + ": IPv4 option that is not looked for");
       },
       [](const Meta&) {},
       [&](const Ct& e) {

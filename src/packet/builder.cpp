@@ -196,6 +196,10 @@ void write_echo(const Echo& icmp, Bytes& bytes) {
 
 void write_sctp(const Sctp& sctp, Bytes& bytes) {
   Writer(bytes).u16(sctp.source_port).u16(sctp.destination_port).u32(sctp.verification_tag).u32(0);
+  if (!sctp.chunks.empty()) {
+    Writer(bytes).raw(sctp.chunks);
+    return;
+  }
   // RFC 9260 3.3.2: the fixed part of INIT; enough for any other type to look like a chunk.
   Writer(bytes).u8(sctp.chunk_type).u8(0).u16(20).u32(1).u32(65536).u16(1).u16(1).u32(1);
 }

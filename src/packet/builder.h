@@ -123,6 +123,7 @@ struct Sctp {
   std::uint16_t destination_port = 2905;
   std::uint32_t verification_tag = 1;
   std::uint8_t chunk_type = 1;  // of one chunk of 20 bytes: INIT
+  Bytes chunks = {};            // where not empty, these bytes instead
   std::optional<std::uint32_t> checksum = {};
 };
 

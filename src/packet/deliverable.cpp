@@ -49,7 +49,8 @@ void settle_address(MutableBytes address, const std::optional<Prefix>& prefix, b
   }
 }
 
-void settle_ipv4(MutableBytes network, std::size_t header_size, const DirectedOptions& options) {
+void settle_ipv4(MutableBytes network, const Bytes& ip_options, const DirectedOptions& options) {
+  const std::size_t header_size = 20 + ip_options.size();
   network[0] = static_cast<std::uint8_t>(0x40 | header_size / 4);
   network[6] &= 0x7f;  // RFC 791: the reserved flag is zero
   network[8] = std::max<std::uint8_t>(network[8], 2);
@@ -58,7 +59,7 @@ void settle_ipv4(MutableBytes network, std::size_t header_size, const DirectedOp
   settle_address(source, options.ipv4_sources, is_martian_ipv4(source), Ipv4{}.source);
   settle_address(destination, options.ipv4_destinations, is_martian_ipv4(destination),
                  Ipv4{}.destination);
-  std::ranges::fill(network.subspan(20, header_size - 20), std::uint8_t{1});
+  std::ranges::copy(ip_options, network.begin() + 20);
 }
 
 void settle_ipv6(MutableBytes network, bool hop_by_hop, const DirectedOptions& options) {
@@ -77,14 +78,25 @@ void settle_ipv6(MutableBytes network, bool hop_by_hop, const DirectedOptions& o
 
 }  // namespace
 
-void make_deliverable(Built& built, bool hop_by_hop, const DirectedOptions& options) {
+ReadByRouters read_by_routers(const Built& built) {
+  ReadByRouters read{.hop_by_hop = begins_with_hop_by_hop(built), .ipv4_options = {}};
+  const std::size_t fixed = built.layout.network_offset + 20;
+  if (built.packet.ethertype == ethertype_ipv4 && built.layout.network_end >= fixed) {
+    const Bytes& bytes = built.packet.bytes;
+    read.ipv4_options.assign(bytes.begin() + static_cast<std::ptrdiff_t>(fixed),
+                             bytes.begin() + static_cast<std::ptrdiff_t>(built.layout.network_end));
+  }
+  return read;
+}
+
+void make_deliverable(Built& built, const ReadByRouters& read, const DirectedOptions& options) {
   Packet& packet = built.packet;
   const std::size_t header_size = built.layout.network_end - built.layout.network_offset;
   const MutableBytes network = MutableBytes(packet.bytes).subspan(built.layout.network_offset);
   if (packet.ethertype == ethertype_ipv4 && header_size >= 20) {
-    settle_ipv4(network, header_size, options);
+    settle_ipv4(network, read.ipv4_options, options);
   } else if (packet.ethertype == ethertype_ipv6 && header_size == 40) {
-    settle_ipv6(network, hop_by_hop, options);
+    settle_ipv6(network, read.hop_by_hop, options);
   }
   adjust_ip_length(built);
 }

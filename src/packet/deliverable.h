@@ -10,10 +10,17 @@
 
 namespace weir::packet {
 
+// What a router reads of a packet beside the fixed headers.
+struct ReadByRouters {
+  bool hop_by_hop = false;  // an IPv6 header begins the extension headers with one
+  Bytes ipv4_options = {};
+};
+[[nodiscard]] ReadByRouters read_by_routers(const Built& built);
+
 // Undoes what probes did to the parts of the IP header that ip_rcv(), ip_forward() and their IPv6
 // counterparts (net/ipv4/ip_input.c, net/ipv6/ip6_input.c, ip6_output.c) would drop the packet for.
-// `hop_by_hop` is what begins_with_hop_by_hop() said before any probe was written.
-void make_deliverable(Built& built, bool hop_by_hop, const DirectedOptions& options);
+// `read` is what read_by_routers() said before any probe was written.
+void make_deliverable(Built& built, const ReadByRouters& read, const DirectedOptions& options);
 
 // Whether the IPv6 header says that a hop-by-hop header follows.
 [[nodiscard]] bool begins_with_hop_by_hop(const Built& built);

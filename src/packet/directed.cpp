@@ -32,7 +32,7 @@ Bytes neighbour(Bytes value, Neighbour which) {
   return value;
 }
 
-using Place = std::tuple<Layer, std::uint16_t, std::uint16_t>;
+using Place = std::tuple<Layer, std::optional<ItemName>, std::uint16_t, std::uint16_t>;
 using Candidates = std::map<Place, std::vector<const Probe*>>;
 
 struct Turn {
@@ -45,7 +45,7 @@ class Director {
   Director(std::span<const Probe> probes, const DirectedOptions& options, std::mt19937_64& random)
       : options_(options), random_(random) {
     for (const Probe& probe : probes) {
-      const Place place(probe.layer, probe.offset, probe.length);
+      const Place place(probe.layer, probe.item, probe.offset, probe.length);
       all_[place].push_back(&probe);
       groups_[probe.group][place].push_back(&probe);
       order_.push_back(&probe);
@@ -75,15 +75,17 @@ class Director {
   Packet make(const Turn& turn) {
     Wanted wanted;
     if (turn.probe != nullptr && !random_.one_in(4)) {
-      wanted = {.ethertype = turn.probe->ethertype, .ip_protocol = turn.probe->ip_protocol};
+      wanted = {.ethertype = turn.probe->ethertype,
+                .ip_protocol = turn.probe->ip_protocol,
+                .item = turn.probe->item};
     }
     Built built = build_with_layout(choose_shape(options_, wanted, random_));
-    const bool hop_by_hop = begins_with_hop_by_hop(built);
+    const ReadByRouters read = read_by_routers(built);
     if (turn.probe != nullptr) {
       write_companions(*turn.probe, built);
       write(*turn.probe, turn.neighbour, built);
     }
-    if (options_.deliverable) make_deliverable(built, hop_by_hop, options_);
+    if (options_.deliverable) make_deliverable(built, read, options_);
     if (random_.one_in(4)) truncate(built);
     if (built.packet.bytes.size() > options_.max_size) cut_to(built, options_.max_size);
     repair_checksums(built.packet);
@@ -128,7 +130,16 @@ class Director {
       case Layer::extension:
         break;
     }
-    throw InvariantError("a probe of an IPv6 extension header, which has no fixed place");
+    throw InvariantError("a probe of a list without an item");
+  }
+
+  // Where the header or the item begins that the probe is about, if the packet has it. A router
+  // reads hop-by-hop headers.
+  [[nodiscard]] std::optional<std::size_t> origin_of(const Probe& probe, const Built& built) const {
+    if (!probe.item) return layer_offset(probe.layer, built.layout);
+    const ItemName hop_by_hop{ItemKind::ipv6_header, 0};
+    if (options_.deliverable && probe.item == hop_by_hop) return std::nullopt;
+    return find_item(built, *probe.item);
   }
 
   // As much of the value as the packet has room for.
@@ -138,7 +149,9 @@ class Director {
     value.resize(probe.length);
     value = neighbour(std::move(value), which);
     Bytes& bytes = built.packet.bytes;
-    const std::size_t start = layer_offset(probe.layer, built.layout) + probe.offset;
+    const auto origin = origin_of(probe, built);
+    if (!origin) return;
+    const std::size_t start = *origin + probe.offset;
     std::size_t end = bytes.size();
     if (options_.deliverable && probe.layer == Layer::network) {
       // What lies behind may be a hop-by-hop header that a router reads.

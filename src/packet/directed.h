@@ -16,20 +16,23 @@
 #include "base/bytes.h"
 #include "packet/address.h"
 #include "packet/fields.h"
+#include "packet/items.h"
 #include "packet/packet.h"
 
 namespace weir::packet {
 
 // A constant that rules compare packet bytes with. Both ends of a range are two probes.
 struct Probe {
-  Layer layer = Layer::network;  // link, network or transport
-  std::uint16_t offset = 0;      // bytes, from the start of that layer's header
-  std::uint16_t length = 0;      // bytes; the value counts as padded with zero bytes, or as cut
+  Layer layer = Layer::network;  // `extension` with an item, and there only
+  std::uint16_t offset = 0;      // bytes, from the start of that layer's header or of the item
+  std::uint16_t length = 0;      // bytes; the value counts as padded with zero bytes, or as cut; 0:
+                                 // it is about whether there is such an item
   Bytes value;                   // in packet order
   std::uint32_t group = 0;       // probes that must hold together: those of one rule, say
   // What packets the rule is about, where it says so: most packets of this probe are of that kind.
   std::optional<std::uint16_t> ethertype = {};  // IPv4 or IPv6
   std::optional<std::uint8_t> ip_protocol = {};
+  std::optional<ItemName> item = {};  // whose bytes the rule compares, where the packet has it
 };
 
 struct Ipv4Prefix {

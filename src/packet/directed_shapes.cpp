@@ -11,25 +11,42 @@ std::uint8_t number(IpProtocol protocol) {
   return static_cast<std::uint8_t>(protocol);
 }
 
-TransportHeader choose_tcp(Random& random) {
+// The item that is wanted, if it is of this kind.
+std::optional<ItemName> wanted_of(const Wanted& wanted, ItemKind kind) {
+  return wanted.item && wanted.item->kind == kind ? wanted.item : std::nullopt;
+}
+
+TransportHeader choose_tcp(const Wanted& wanted, Random& random) {
   constexpr std::array<std::uint8_t, 12> flags = {0x02, 0x10, 0x12, 0x18, 0x04, 0x11,
                                                   0x00, 0x29, 0xff, 0x03, 0x06, 0xc2};
   Tcp tcp{.flags = random.pick(flags)};
-  if (random.one_in(4)) tcp.options = Bytes(4 * random.below(11), 1);
+  const auto option = wanted_of(wanted, ItemKind::tcp_option);
+  if (option || random.one_in(3)) {
+    tcp.options = draw_tcp_options(option, random);
+  } else if (random.one_in(4)) {
+    tcp.options = Bytes(4 * random.below(11), 1);
+  }
   if (random.one_in(16)) tcp.header_words = static_cast<std::uint8_t>(random.below(16));
   return tcp;
 }
 
-TransportHeader choose_variant(std::uint8_t protocol, bool is_ipv4, Random& random) {
+TransportHeader choose_sctp(const Wanted& wanted, Random& random) {
+  const auto chunk = wanted_of(wanted, ItemKind::sctp_chunk);
+  if (!chunk && random.one_in(2)) return Sctp{};
+  return Sctp{.chunks = draw_sctp_chunks(chunk, random)};
+}
+
+TransportHeader choose_variant(std::uint8_t protocol, bool is_ipv4, const Wanted& wanted,
+                               Random& random) {
   switch (static_cast<IpProtocol>(protocol)) {
     case IpProtocol::tcp:
-      return choose_tcp(random);
+      return choose_tcp(wanted, random);
     case IpProtocol::udp:
       return Udp{};
     case IpProtocol::udplite:
       return UdpLite{};
     case IpProtocol::sctp:
-      return Sctp{};
+      return choose_sctp(wanted, random);
     case IpProtocol::dccp:
       return Dccp{};
     case IpProtocol::icmp:
@@ -57,28 +74,35 @@ TransportHeader choose_variant(std::uint8_t protocol, bool is_ipv4, Random& rand
 }
 
 TransportHeader choose_transport(bool is_ipv4, const Wanted& wanted, Random& random) {
-  if (wanted.ip_protocol) return choose_variant(*wanted.ip_protocol, is_ipv4, random);
+  if (wanted.ip_protocol) return choose_variant(*wanted.ip_protocol, is_ipv4, wanted, random);
+  if (!is_ipv4 && random.one_in(24)) return NoTransport{135};  // RFC 6275: mobility
   // TCP, UDP and the family's own ICMP are what most rules are about.
   constexpr std::array others = {IpProtocol::icmp,    IpProtocol::icmpv6, IpProtocol::sctp,
                                  IpProtocol::udplite, IpProtocol::dccp,   IpProtocol::gre,
                                  IpProtocol::esp,     IpProtocol::ah,     IpProtocol::igmp,
                                  IpProtocol::none};
   const std::size_t dice = random.below(20);
-  if (dice < 5) return choose_tcp(random);
+  if (dice < 5) return choose_tcp(wanted, random);
   if (dice < 9) return Udp{};
   if (dice < 11)
-    return choose_variant(number(is_ipv4 ? IpProtocol::icmp : IpProtocol::icmpv6), is_ipv4, random);
+    return choose_variant(number(is_ipv4 ? IpProtocol::icmp : IpProtocol::icmpv6), is_ipv4, wanted,
+                          random);
   if (dice == 11) return NoTransport{253};  // RFC 3692: for experiments
-  return choose_variant(number(random.pick(others)), is_ipv4, random);
+  return choose_variant(number(random.pick(others)), is_ipv4, wanted, random);
 }
 
-Ipv4 choose_ipv4(const DirectedOptions& options, Random& random) {
+Ipv4 choose_ipv4(const DirectedOptions& options, const Wanted& wanted, Random& random) {
   Ipv4 ip{.tos = static_cast<std::uint8_t>(random.one_in(4) ? random.below(256) : 0),
           .id = static_cast<std::uint16_t>(random.below(65536)),
           .dont_fragment = random.one_in(4),
           .ttl = static_cast<std::uint8_t>(random.one_in(4) ? 2 + random.below(254) : 64)};
-  // No-operation options: a router takes any number of them.
-  if (random.one_in(4)) ip.options = Bytes(4 * random.below(11), 1);
+  const auto option = wanted_of(wanted, ItemKind::ipv4_option);
+  if (option || random.one_in(8)) {
+    ip.options = draw_ipv4_options(option, options.deliverable, random);
+  } else if (random.one_in(4)) {
+    // No-operation options: a router takes any number of them.
+    ip.options = Bytes(4 * random.below(11), 1);
+  }
   switch (random.below(12)) {
     case 0:
       ip.more_fragments = true;
@@ -166,7 +190,35 @@ void choose_long_chain(const DirectedOptions& options, std::size_t link_size, Ra
   ip.extensions.assign(random.one_in(2) ? most : 1 + random.below(most), Extension{});
 }
 
-Ipv6 choose_ipv6(const DirectedOptions& options, std::size_t link_size, Random& random) {
+// Makes sure that the header is there; one of another protocol is the last, if it is anywhere.
+void add_header(std::uint8_t type, Random& random, Ipv6& ip) {
+  const auto kind = static_cast<IpProtocol>(type);
+  constexpr std::array kinds = {IpProtocol::hop_by_hop, IpProtocol::routing, IpProtocol::fragment,
+                                IpProtocol::destination, IpProtocol::ah};
+  if (std::ranges::find(kinds, kind) == kinds.end()) return;
+  if (std::ranges::find(ip.extensions, kind, &Extension::kind) != ip.extensions.end()) return;
+  Extension header{.kind = kind, .size = kind == IpProtocol::ah ? 12U : 8U};
+  if (kind == IpProtocol::fragment) {
+    header.more_fragments = random.one_in(2);
+    if (random.one_in(3)) header.fragment_offset = static_cast<std::uint16_t>(random.below(8));
+  }
+  if (kind == IpProtocol::routing) {
+    header.routing_type = static_cast<std::uint8_t>(random.below(5));
+    header.segments_left = static_cast<std::uint8_t>(random.below(3));
+    header.size = 8 + 8 * random.below(4);
+  }
+  // A hop-by-hop header is the first.
+  const std::size_t first = kind == IpProtocol::hop_by_hop || ip.extensions.empty() ||
+                                    ip.extensions.front().kind != IpProtocol::hop_by_hop
+                                ? 0
+                                : 1;
+  const std::size_t last = kind == IpProtocol::hop_by_hop ? 0 : ip.extensions.size();
+  const std::size_t at = first + random.below(last - first + 1);
+  ip.extensions.insert(ip.extensions.begin() + static_cast<std::ptrdiff_t>(at), header);
+}
+
+Ipv6 choose_ipv6(const DirectedOptions& options, std::size_t link_size, const Wanted& wanted,
+                 Random& random) {
   Ipv6 ip{.traffic_class = static_cast<std::uint8_t>(random.one_in(4) ? random.below(256) : 0),
           .flow_label = static_cast<std::uint32_t>(random.one_in(4) ? random.below(0x100000) : 0),
           .hop_limit = static_cast<std::uint8_t>(random.one_in(4) ? 2 + random.below(254) : 64)};
@@ -175,6 +227,8 @@ Ipv6 choose_ipv6(const DirectedOptions& options, std::size_t link_size, Random& 
   } else if (random.one_in(2)) {
     choose_chain(options, random, ip);
   }
+  const auto header = wanted_of(wanted, ItemKind::ipv6_header);
+  if (header && !random.one_in(4)) add_header(header->type, random, ip);
   if (!options.deliverable && random.one_in(24)) {
     switch (random.below(4)) {
       case 0:
@@ -273,9 +327,9 @@ Recipe choose_shape(const DirectedOptions& options, const Wanted& wanted, Random
   }
   const bool is_ipv4 = choose_ipv4_or_not(options, wanted, random);
   if (is_ipv4) {
-    recipe.network = choose_ipv4(options, random);
+    recipe.network = choose_ipv4(options, wanted, random);
   } else {
-    recipe.network = choose_ipv6(options, link_size, random);
+    recipe.network = choose_ipv6(options, link_size, wanted, random);
   }
   recipe.transport = choose_transport(is_ipv4, wanted, random);
   const bool long_payload = random.one_in(16) && options.max_size > 400;

@@ -40,6 +40,7 @@ class Random {
 struct Wanted {
   std::optional<std::uint16_t> ethertype = {};
   std::optional<std::uint8_t> ip_protocol = {};
+  std::optional<ItemName> item = {};
 };
 
 [[nodiscard]] Recipe choose_shape(const DirectedOptions& options, const Wanted& wanted,

@@ -91,8 +91,34 @@ class Resolver {
         },
         [&](const imr::Immediate&) { return id; },
         [&](const imr::Payload& load) { return has_header(load.base) ? id : absent(id); },
+        [&](const imr::Extension& item) { return extension(item, id); },
         [&](const imr::Meta& meta) { return fact(meta.key, id); },
         [&](const imr::Ct&) { return id; });
+  }
+
+  // Items of a network protocol are looked for in its packets only (skb->protocol); what is said to
+  // be one and cannot be parsed is in the unit of other packets. There no transport header is
+  // found.
+  ExprId extension(const imr::Extension& item, ExprId id) {
+    switch (item.kind) {
+      case imr::ExtensionKind::ipv6:
+        return of_network(Nfproto::ipv6, 0x86dd, id);
+      case imr::ExtensionKind::ipv4:
+        return of_network(Nfproto::ipv4, 0x0800, id);
+      case imr::ExtensionKind::tcp:
+      case imr::ExtensionKind::sctp:
+        if (unit_.nfproto != Nfproto::other) return id;
+        return item.presence ? ruleset_.add(imr::Immediate{{0}}) : absent(id);
+    }
+    throw InvariantError("extension kind out of range");
+  }
+
+  ExprId of_network(Nfproto nfproto, std::uint16_t ethertype, ExprId id) {
+    if (unit_.nfproto == nfproto) return id;
+    if (unit_.nfproto != Nfproto::other) return absent(id);
+    const ExprId protocol = ruleset_.add(imr::Meta{imr::MetaKey::protocol});
+    guard(fact(imr::MetaKey::protocol, protocol), big_endian_bytes(ethertype, 2));
+    return id;
   }
 
   // An ARP packet that goes out has no link header yet where nf_tables sees it: arp_create() in

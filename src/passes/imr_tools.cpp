@@ -38,6 +38,7 @@ std::optional<Bytes> constant_value(const imr::Unit& unit, ExprId expr) {
       },
       [](const imr::Payload&) -> Value { return std::nullopt; },
       [](const imr::HeaderField&) -> Value { return std::nullopt; },
+      [](const imr::Extension&) -> Value { return std::nullopt; },
       [](const imr::Ct&) -> Value { return std::nullopt; },
       [](const imr::Shift&) -> Value { return std::nullopt; },
       [](const imr::Concat&) -> Value { return std::nullopt; },

@@ -140,6 +140,49 @@ constexpr std::array table = {
         true},
 };
 
+constexpr std::array extensions = {
+    Key{"tcp option maxseg size", L3::any, L4::tcp, Notation::number, 16, shorts},
+    Key{"tcp option maxseg length", L3::any, L4::tcp, Notation::number, 8, few},
+    Key{"tcp option window count", L3::any, L4::tcp, Notation::number, 8, few},
+    Key{"tcp option sack left", L3::any, L4::tcp, Notation::number, 32, words},
+    Key{"tcp option sack1 right", L3::any, L4::tcp, Notation::number, 32, words},
+    Key{"tcp option timestamp tsval", L3::any, L4::tcp, Notation::number, 32, words},
+    Key{"tcp option timestamp tsecr", L3::any, L4::tcp, Notation::number, 32, words},
+    Key{"tcp option mptcp subtype", L3::any, L4::tcp, Notation::number, 4, few},
+    Key{"hbh nexthdr", L3::ipv6, L4::any, Notation::number, 8, protocols},
+    Key{"hbh hdrlength", L3::ipv6, L4::any, Notation::number, 8, few},
+    Key{"rt nexthdr", L3::ipv6, L4::any, Notation::number, 8, protocols},
+    Key{"rt type", L3::ipv6, L4::any, Notation::number, 8, few},
+    Key{"rt seg-left", L3::ipv6, L4::any, Notation::number, 8, few},
+    Key{"rt0 addr[1]", L3::ipv6, L4::any, Notation::ipv6, 16, v6_addresses},
+    Key{"srh tag", L3::ipv6, L4::any, Notation::number, 16, shorts},
+    Key{"frag frag-off", L3::ipv6, L4::any, Notation::number, 13, few},
+    Key{"frag more-fragments",
+        L3::ipv6,
+        L4::any,
+        Notation::number,
+        1,
+        {0, 1, 0, 1, 0, 1, 0, 1},
+        false},
+    Key{"frag id", L3::ipv6, L4::any, Notation::number, 32, words},
+    Key{"dst nexthdr", L3::ipv6, L4::any, Notation::number, 8, protocols},
+    Key{"dst hdrlength", L3::ipv6, L4::any, Notation::number, 8, few},
+    Key{"mh type", L3::ipv6, L4::any, Notation::number, 8, few},
+    Key{"ip option rr ptr", L3::ipv4, L4::any, Notation::number, 8, {4, 8, 12, 16, 0, 1, 5, 255}},
+    Key{"ip option lsrr length",
+        L3::ipv4,
+        L4::any,
+        Notation::number,
+        8,
+        {7, 11, 15, 3, 0, 7, 11, 8}},
+    Key{"ip option ssrr ptr", L3::ipv4, L4::any, Notation::number, 8, {4, 8, 12, 16, 0, 1, 5, 255}},
+    Key{"ip option ra value", L3::ipv4, L4::any, Notation::number, 16, few},
+    Key{"sctp chunk data tsn", L3::any, L4::sctp, Notation::number, 32, words},
+    Key{"sctp chunk data flags", L3::any, L4::sctp, Notation::number, 8, few},
+    Key{"sctp chunk init num-inbound-streams", L3::any, L4::sctp, Notation::number, 16, shorts},
+    Key{"sctp chunk abort length", L3::any, L4::sctp, Notation::number, 16, few},
+};
+
 constexpr std::array addresses = {
     Key{"ether saddr", L3::any, L4::any, Notation::mac, 48, macs},
     Key{"ether daddr", L3::any, L4::any, Notation::mac, 48, macs},
@@ -166,6 +209,9 @@ constexpr std::array facts = {
 
 std::span<const Key> keys() {
   return table;
+}
+std::span<const Key> extension_keys() {
+  return extensions;
 }
 std::span<const Key> address_keys() {
   return addresses;

@@ -24,6 +24,8 @@ struct Key {
 };
 
 [[nodiscard]] std::span<const Key> keys();
+// Of options, chunks and extension headers. Each takes the verifier a loop.
+[[nodiscard]] std::span<const Key> extension_keys();
 // Keys of tables that see frames: of the Ethernet header and of a VLAN tag, and protocols, which
 // settle the network protocol.
 [[nodiscard]] std::span<const Key> address_keys();

@@ -38,6 +38,14 @@ bool may_be_concatenated(const Key& key) {
          });
 }
 
+// nft takes no extension header where a statement wants a value.
+bool is_extension_header(const Key& key) {
+  constexpr std::array<std::string_view, 7> headers = {"hbh ",  "rt ",  "rt0 ", "srh ",
+                                                       "frag ", "dst ", "mh "};
+  return std::ranges::any_of(headers,
+                             [&](std::string_view header) { return key.text.starts_with(header); });
+}
+
 // What a set holds beside its keys.
 enum class Contents : std::uint8_t { keys, verdicts, marks };
 
@@ -51,11 +59,13 @@ class Writer {
   std::string device();
   std::string state();
   std::string seldom();
+  // Whether an option, a chunk or an extension header is there.
+  std::string presence(const Subject& subject);
   std::string word_map();  // of a key whose values are words
   // Of several keys of the subject at once, looked up in a set or a map.
   std::string concatenation(Subject& subject, Contents contents);
   std::string mark();
-  [[nodiscard]] const Key* draw_key(Subject& subject);
+  [[nodiscard]] const Key* draw_key(Subject& subject, bool of_value = false);
   [[nodiscard]] const Key* draw_link_key(Subject& subject);
 
  private:
@@ -272,6 +282,25 @@ std::string Writer::state() {
   }
 }
 
+std::string Writer::presence(const Subject& subject) {
+  constexpr std::array<std::string_view, 5> headers = {"hbh", "rt", "frag", "dst", "mh"};
+  constexpr std::array<std::string_view, 4> ip_options = {"rr", "lsrr", "ssrr", "ra"};
+  constexpr std::array<std::string_view, 10> tcp_options = {
+      "eol",  "nop",       "maxseg",   "window", "sack-perm",
+      "sack", "timestamp", "fastopen", "mptcp",  "253"};
+  constexpr std::array<std::string_view, 6> chunks = {"data",  "init",  "sack",
+                                                      "abort", "error", "shutdown"};
+  std::string item = "tcp option " + std::string(random_.pick(tcp_options));
+  if (subject.l4 == L4::sctp) {
+    item = "sctp chunk " + std::string(random_.pick(chunks));
+  } else if (subject.l3 == L3::ipv6 && random_.chance(60)) {
+    item = "exthdr " + std::string(random_.pick(headers));
+  } else if (subject.l3 == L3::ipv4 && random_.chance(50)) {
+    item = "ip option " + std::string(random_.pick(ip_options));
+  }
+  return item + (random_.chance(65) ? " exists" : " missing");
+}
+
 // Few values each: those that packets are given.
 std::string Writer::seldom() {
   constexpr std::array<std::string_view, 16> numbers = {
@@ -335,7 +364,7 @@ std::string Writer::concatenation(Subject& subject, Contents contents) {
   std::vector<const Key*> parts;
   const std::size_t wanted = random_.chance(75) ? 2 : 3;
   for (int attempt = 0; attempt < 12 && parts.size() < wanted; ++attempt) {
-    const Key* key = draw_key(subject);
+    const Key* key = draw_key(subject, contents == Contents::marks);
     const bool known =
         std::ranges::any_of(parts, [&](const Key* other) { return other->text == key->text; });
     if (!known && may_be_concatenated(*key)) parts.push_back(key);
@@ -389,16 +418,20 @@ const Key* Writer::draw_link_key(Subject& subject) {
 }
 
 // A key of the subject; with a subject of several layers, mostly of its transport protocol.
-const Key* Writer::draw_key(Subject& subject) {
+// `of_value`: one that a statement may map to a value.
+const Key* Writer::draw_key(Subject& subject, bool of_value) {
   if (const Key* key = draw_link_key(subject)) return key;
   const bool wants_transport = subject.l4 != L4::any && random_.chance(60);
   for (int attempt = 0; attempt < 4000; ++attempt) {
     if (to_.options.marks && random_.chance(4)) return &fact_keys().front();
     const bool facts = to_.options.facts != Facts::bytes && random_.chance(4);
-    const Key& key = facts ? random_.pick(fact_keys()) : random_.pick(keys());
+    const Key& key = facts               ? random_.pick(fact_keys())
+                     : random_.chance(3) ? random_.pick(extension_keys())
+                                         : random_.pick(keys());
     if (key.l3 != L3::any && key.l3 != subject.l3) continue;
     if (key.l4 != L4::any && key.l4 != subject.l4) continue;
     if (wants_transport && key.l4 == L4::any) continue;
+    if (of_value && is_extension_header(key)) continue;
     if (!to_.options.length && key.text == "meta length") continue;
     if (key.in_inet_only && (to_.table.family != Family::inet || subject.l3 != L3::any)) continue;
     // "ip protocol 6" settles the transport protocol, as does "meta l4proto 6": nft refuses a
@@ -451,6 +484,7 @@ Subject draw_subject(Family family, Random& random) {
 std::string MatchWriter::match(Subject& subject) {
   Writer writer(*this);
   if (random.chance(8)) return writer.raw();
+  if (subject.l3 != L3::arp && random.chance(1)) return writer.presence(subject);
   const bool devices = options.input_device || options.output_device;
   if (options.facts == Facts::all && (devices || options.connections) && random.chance(12)) {
     const bool device = devices && (!options.connections || random.chance(60));
@@ -480,7 +514,7 @@ std::string MatchWriter::mark(Subject& subject) {
   }
   if (way < 55) return set + "meta mark & " + writer.mark() + " | " + writer.mark();
   if (way < 70) return set + writer.concatenation(subject, Contents::marks);
-  return set + writer.number_map(*writer.draw_key(subject), Contents::marks);
+  return set + writer.number_map(*writer.draw_key(subject, true), Contents::marks);
 }
 
 }  // namespace weir::differential

@@ -96,6 +96,7 @@ class Writer {
   std::string tuple_match();
   std::string meta_match();
   std::string raw_match();
+  std::string extension_match();
   std::string verdict();
   std::string verdict_map();
   std::string target(bool in_map);
@@ -345,6 +346,60 @@ std::string Writer::raw_match() {
   return number(std::string(chance_.pick(places)), {"0", "1", "4", "20", "53", "255"});
 }
 
+// Extension headers, options and chunks, and whether they are there.
+std::string Writer::extension_match() {
+  const std::string there(chance_.pick(Words{" exists", " missing"}));
+  if (network_ == Network::none && chance_.one_in(2)) network_match();  // settles it
+  if (network_ == Network::v6 && chance_.one_in(2)) {
+    switch (chance_.below(5)) {
+      case 0:
+        return "exthdr " + std::string(chance_.pick(Words{"hbh", "rt", "frag", "dst", "mh"})) +
+               there;
+      case 1:
+        return number(std::string(chance_.pick(Words{"frag frag-off", "frag id", "rt type"})),
+                      {"0", "1", "2", "4"});
+      case 2:
+        return std::string(chance_.pick(Words{"frag more-fragments 1", "frag more-fragments != 1",
+                                              "rt type { 0, 2, 4 }", "dst hdrlength 0-1"}));
+      default:
+        return number(
+            std::string(chance_.pick(Words{"hbh hdrlength", "dst hdrlength", "rt seg-left",
+                                           "hbh nexthdr", "dst nexthdr", "rt nexthdr", "mh type"})),
+            {"0", "1", "2", "6", "17", "60"});
+    }
+  }
+  if (network_ == Network::v4 && chance_.one_in(2)) {
+    if (chance_.one_in(2)) {
+      return "ip option " + std::string(chance_.pick(Words{"rr", "ra", "lsrr", "ssrr"})) + there;
+    }
+    return number(std::string(chance_.pick(Words{"ip option rr ptr", "ip option rr length",
+                                                 "ip option ra value", "ip option ra length"})),
+                  {"0", "4", "8", "12"});
+  }
+  if (transport_ == Transport::none && chance_.one_in(3)) transport_ = Transport::sctp;
+  if (transport_ == Transport::sctp) {
+    if (chance_.one_in(2)) {
+      return "sctp chunk " +
+             std::string(chance_.pick(Words{"data", "init", "sack", "abort", "error"})) + there;
+    }
+    return number(
+        std::string(chance_.pick(Words{"sctp chunk data tsn", "sctp chunk data flags",
+                                       "sctp chunk init initial-tsn", "sctp chunk data length"})),
+        {"0", "1", "17", "20", "255"});
+  }
+  if (chance_.one_in(2)) {
+    return "tcp option " +
+           std::string(chance_.pick(Words{"maxseg", "window", "sack-perm", "sack", "timestamp",
+                                          "eol", "nop", "fastopen", "mptcp", "md5sig", "253"})) +
+           there;
+  }
+  return number(
+      std::string(chance_.pick(Words{"tcp option maxseg size", "tcp option window count",
+                                     "tcp option timestamp tsval", "tcp option sack left",
+                                     "tcp option sack1 right", "tcp option maxseg length"})),
+      {"0", "1", "2", "4", "64", "255"});
+}
+
 std::string Writer::match() {
   if (options_.connections && chance_.one_in(3)) {
     return std::string(chance_.pick(
@@ -352,6 +407,7 @@ std::string Writer::match() {
               "ct state invalid", "ct state untracked", "ct state != new", "ct state related",
               "ct state { new, untracked }", "ct state & (new|established) == 0"}));
   }
+  if (chance_.one_in(16)) return extension_match();
   switch (chance_.below(9)) {
     case 0:
     case 1:

@@ -25,6 +25,10 @@ std::size_t hash_of(const imr::Expr& expr) {
         return mixed(mixed(static_cast<std::size_t>(e.base), e.offset), e.length);
       },
       [](const imr::HeaderField& e) { return std::hash<std::string>()(e.name); },
+      [](const imr::Extension& e) {
+        return mixed(mixed(static_cast<std::size_t>(e.kind), e.type),
+                     mixed(e.offset, e.presence ? 0U : e.length));
+      },
       [](const imr::Meta& e) { return static_cast<std::size_t>(e.key); },
       [](const imr::Ct& e) {
         return mixed(static_cast<std::size_t>(e.key), static_cast<std::size_t>(e.direction));

@@ -71,13 +71,28 @@ bool is_statement(const nftnl_expr* expr) {
   if (name == "payload") return has(expr, NFTNL_EXPR_PAYLOAD_SREG);
   if (name == "meta") return has(expr, NFTNL_EXPR_META_SREG);
   if (name == "ct") return has(expr, NFTNL_EXPR_CT_SREG);
-  if (name == "exthdr") return has(expr, NFTNL_EXPR_EXTHDR_SREG);
+  if (name == "exthdr") return !has(expr, NFTNL_EXPR_EXTHDR_DREG);
   if (name == "immediate") return number(expr, NFTNL_EXPR_IMM_DREG) == NFT_REG_VERDICT;
   return std::ranges::find(loads, name) == loads.end();
 }
 
 Reason not_translated(const std::string& what, std::string_view why) {
   return "'" + what + "'" + (why.empty() ? " is not translated yet" : ": " + std::string(why));
+}
+
+std::optional<imr::ExtensionKind> extension_kind(std::uint32_t op) {
+  switch (op) {
+    case NFT_EXTHDR_OP_IPV6:
+      return imr::ExtensionKind::ipv6;
+    case NFT_EXTHDR_OP_TCPOPT:
+      return imr::ExtensionKind::tcp;
+    case NFT_EXTHDR_OP_IPV4:
+      return imr::ExtensionKind::ipv4;
+    case NFT_EXTHDR_OP_SCTP:
+      return imr::ExtensionKind::sctp;
+    default:
+      return std::nullopt;
+  }
 }
 
 std::optional<imr::Relop> relop(std::uint32_t op) {
@@ -123,7 +138,7 @@ class Translator {
   Reason translate(const nftnl_expr* expr) {
     if (!scope_.native_reason.empty()) return scope_.native_reason;
     using Method = Reason (Translator::*)(const nftnl_expr*);
-    static constexpr std::array<std::pair<std::string_view, Method>, 9> methods = {{
+    static constexpr std::array<std::pair<std::string_view, Method>, 10> methods = {{
         {"payload", &Translator::payload},
         {"cmp", &Translator::cmp},
         {"bitwise", &Translator::bitwise},
@@ -133,6 +148,7 @@ class Translator {
         {"lookup", &Translator::lookup},
         {"meta", &Translator::meta},
         {"ct", &Translator::ct},
+        {"exthdr", &Translator::exthdr},
     }};
     const std::string_view name = name_of(expr);
     if (name == "counter") return counter(expr);
@@ -268,6 +284,33 @@ class Translator {
       return "'ct " + key_in_text(expr) + "' without a direction is not translated";
     }
     store_load(number(expr, NFTNL_EXPR_CT_DREG), ct, imr::may_be_absent(*key));
+    return {};
+  }
+
+  // nft_exthdr_select_ops() in net/netfilter/nft_exthdr.c: without an operation, IPv6's headers.
+  Reason exthdr(const nftnl_expr* expr) {
+    if (has(expr, NFTNL_EXPR_EXTHDR_SREG)) return "writes to TCP options are not translated yet";
+    if (!has(expr, NFTNL_EXPR_EXTHDR_DREG)) return "removal of TCP options is not translated yet";
+    const auto kind =
+        extension_kind(has(expr, NFTNL_EXPR_EXTHDR_OP) ? number(expr, NFTNL_EXPR_EXTHDR_OP)
+                                                       : std::uint32_t{NFT_EXTHDR_OP_IPV6});
+    if (!kind) return "options of this protocol are not translated yet";
+    const std::uint32_t offset = number(expr, NFTNL_EXPR_EXTHDR_OFFSET);
+    const std::uint32_t length = number(expr, NFTNL_EXPR_EXTHDR_LEN);
+    const std::uint32_t flags = number(expr, NFTNL_EXPR_EXTHDR_FLAGS);
+    const bool presence = (flags & NFT_EXTHDR_F_PRESENT) != 0;
+    if (length == 0 || length > imr::max_value_size || offset > 0xff ||
+        (presence && (offset != 0 || length != 1))) {
+      return "an option load of this size is not translated";
+    }
+    const bool in_transport = *kind == imr::ExtensionKind::tcp || *kind == imr::ExtensionKind::sctp;
+    store_load(number(expr, NFTNL_EXPR_EXTHDR_DREG),
+               imr::Extension{.kind = *kind,
+                              .type = nftnl_expr_get_u8(expr, NFTNL_EXPR_EXTHDR_TYPE),
+                              .offset = static_cast<std::uint8_t>(offset),
+                              .length = static_cast<std::uint8_t>(length),
+                              .presence = presence},
+               !presence || !in_transport);
     return {};
   }
 

@@ -85,6 +85,15 @@ TEST(Reassembly, IsGivenUpWhereNoRuleCouldTell) {
   for (const Attachment& attachment : attachments) EXPECT_FALSE(attachment.defragments);
 }
 
+TEST(Reassembly, IsNotGivenUpWhereARuleLooksForOptions) {
+  for (const std::string item : {"ipv6 0 present", "tcp 2 present", "ipv4 148 present"}) {
+    const imr::Ruleset ruleset = parsed(with_tracking(
+        "  rule #1 handle 4 \"drop\"\n    match extension " + item + " == 0x01\n    drop\n"));
+    auto attachments = planned(ruleset);
+    EXPECT_FALSE(do_without_reassembly(ruleset, attachments)) << item;
+  }
+}
+
 TEST(Reassembly, OfKernelsWithoutItTheRulesAreNamed) {
   const imr::Ruleset ruleset =
       parsed(with_tracking(std::string(by_address) + by_port + by_length + counting));

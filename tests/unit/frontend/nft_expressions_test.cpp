@@ -72,6 +72,44 @@ constexpr Case payload_cases[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Payload, Expression, testing::ValuesIn(payload_cases));
 
+constexpr Case extension_cases[] = {
+    {"tcp option maxseg size 1400-1460 drop",
+     "match extension tcp 2 2 2 >= 0x0578\n"
+     "match extension tcp 2 2 2 <= 0x05b4\n"
+     "drop\n"},
+    {"tcp option 253 exists tcp option eol missing",
+     "match extension tcp 253 present == 0x01\n"
+     "match extension tcp 0 present == 0x00\n"},
+    {"tcp option mptcp subtype 1", "match (extension tcp 30 2 1 & 0xf0) == 0x10\n"},
+    {"tcp option @34,8,24 0x010203", "match extension tcp 34 1 3 == 0x010203\n"},
+    {"frag frag-off 33 drop",
+     "match meta nfproto == 0x0a\n"
+     "match (extension ipv6 44 2 2 & 0xfff8) == 0x0108\n"
+     "drop\n"},
+    {"exthdr hbh missing",
+     "match meta nfproto == 0x0a\n"
+     "match extension ipv6 0 present == 0x00\n"},
+    {"rt0 addr[1] ::1",
+     "match meta nfproto == 0x0a\n"
+     "match extension ipv6 43 8 16 == 0x00000000000000000000000000000001\n"},
+    {"rt type . rt nexthdr { 1 . 6 }",
+     "match meta nfproto == 0x0a\n"
+     "match concat(extension ipv6 43 2 1, extension ipv6 43 0 1) in @__set0\n"},
+    {"ip option ra value 1",
+     "match meta nfproto == 0x02\n"
+     "match extension ipv4 148 2 2 == 0x0001\n"},
+    {"ip option ssrr exists",
+     "match meta nfproto == 0x02\n"
+     "match extension ipv4 137 present == 0x01\n"},
+    {"sctp chunk data tsn 3", "match extension sctp 0 4 4 == 0x00000003\n"},
+    {"sctp chunk init exists", "match extension sctp 1 present == 0x01\n"},
+    // A value that is there in every packet of the protocol may be looked at behind a counter.
+    {"tcp option sack-perm exists counter",
+     "match extension tcp 4 present == 0x01\n"
+     "counter #0 packets 0 bytes 0\n"},
+};
+INSTANTIATE_TEST_SUITE_P(Extension, Expression, testing::ValuesIn(extension_cases));
+
 constexpr Case bit_cases[] = {
     {"ip saddr 10.0.0.0/9 accept",
      "match meta nfproto == 0x02\n"

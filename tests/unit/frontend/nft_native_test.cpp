@@ -63,10 +63,11 @@ constexpr Case cases[] = {
     {"ct expiration 10s accept", 0, 2,
      "[ ct load expiration => reg 1 ] [ cmp eq reg 1 0x00002710 ] [ immediate reg 0 accept ]",
      "'ct expiration': connections expire by the kernel's own ticks"},
-    {"exthdr frag exists drop", 1, 3,
-     "[ exthdr load ipv6 1b @ 44 + 0 present => reg 1 ] [ cmp eq reg 1 0x00000001 ]"
-     " [ immediate reg 0 drop ]",
-     "expression 'exthdr' is not translated yet"},
+    {"tcp option maxseg exists tcp option maxseg size set 1360", 1, 2,
+     "[ immediate reg 1 0x00005005 ] [ exthdr write tcpopt reg 1 => 2b @ 2 + 2 ]",
+     "writes to TCP options are not translated yet"},
+    {"reset tcp option sack-perm", 0, 1, "[ exthdr reset tcpopt 4 ]",
+     "removal of TCP options is not translated yet"},
     {"@ih,0,8 1 accept", 0, 2,
      "[ payload load 1b @ inner header + 0 => reg 1 ] [ cmp eq reg 1 0x00000001 ]"
      " [ immediate reg 0 accept ]",

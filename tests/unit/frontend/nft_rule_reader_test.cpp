@@ -86,7 +86,8 @@ class Normal {
     imr::Expr copy = from_[id];
     imr::match_on(
         copy, [](imr::Immediate&) {}, [](imr::Payload&) {}, [](imr::HeaderField&) {},
-        [](imr::Meta&) {}, [](imr::Ct&) {}, [&](imr::MaskXor& e) { e.source = expr(e.source); },
+        [](imr::Extension&) {}, [](imr::Meta&) {}, [](imr::Ct&) {},
+        [&](imr::MaskXor& e) { e.source = expr(e.source); },
         [&](imr::Shift& e) { e.source = expr(e.source); },
         [&](imr::ByteSwap& e) { e.source = expr(e.source); },
         [&](imr::Concat& e) {

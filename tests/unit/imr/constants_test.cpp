@@ -18,6 +18,12 @@ std::string listed(const Constants& constants) {
     out += "#" + std::to_string(c.rule.value) + " " + std::string(to_string(c.base)) + " " +
            std::to_string(c.offset) + " " + std::to_string(c.length) + " " + to_hex(c.value) + "\n";
   }
+  for (const ExtensionConstant& c : constants.extension) {
+    const Extension& e = c.extension;
+    out += "#" + std::to_string(c.rule.value) + " " + std::string(to_string(e.kind)) + " " +
+           std::to_string(e.type) + " " + std::to_string(e.offset) + " " +
+           std::to_string(e.length) + " " + to_hex(c.value) + "\n";
+  }
   for (const MetaConstant& c : constants.meta) {
     out += "#" + std::to_string(c.rule.value) + " meta " + std::string(to_string(c.key)) + " " +
            to_hex(c.value) + "\n";
@@ -53,6 +59,12 @@ TEST(ImrConstants, UndoTheOperationsAroundAPlace) {
             "#0 network 2 8 0x0102030400000708\n");
   EXPECT_EQ(constants_of("rule match (payload network 8 2 << 4) == 0x10000000"),
             "#0 network 8 2 0x0100\n");
+}
+
+TEST(ImrConstants, HoldWhatIsAskedOfItemsOfLists) {
+  EXPECT_EQ(constants_of("rule match (extension ipv6 44 2 2 & 0xfff8) == 0x0008 "
+                         "match extension tcp 2 present == 0x01"),
+            "#0 ipv6 44 2 2 0x0008\n#0 tcp 2 0 1 0x01\n");
 }
 
 TEST(ImrConstants, HoldBothEndsOfRangesAndElements) {

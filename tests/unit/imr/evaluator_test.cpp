@@ -267,7 +267,7 @@ TEST_P(EvaluatorCases, ComeToTheirOutcome) {
 
 INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
                          testing::Values("walk", "expressions", "sets", "ipv4", "ipv6", "context",
-                                         "xdp", "frames"),
+                                         "xdp", "frames", "extensions"),
                          [](const auto& file) { return std::string(file.param); });
 
 // What XDP does not know is refused when a program is compiled; here it is a mistake of ours.

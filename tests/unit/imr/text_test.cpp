@@ -38,6 +38,11 @@ chain inet filter forward hook forward priority -5 policy drop
     match ((meta mark << 8) >> 4) >= 0x00000001
     match (ct state & 0x06000000) > 0x00000000
     match field "tcp dport" <= 0x0400
+    match (extension ipv6 44 2 2 & 0xfff8) != 0x0000  ; frag
+    match extension tcp 2 2 2 >= 0x05b4  ; tcp option maxseg
+    match extension tcp 253 present == 0x01
+    match extension ipv4 7 present == 0x00  ; ip option rr
+    match extension sctp 0 4 4 == 0x00000001  ; sctp chunk data
     match 0x01 == 0x01
     match concat(payload network 12 4, payload transport 2 2) in @pairs
     match (lookup(payload network 12 4, @marks) & 0xff000000) == 0x01000000  ; ip saddr
@@ -242,10 +247,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "f:1:55: found 'drop', expected bytes like 0x0a00, two hex digits each"},
         BadText{"table ip t chain ip t c rule write meta mark lookup(meta mark, @m)",
                 "f:1:65: unknown set 'm', expected one of table ip t"},
-        BadText{
-            "table ip t chain ip t c rule match concat() == 0x00",
-            "f:1:43: found ')', expected an expression: payload, field, meta, ct, swap2, swap4, "
-            "swap8, concat, lookup, bytes or '('"},
+        BadText{"table ip t chain ip t c rule match concat() == 0x00",
+                "f:1:43: found ')', expected an expression: payload, field, extension, meta, ct, "
+                "swap2, swap4, "
+                "swap8, concat, lookup, bytes or '('"},
         BadText{"table ip t chain ip t c %",
                 "f:1:25: found '%', expected a word, a number or a "
                 "string"},

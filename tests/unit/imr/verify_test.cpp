@@ -105,6 +105,18 @@ INSTANTIATE_TEST_SUITE_P(
               [](Unit& u) { first_expr<Payload>(u).length = 65; }},
         Break{"expression 0: payload of other than 1 to 64 bytes",
               [](Unit& u) { first_expr<Payload>(u).length = 0; }},
+        Break{"expression 0: extension of other than 1 to 64 bytes",
+              [](Unit& u) { u.ruleset.exprs[0] = Extension{.length = 0}; }},
+        Break{"expression 0: extension of other than 1 to 64 bytes",
+              [](Unit& u) { u.ruleset.exprs[0] = Extension{.length = 65}; }},
+        Break{"expression 0: presence of other than a whole extension",
+              [](Unit& u) { u.ruleset.exprs[0] = Extension{.offset = 1, .presence = true}; }},
+        Break{"expression 0: presence of other than a whole extension",
+              [](Unit& u) { u.ruleset.exprs[0] = Extension{.length = 2, .presence = true}; }},
+        Break{"expression 0: IPv4 option that is not looked for",
+              [](Unit& u) {
+                u.ruleset.exprs[0] = Extension{.kind = ExtensionKind::ipv4, .type = 68};
+              }},
         Break{"expression 1: source is not older than the expression",
               [](Unit& u) { first_expr<MaskXor>(u).source = ExprId(1); }},
         Break{"expression 1: mask, flip and source differ in size",

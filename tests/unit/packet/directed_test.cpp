@@ -110,7 +110,7 @@ TEST(Directed, ProbesOfAGroupHoldTogether) {
       {Layer::transport, 0, 2, {0x56, 0x78}, 8, ethertype_ipv6, std::uint8_t{58}}};
   int together = 0;
   int icmpv6 = 0;
-  for (const Packet& packet : packets(probes, {})) {
+  for (const Packet& packet : packets(probes, {.count = 400})) {
     const auto place = find_transport(packet.network(), packet.ethertype);
     if (!place) continue;
     if (packet.ethertype == ethertype_ipv6 && place->protocol == 58) ++icmpv6;
@@ -205,6 +205,46 @@ TEST(Directed, EveryShapeOfIpv6Appears) {
   EXPECT_GE(longest, 175U);
   EXPECT_GE(cut_chains, 50);
   EXPECT_TRUE(atomic && first && later);
+}
+
+// Probes of items are written into packets that have them.
+TEST(Directed, ItemsOfListsHoldWhatIsAskedOfThem) {
+  const std::vector<Probe> probes = {{.layer = Layer::extension,
+                                      .offset = 2,
+                                      .length = 2,
+                                      .value = {0x12, 0x34},
+                                      .ip_protocol = 6,
+                                      .item = ItemName{ItemKind::tcp_option, 2}},
+                                     {.layer = Layer::extension,
+                                      .offset = 4,
+                                      .length = 4,
+                                      .value = {1, 2, 3, 4},
+                                      .group = 1,
+                                      .ethertype = ethertype_ipv6,
+                                      .item = ItemName{ItemKind::ipv6_header, 44}},
+                                     {.layer = Layer::extension,
+                                      .offset = 2,
+                                      .length = 2,
+                                      .value = {0x56, 0x78},
+                                      .group = 2,
+                                      .ethertype = ethertype_ipv4,
+                                      .item = ItemName{ItemKind::ipv4_option, 148}},
+                                     {.layer = Layer::extension,
+                                      .offset = 4,
+                                      .length = 4,
+                                      .value = {5, 6, 7, 8},
+                                      .group = 3,
+                                      .ip_protocol = 132,
+                                      .item = ItemName{ItemKind::sctp_chunk, 0}}};
+  const std::vector<Bytes> wanted = {
+      {2, 4, 0x12, 0x34}, {1, 2, 3, 4}, {148, 4, 0x56, 0x78}, {5, 6, 7, 8}};
+  std::vector<int> found(wanted.size());
+  for (const Packet& packet : packets(probes, {.count = 800})) {
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (!std::ranges::search(packet.bytes, wanted[i]).empty()) ++found[i];
+    }
+  }
+  for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_GE(found[i], 20) << "item " << i;
 }
 
 TEST(Directed, TagsAppearIfAskedTo) {

@@ -192,7 +192,7 @@ class Writer {
   }
 
   Subject leaf() {
-    switch (below(12)) {
+    switch (below(14)) {
       case 0:
       case 1:
         return {"meta l4proto", 1, {{6}, {0x11}, {1}, {0x3a}, {0x2c}}};
@@ -221,9 +221,22 @@ class Writer {
         return options_.named_fields ? field() : load("transport", below(24), 1 + below(8));
       case 10:
         return with_values(to_hex(random_value(2)), 2);
+      case 11:
+        return extension();
       default:
         return fact();
     }
+  }
+
+  // Of its own network protocol, mostly.
+  Subject extension() {
+    static constexpr std::array ipv4 = {"ipv4 7 ", "ipv4 148 ", "tcp 2 ", "tcp 8 ", "sctp 0 "};
+    static constexpr std::array ipv6 = {"ipv6 0 ", "ipv6 60 ", "ipv6 44 ", "tcp 2 ", "sctp 1 "};
+    const std::string item =
+        std::string("extension ") + (ipv4_ != one_in(12) ? pick(ipv4) : pick(ipv6));
+    if (one_in(2)) return {item + "present", 1, {{0}, {1}}};
+    const std::size_t size = 1 + below(5);
+    return with_values(item + std::to_string(below(4)) + " " + std::to_string(size), size);
   }
 
   Subject field() {
