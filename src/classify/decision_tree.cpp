@@ -2,6 +2,7 @@
 #include "classify/decision_tree.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace weir::classify {
@@ -33,7 +34,8 @@ bool covers(std::span<const Range> rule, const Box& box) {
 
 class Builder {
  public:
-  Builder(const RuleList& rules, const std::vector<bool>& ends) : rules_(rules), ends_(ends) {}
+  Builder(const RuleList& rules, const std::vector<std::uint32_t>& resumes)
+      : rules_(rules), resumes_(resumes) {}
 
   std::optional<DecisionTree> run();
 
@@ -49,22 +51,28 @@ class Builder {
   [[nodiscard]] std::optional<Split> best_split(const Rules& rules, const Box& box) const;
 
   const RuleList& rules_;
-  const std::vector<bool>& ends_;
+  const std::vector<std::uint32_t>& resumes_;
   DecisionTree tree_;
   std::size_t leaf_rules_ = 0;
 };
 
-// Those that a packet of the box may meet: none behind one that all of them meet, if it ends.
+// Those that a packet of the box may meet. Behind one that all packets of the box meet that come to
+// it, only those count that it leads to, or one before it.
 Rules Builder::left_in(const Rules& rules, const Box& box) const {
   Rules out;
+  std::set<std::uint32_t> landings;  // rules that others before lead to, over some between
+  std::uint32_t from = 0;            // no packet comes to rules before it
   for (const std::uint32_t rule : rules) {
+    if (rule < from) continue;
     const std::span<const Range> ranges = rules_[rule];
     const bool meets = std::ranges::equal(ranges, box, [](const Range& a, const Range& b) {
       return a.first <= b.last && b.first <= a.last;
     });
     if (!meets) continue;
     out.push_back(rule);
-    if (!ends_.empty() && ends_[rule] && covers(ranges, box)) break;
+    if (resumes_.empty() || resumes_[rule] <= rule + 1) continue;
+    landings.insert(resumes_[rule]);
+    if (covers(ranges, box)) from = *landings.upper_bound(rule);
   }
   return out;
 }
@@ -195,8 +203,8 @@ double DecisionTree::cost() const {
 }
 
 std::optional<DecisionTree> make_decision_tree(const RuleList& rules,
-                                               const std::vector<bool>& ends) {
-  return Builder(rules, ends).run();
+                                               const std::vector<std::uint32_t>& resumes) {
+  return Builder(rules, resumes).run();
 }
 
 std::unique_ptr<Structure> build_decision_tree(const RuleList& rules) {

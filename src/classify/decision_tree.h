@@ -34,10 +34,10 @@ struct DecisionTree {
   [[nodiscard]] double cost() const;
 };
 
-// `ends`, of each rule: no packet that meets it looks for another. Empty: of none. Nothing where
-// the tree would be too large.
-[[nodiscard]] std::optional<DecisionTree> make_decision_tree(const RuleList& rules,
-                                                             const std::vector<bool>& ends);
+// `resumes`, of each rule: from which rule on a packet that meets it looks for more; one behind the
+// last where it does not. Empty: from the next one on. Nothing where the tree would be too large.
+[[nodiscard]] std::optional<DecisionTree> make_decision_tree(
+    const RuleList& rules, const std::vector<std::uint32_t>& resumes);
 
 [[nodiscard]] std::unique_ptr<Structure> build_decision_tree(const RuleList& rules);
 

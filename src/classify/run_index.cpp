@@ -41,17 +41,20 @@ std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const im
                                        bool matched, std::optional<Kind> asked_for) {
   auto run = make_run(unit, rules, matched);
   if (!run) return std::nullopt;
-  std::vector<bool> ends;
-  for (const std::uint32_t action : run->action) {
-    ends.push_back(run->actions[action].end != RunAction::End::on);
+  std::size_t goes_on = 0;
+  std::vector<std::uint32_t> resumes;
+  for (const std::uint32_t number : run->action) {
+    const RunAction& action = run->actions[number];
+    const bool ends = action.end != RunAction::End::on;
+    resumes.push_back(ends ? static_cast<std::uint32_t>(run->list.size()) : action.resume);
+    if (!ends) ++goes_on;
   }
   // A tree goes on where it is, tables are searched once more.
-  const auto goes_on = static_cast<std::size_t>(std::ranges::count(ends, false));
   const double searches = goes_on == 0 ? 1 : 1 + stops_of_packets(*run);
   const auto wanted = [&](Kind kind) { return !asked_for || asked_for == kind; };
   RunIndex out{.run = std::move(*run), .structure = {}, .estimates = {}};
   const RuleList& list = out.run.list;
-  auto tree = wanted(Kind::tree) ? make_decision_tree(list, ends) : std::nullopt;
+  auto tree = wanted(Kind::tree) ? make_decision_tree(list, resumes) : std::nullopt;
   auto vectors = wanted(Kind::bit_vectors) && list.size() / 64 + goes_on < most_rounds
                      ? make_bit_vectors(list)
                      : std::nullopt;

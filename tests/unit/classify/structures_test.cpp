@@ -10,6 +10,7 @@
 
 #include "bench/rule_sets.h"
 #include "bench/traces.h"
+#include "classify/decision_tree.h"
 #include "classify/structure.h"
 
 namespace weir::classify {
@@ -88,6 +89,43 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& one) {
       return std::string(bench::to_string(one.param.kind)) + std::to_string(one.param.rules);
     });
+
+// Lists with rules that lead over others: a tree forgets no rule that some packet comes to, be it
+// behind one that ends all others.
+TEST(Structures, HaveWhatIsLedTo) {
+  constexpr std::uint64_t all = 15;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    std::mt19937_64 random(seed);
+    RuleList rules({4, 4});
+    std::vector<std::uint32_t> resumes;
+    const auto count = static_cast<std::uint32_t>(2 + random() % 30);
+    for (std::uint32_t rule = 0; rule < count; ++rule) {
+      const auto range = [&] {
+        const std::uint64_t first = random() % 3 == 0 ? 0 : random() % 16;
+        return Range{first, random() % 3 == 0 ? all : std::max(first, random() % 16)};
+      };
+      rules.add(std::array{range(), range()});
+      const std::uint32_t next = rule + 1;
+      const auto further = static_cast<std::uint32_t>(next + random() % (count - rule));
+      resumes.push_back(random() % 3 == 0 ? count : random() % 2 == 0 ? next : further);
+    }
+    const auto tree = make_decision_tree(rules, resumes);
+    ASSERT_TRUE(tree);
+    for (std::uint64_t key = 0; key < 256; ++key) {
+      const std::array<std::uint64_t, 2> fields = {key / 16, key % 16};
+      const DecisionTree::Node* node = tree->nodes.data();
+      while (!node->is_leaf) {
+        node = &tree->nodes[fields.at(node->field) < node->split ? node->below : node->above];
+      }
+      for (auto met = rules.next_match(fields, 0); met;
+           met = rules.next_match(fields, resumes[*met])) {
+        EXPECT_TRUE(std::ranges::binary_search(node->rules, *met))
+            << "seed " << seed << ", key " << fields[0] << " " << fields[1] << ": rule " << *met
+            << " of " << count << " is missing";
+      }
+    }
+  }
+}
 
 // Ranges anywhere, of fields of all widths, and keys at their edges.
 TEST(Structures, AnswerAsTheRulesDoForAnyRanges) {
