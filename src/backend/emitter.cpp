@@ -580,7 +580,10 @@ void Emitter::window(const Terminator& end) {
   // and a constant to the register (BPF_ADD_CONST in kernel/bpf/verifier.c), and what the window
   // tells of the sum would split the paths behind it by the range of the base.
   if (end.a.valid()) op(Opcode::add64_reg, r1, in_register(end.a, r0));
-  profile_.emit_window(*this, static_cast<std::uint32_t>(end.imm2), end.no);
+  PacketWindow window{
+      .width = static_cast<std::uint32_t>(end.imm2), .absent = end.no, .offset = {}};
+  if (!end.a.valid()) window.offset = static_cast<std::uint32_t>(end.imm);
+  profile_.emit_window(*this, window);
   store(end.dst, r0);
 }
 

@@ -20,6 +20,13 @@ namespace weir::backend {
 
 class Emitter;  // backend/emitter.h
 
+// Bytes of a packet that are to be read.
+struct PacketWindow {
+  std::uint32_t width = 0;              // bytes
+  flow::BlockId absent;                 // where to go when they are not there
+  std::optional<std::uint32_t> offset;  // into the packet, where it is always the same
+};
+
 struct Profile {
   std::string_view name;
   isa::ProgramType program_type = isa::ProgramType::xdp;
@@ -67,9 +74,9 @@ struct Profile {
   // Emission; each may use r0 to r5 freely and expects the context pointer in the frame.
   // Loads the fact into r0.
   void (*emit_context)(Emitter& out, flow::ContextKey key) = nullptr;
-  // r1 holds the offset into the packet. r0 becomes a pointer from which `width` bytes can be
-  // loaded; falls through on success, jumps to `absent` else.
-  void (*emit_window)(Emitter& out, std::uint32_t width, flow::BlockId absent) = nullptr;
+  // r1 holds the offset into the packet. r0 becomes a pointer from which the bytes can be loaded;
+  // falls through on success.
+  void (*emit_window)(Emitter& out, const PacketWindow& window) = nullptr;
 };
 
 // What a caller of the compiler may ask of a profile.

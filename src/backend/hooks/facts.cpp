@@ -269,45 +269,47 @@ void emit_skb_context(Emitter& out, ContextKey key) {
   }
 }
 
-void load_bytes(Emitter& out, std::int32_t helper, std::uint32_t width, flow::BlockId absent) {
+void load_bytes(Emitter& out, std::int32_t helper, const PacketWindow& window) {
   out.op(Opcode::mov64_reg, r2, r1);
   out.load_context_pointer(r1);
   out.op(Opcode::mov64_reg, r3, frame_pointer);
   out.op(Opcode::add64_imm, r3, 0, 0, out.buffer());
-  out.op(Opcode::mov64_imm, r4, 0, 0, static_cast<std::int32_t>(width));
+  out.op(Opcode::mov64_imm, r4, 0, 0, static_cast<std::int32_t>(window.width));
   out.call_helper(helper);
-  out.jump_imm(Opcode::jne64_imm, r0, 0, out.label(absent));
+  out.jump_imm(Opcode::jne64_imm, r0, 0, out.label(window.absent));
   out.op(Opcode::mov64_reg, r0, frame_pointer);
   out.op(Opcode::add64_imm, r0, 0, 0, out.buffer());
 }
 
-void helper_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
-  load_bytes(out, static_cast<std::int32_t>(isa::Helper::skb_load_bytes), width, absent);
+void helper_window(Emitter& out, const PacketWindow& window) {
+  load_bytes(out, static_cast<std::int32_t>(isa::Helper::skb_load_bytes), window);
 }
 
-void direct_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
+void direct_window(Emitter& out, const PacketWindow& window) {
   // The verifier follows packet pointers with offsets below 64 KiB; what lies beyond half of that
   // is left to the helper. It is not to learn from the comparison, which would make every offset
   // two, that of the one way and that of the other: so a shifted copy is compared.
   constexpr std::int32_t offset_bits = 15;
   const Label cold = out.label();
   const Label resume = out.label();
-  out.op(Opcode::mov64_reg, r2, r1);
-  out.op(Opcode::rsh64_imm, r2, 0, 0, offset_bits);
-  out.jump_imm(Opcode::jne64_imm, r2, 0, cold);
-  out.op(Opcode::and64_imm, r1, 0, 0, (1 << offset_bits) - 1);
+  if (!window.offset || *window.offset >> offset_bits != 0) {
+    out.op(Opcode::mov64_reg, r2, r1);
+    out.op(Opcode::rsh64_imm, r2, 0, 0, offset_bits);
+    out.jump_imm(Opcode::jne64_imm, r2, 0, cold);
+    out.op(Opcode::and64_imm, r1, 0, 0, (1 << offset_bits) - 1);
+  }
   out.load_context_pointer(r2);
   out.op(Opcode::ldx32, r0, r2, view_data);
   out.op(Opcode::ldx32, r3, r2, view_data_end);
   out.op(Opcode::add64_reg, r0, r1);
   out.op(Opcode::mov64_reg, r4, r0);
-  out.op(Opcode::add64_imm, r4, 0, 0, static_cast<std::int32_t>(width));
+  out.op(Opcode::add64_imm, r4, 0, 0, static_cast<std::int32_t>(window.width));
   out.jump_reg(Opcode::jgt64_reg, r4, r3, cold);
   out.bind(resume);
   out.defer([=, buffer = out.buffer()](Emitter& late) {
     late.bind(cold);
     late.use_buffer(buffer);
-    helper_window(late, width, absent);
+    helper_window(late, window);
     late.jump(resume);
   });
 }

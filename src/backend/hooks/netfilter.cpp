@@ -186,27 +186,27 @@ void packet_dynptr(Emitter& out, Label gone) {
   out.jump_imm(Opcode::jne64_imm, r0, 0, gone);
 }
 
-// r0 = slice of `width` bytes at offset r1, with r1 to r5 lost.
-void slice(Emitter& out, std::uint32_t width, flow::BlockId absent) {
-  const Label gone = out.label(absent);
+// r0 = slice of the bytes at offset r1, with r1 to r5 lost.
+void slice(Emitter& out, const PacketWindow& window) {
+  const Label gone = out.label(window.absent);
   packet_dynptr(out, gone);
   out.op(Opcode::mov64_reg, r1, frame_pointer);
   out.op(Opcode::add64_imm, r1, 0, 0, out.dynptr());
   out.op(Opcode::ldx64, r2, frame_pointer, out.saved());
   out.op(Opcode::mov64_reg, r3, frame_pointer);
   out.op(Opcode::add64_imm, r3, 0, 0, out.buffer());
-  out.op(Opcode::mov64_imm, r4, 0, 0, static_cast<std::int32_t>(width));
+  out.op(Opcode::mov64_imm, r4, 0, 0, static_cast<std::int32_t>(window.width));
   out.call_kfunc("bpf_dynptr_slice");
   out.jump_imm(Opcode::jeq64_imm, r0, 0, gone);
 }
 
 // The same bytes copied by a helper, bpf_dynptr_read().
-void copy(Emitter& out, std::uint32_t width, flow::BlockId absent) {
-  const Label gone = out.label(absent);
+void copy(Emitter& out, const PacketWindow& window) {
+  const Label gone = out.label(window.absent);
   packet_dynptr(out, gone);
   out.op(Opcode::mov64_reg, r1, frame_pointer);
   out.op(Opcode::add64_imm, r1, 0, 0, out.buffer());
-  out.op(Opcode::mov64_imm, r2, 0, 0, static_cast<std::int32_t>(width));
+  out.op(Opcode::mov64_imm, r2, 0, 0, static_cast<std::int32_t>(window.width));
   out.op(Opcode::mov64_reg, r3, frame_pointer);
   out.op(Opcode::add64_imm, r3, 0, 0, out.dynptr());
   out.op(Opcode::ldx64, r4, frame_pointer, out.saved());
@@ -217,8 +217,8 @@ void copy(Emitter& out, std::uint32_t width, flow::BlockId absent) {
   out.op(Opcode::add64_imm, r0, 0, 0, out.buffer());
 }
 
-void window_in_place(Emitter& out, std::uint32_t width, flow::BlockId absent) {
-  const auto bytes = static_cast<std::int32_t>(width);
+void window_in_place(Emitter& out, const PacketWindow& window) {
+  const auto bytes = static_cast<std::int32_t>(window.width);
   const Label cold = out.label();
   const Label resume = out.label();
   load_skb(out, r3);
@@ -237,8 +237,8 @@ void window_in_place(Emitter& out, std::uint32_t width, flow::BlockId absent) {
     late.bind(cold);
     late.use_buffer(buffer);
     late.load_field(Opcode::ldx32, r2, r3, "sk_buff", "len");
-    late.jump_reg(Opcode::jgt64_reg, r4, r2, late.label(absent));
-    slice(late, width, absent);
+    late.jump_reg(Opcode::jgt64_reg, r4, r2, late.label(window.absent));
+    slice(late, window);
     // A slice or the buffer: as untrusted memory both are of one kind with the bytes in place.
     late.op(Opcode::mov64_reg, r1, r0);
     late.op(Opcode::mov64_imm, r2, 0, 0, 0);
@@ -247,7 +247,7 @@ void window_in_place(Emitter& out, std::uint32_t width, flow::BlockId absent) {
   });
 }
 
-constexpr Profile make(void (*window)(Emitter&, std::uint32_t, flow::BlockId)) {
+constexpr Profile make(void (*window)(Emitter&, const PacketWindow&)) {
   Profile profile;
   profile.name = "netfilter";
   profile.program_type = isa::ProgramType::netfilter;

@@ -117,23 +117,25 @@ void emit_context(Emitter& out, ContextKey key) {
   throw InvariantError("a context key that XDP does not have");
 }
 
-void emit_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
+void emit_window(Emitter& out, const PacketWindow& window) {
   // The verifier follows packet pointers with offsets below 64 KiB; no linear frame is half of
   // that.
   constexpr std::int32_t max_offset = 0x7fff;
   out.load_context_pointer(r2);
   out.op(Opcode::ldx32, r0, r2, md_data);
   out.op(Opcode::ldx32, r3, r2, md_data_end);
-  out.jump_imm(Opcode::jgt64_imm, r1, max_offset, out.label(absent));
+  if (!window.offset || *window.offset > max_offset) {
+    out.jump_imm(Opcode::jgt64_imm, r1, max_offset, out.label(window.absent));
+  }
   out.op(Opcode::add64_reg, r0, r1);
   out.op(Opcode::mov64_reg, r4, r0);
-  out.op(Opcode::add64_imm, r4, 0, 0, static_cast<std::int32_t>(width));
-  out.jump_reg(Opcode::jgt64_reg, r4, r3, out.label(absent));
+  out.op(Opcode::add64_imm, r4, 0, 0, static_cast<std::int32_t>(window.width));
+  out.jump_reg(Opcode::jgt64_reg, r4, r3, out.label(window.absent));
 }
 
 // Through a helper, which also reaches the fragments of a frame that is not linear.
-void helper_window(Emitter& out, std::uint32_t width, flow::BlockId absent) {
-  facts::load_bytes(out, static_cast<std::int32_t>(isa::Helper::xdp_load_bytes), width, absent);
+void helper_window(Emitter& out, const PacketWindow& window) {
+  facts::load_bytes(out, static_cast<std::int32_t>(isa::Helper::xdp_load_bytes), window);
 }
 
 constexpr Profile make(bool by_helper) {
