@@ -296,6 +296,23 @@ void RootLowering::count(imr::CounterId counter) {
       {.op = Op::count, .a = values_.length(), .imm = counter.value, .map = maps_.counters});
 }
 
+// Whether the field's set has the value, 1 or 0.
+Reg RootLowering::membership(const classify::RunField& field, BlockId absent) {
+  const Reg is_in = out_.function().new_register();
+  const BlockId member = out_.block();
+  const BlockId stranger = out_.block();
+  const BlockId join = out_.block();
+  search(ruleset_[field.set], field.expr, member, stranger, absent);
+  out_.at(member);
+  out_.assign_opaque(is_in, start_.opaque, 1);
+  out_.jump(join);
+  out_.at(stranger);
+  out_.assign_opaque(is_in, start_.opaque);
+  out_.jump(join);
+  out_.at(join);
+  return is_in;
+}
+
 // A register for each field. Of a value that may be absent it is the number that stands for none;
 // `never` is where a packet would go that has not what every packet has.
 std::vector<Reg> RootLowering::run_key(const classify::Run& run, BlockId never) {
@@ -303,7 +320,9 @@ std::vector<Reg> RootLowering::run_key(const classify::Run& run, BlockId never) 
   for (std::size_t i = 0; i < run.fields.size();) {
     const classify::RunField& field = run.fields[i];
     const BlockId absent = field.may_be_absent ? out_.block() : never;
-    const std::vector<Reg> chunks = big_endian_chunks(out_, values_.evaluate(field.expr, absent));
+    const std::vector<Reg> chunks =
+        field.set.valid() ? std::vector{membership(field, absent)}
+                          : big_endian_chunks(out_, values_.evaluate(field.expr, absent));
     if (!field.may_be_absent) {
       key.insert(key.end(), chunks.begin(), chunks.end());
     } else {
@@ -312,7 +331,7 @@ std::vector<Reg> RootLowering::run_key(const classify::Run& run, BlockId never) 
       out_.append({.op = Op::add, .dst = value, .a = chunks.front(), .b = start_.opaque});
       out_.jump(join);
       out_.at(absent);
-      out_.assign_opaque(value, start_.opaque, std::uint64_t{1} << (8U * field.size));
+      out_.assign_opaque(value, start_.opaque, std::uint64_t{1} << field.value_bits());
       out_.jump(join);
       out_.at(join);
       key.push_back(value);
@@ -469,19 +488,22 @@ void RootLowering::match(const imr::MatchRange& match, BlockId fail) {
 }
 
 void RootLowering::match(const imr::MatchSet& match, BlockId fail) {
-  const imr::Set& set = ruleset_[match.set];
-  Words key = values_.evaluate(match.key, fail);
-  if (total_size(key) != set.key_size) key = recut(out_, key, cut_sizes(set.key_size));
   const BlockId on = out_.block();
-  const BlockId member = match.inverted ? fail : on;
-  const BlockId stranger = match.inverted ? on : fail;
+  search(ruleset_[match.set], match.key, match.inverted ? fail : on, match.inverted ? on : fail,
+         fail);
+  out_.at(on);
+}
+
+void RootLowering::search(const imr::Set& set, imr::ExprId expr, BlockId member, BlockId stranger,
+                          BlockId absent) {
+  Words key = values_.evaluate(expr, absent);
+  if (total_size(key) != set.key_size) key = recut(out_, key, cut_sizes(set.key_size));
   search_set(out_,
              {.set = set,
               .place = maps_.sets->place(set),
               .hits = {member},
               .miss = set.catch_all ? member : stranger},
              key, start_);
-  out_.at(on);
 }
 
 bool RootLowering::verdict_map(const imr::VerdictMap& statement, BlockId next, BlockId end) {

@@ -76,6 +76,10 @@ class RootLowering {
   void match(const imr::Match& match, flow::BlockId fail);
   void match(const imr::MatchRange& match, flow::BlockId fail);
   void match(const imr::MatchSet& match, flow::BlockId fail);
+  // Ends the block: goes to `absent` without a value, else to where it is one of the set's or not.
+  void search(const imr::Set& set, imr::ExprId value, flow::BlockId member, flow::BlockId stranger,
+              flow::BlockId absent);
+  [[nodiscard]] flow::Reg membership(const classify::RunField& field, flow::BlockId absent);
   // The continue verdicts of the map go on at the cursor; false when there are none.
   [[nodiscard]] bool verdict_map(const imr::VerdictMap& map, flow::BlockId next, flow::BlockId end);
   // Ends the block, but for `continue`.

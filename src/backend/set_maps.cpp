@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "backend/set_encoding.h"
+#include "classify/tests.h"
 
 namespace weir::backend {
 namespace {
@@ -328,9 +329,14 @@ std::vector<imr::SetId> used_sets(const imr::Unit& unit) {
   for (const imr::ChainId root : unit.roots) {
     for (const imr::ChainId chain : imr::reachable_chains(unit.ruleset, root)) {
       for (const imr::RuleId rule : unit.ruleset[chain].rules) {
-        if (unit.ruleset[rule].run != 0) continue;  // has the elements in the tables of its run
+        // Others have their elements in the tables of their run.
+        const bool in_run = unit.ruleset[rule].run != 0;
         for (const imr::Statement& statement : unit.ruleset[rule].statements) {
-          if (const auto* match = std::get_if<imr::MatchSet>(&statement)) use(match->set);
+          const auto* match = std::get_if<imr::MatchSet>(&statement);
+          if (in_run && (match == nullptr || !classify::tests_membership(unit.ruleset, *match))) {
+            continue;
+          }
+          if (match != nullptr) use(match->set);
           if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) use(map->map);
           if (const auto expr = imr::operand(statement)) walk(walk, *expr);
         }

@@ -14,6 +14,15 @@ namespace {
 // walks them all.
 constexpr std::size_t most_rounds = 1000;
 
+// Of a search in a set, in ns.
+constexpr double cost_of_set = 15;
+
+std::size_t rules_that_go_on(const Run& run) {
+  return static_cast<std::size_t>(std::ranges::count_if(run.action, [&](std::uint32_t action) {
+    return run.actions[action].end == RunAction::End::on;
+  }));
+}
+
 // Behind how many rules a packet goes on, on average, that is in the middle of some rule.
 double stops_of_packets(const Run& run) {
   constexpr std::size_t samples = 32;
@@ -41,13 +50,12 @@ std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const im
                                        bool matched, std::optional<Kind> asked_for) {
   auto run = make_run(unit, rules, matched);
   if (!run) return std::nullopt;
-  std::size_t goes_on = 0;
+  const std::size_t goes_on = rules_that_go_on(*run);
   std::vector<std::uint32_t> resumes;
   for (const std::uint32_t number : run->action) {
     const RunAction& action = run->actions[number];
     const bool ends = action.end != RunAction::End::on;
     resumes.push_back(ends ? static_cast<std::uint32_t>(run->list.size()) : action.resume);
-    if (!ends) ++goes_on;
   }
   // A tree goes on where it is, tables are searched once more.
   const double searches = goes_on == 0 ? 1 : 1 + stops_of_packets(*run);
@@ -90,7 +98,8 @@ bool RunIndex::goes_on() const {
 std::size_t RunIndex::longest_search() const {
   return imr::match_on(
       structure, [](const DecisionTree&) { return std::size_t{1}; },
-      [](const BitVectors& vectors) { return vectors.words; },
+      // Behind such a rule it is some hundred instructions, for what has been done there differs.
+      [&](const BitVectors& vectors) { return vectors.words + 2 * rules_that_go_on(run); },
       [](const TupleTables& tables) { return tables.longest_search(); });
 }
 
@@ -132,7 +141,9 @@ std::size_t RunIndex::stops(const TupleTables& tables, std::uint32_t first_entry
 
 double RunIndex::cost() const {
   const auto own = std::ranges::find(estimates, kind(), &Estimate::kind);
-  return *own->ns;
+  const auto sets =
+      std::ranges::count_if(run.fields, [](const RunField& field) { return field.set.valid(); });
+  return *own->ns + cost_of_set * static_cast<double>(sets);
 }
 
 }  // namespace weir::classify

@@ -31,9 +31,10 @@ struct RunIndex {
   [[nodiscard]] Kind kind() const;
   // Whether a packet may meet several rules.
   [[nodiscard]] bool goes_on() const;
-  // What its searches for a packet take on average, about, in ns.
+  // What its searches for a packet take on average, about, in ns, those of sets included.
   [[nodiscard]] double cost() const;
-  // Of the loop that searches, how often it may go round; 1 where there is none.
+  // Of the loop that searches, how often it may go round; 1 where there is none. Rounds that take
+  // the kernel's verifier longer count as several.
   [[nodiscard]] std::size_t longest_search() const;
   // How often a packet searches in tables, at most: once more than it meets rules behind which it
   // goes on.

@@ -115,7 +115,9 @@ std::optional<std::size_t> Sources::network_offset(imr::ExprId expr) const {
 // Bytes of the network header that are always there are the beginning of longer ones at the same
 // place: nft loads three bytes of an address to test a prefix of 24 bits.
 bool Sources::holds(const RunSource& source, const TestedValue& value) const {
+  if (source.set != value.set) return false;
   if (imr::same_expr(unit_.ruleset, source.expr, value.expr)) return true;
+  if (source.set.valid()) return false;
   const auto have = network_offset(source.expr);
   return have && have == network_offset(value.expr);
 }
@@ -133,12 +135,14 @@ void Sources::add(const Test& test) {
     auto source =
         std::ranges::find_if(sources_, [&](const RunSource& one) { return holds(one, value); });
     if (source == sources_.end()) {
-      source = sources_.insert(source, {.expr = value.expr, .size = value.size});
+      source = sources_.insert(source, {.expr = value.expr, .size = value.size, .set = value.set});
     } else if (source->size < value.size) {
       source->expr = value.expr;
       source->size = value.size;
     }
-    if (!std::holds_alternative<imr::Payload>(unit_.ruleset[value.expr])) continue;
+    if (value.set.valid() || !std::holds_alternative<imr::Payload>(unit_.ruleset[value.expr])) {
+      continue;
+    }
     for (std::size_t at = 1; at < value.size; ++at) {
       if ((source->cuts >> at & 1U) == 0) continue;
       const bool can =
@@ -153,16 +157,16 @@ void Sources::add(const Test& test) {
 std::vector<std::size_t> Sources::parts_of(std::size_t source) const {
   const RunSource& whole = sources_[source];
   const auto* bytes = std::get_if<imr::Payload>(&unit_.ruleset[whole.expr]);
-  if (bytes == nullptr) return {};
+  if (bytes == nullptr || whole.set.valid()) return {};
   std::vector<std::size_t> out;
   const std::size_t end = bytes->offset + bytes->length;
   for (std::size_t at = bytes->offset; at < end;) {
     const bool can = at == bytes->offset || (whole.cuts >> (at - bytes->offset) & 1U) != 0;
     const auto part = std::ranges::find_if(sources_, [&](const RunSource& other) {
       const auto* there = std::get_if<imr::Payload>(&unit_.ruleset[other.expr]);
-      return other.size < whole.size && there != nullptr && there->base == bytes->base &&
-             there->in_later_fragments == bytes->in_later_fragments && there->offset == at &&
-             at + there->length <= end && other.parts.empty();
+      return other.size < whole.size && there != nullptr && !other.set.valid() &&
+             there->base == bytes->base && there->in_later_fragments == bytes->in_later_fragments &&
+             there->offset == at && at + there->length <= end && other.parts.empty();
     });
     if (!can || part == sources_.end()) return {};
     out.push_back(static_cast<std::size_t>(part - sources_.begin()));
@@ -186,7 +190,8 @@ bool Sources::make_fields() {
           {.expr = source.expr,
            .offset = static_cast<std::uint8_t>(offset),
            .size = static_cast<std::uint8_t>(std::min<std::size_t>(8, source.size - offset)),
-           .may_be_absent = may_be_absent});
+           .may_be_absent = may_be_absent,
+           .set = source.set});
     }
   }
   return !fields_.empty() && fields_.size() <= most_fields;
@@ -220,8 +225,7 @@ std::optional<std::vector<Sources::FieldRange>> Sources::ranges(const TestedValu
 
 // Whether the test can be told by fields of a key, whatever else is tested.
 bool is_told(const imr::Unit& unit, const Test& test) {
-  return test.boxes.size() <= most_of_rule &&
-         std::ranges::all_of(
+  return std::ranges::all_of(
              test.values,
              [&](const TestedValue& value) { return has_room(unit, value.expr, value.size); }) &&
          std::ranges::all_of(test.boxes, [](const Box& box) {
@@ -481,7 +485,7 @@ bool Suitability::suits(const imr::Verdict& verdict) {
       return false;
     case imr::Verdict::Kind::jump:
     case imr::Verdict::Kind::go_to: {
-      if (!other_chains_ || barred_.contains(verdict.chain)) return false;
+      if (!scope_.other_chains || barred_.contains(verdict.chain)) return false;
       const auto found = known_.find(verdict.chain);
       if (found != known_.end()) return found->second;
       const bool all = std::ranges::all_of(unit_.ruleset[verdict.chain].rules,
@@ -500,6 +504,7 @@ void Suitability::bar(const std::set<imr::ChainId>& chains) {
 bool Suitability::suits(imr::RuleId id) {
   const imr::Rule& rule = unit_.ruleset[id];
   if (rule.synthetic || rule.run != 0 || rule.statements.empty()) return false;
+  std::size_t boxes = 1;
   for (const imr::Statement& statement : rule.statements) {
     if (const auto* end = std::get_if<imr::VerdictStatement>(&statement)) {
       return suits(end->verdict);
@@ -517,6 +522,9 @@ bool Suitability::suits(imr::RuleId id) {
     }
     const auto test = test_of(unit_.ruleset, statement);
     if (!test || !is_told(unit_, *test)) return false;
+    if (!scope_.whole_sets && test->values.front().set.valid()) return false;
+    boxes *= test->boxes.size();
+    if (boxes > most_of_rule) return false;
   }
   return true;
 }

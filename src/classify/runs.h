@@ -19,16 +19,20 @@
 
 namespace weir::classify {
 
-// A field of the key: up to 8 bytes of the value of an expression, most significant first. Where
-// the packet may have no such value, there is one bit more, and the number that has it alone stands
-// for none.
+// A field of the key: up to 8 bytes of the value of an expression, most significant first, or
+// whether a set has the value, 1 or 0. Where the packet may have no such value, there is one bit
+// more, and the number that has it alone stands for none.
 struct RunField {
   imr::ExprId expr;
   std::uint8_t offset = 0;  // bytes: 8 in the second field of a wide value
   std::uint8_t size = 0;    // bytes
   bool may_be_absent = false;
+  imr::SetId set = {};  // valid: whether it has the value
+  [[nodiscard]] std::uint8_t value_bits() const {
+    return static_cast<std::uint8_t>(set.valid() ? 1U : 8U * size);
+  }
   [[nodiscard]] std::uint8_t bits() const {
-    return static_cast<std::uint8_t>(8U * size + (may_be_absent ? 1U : 0U));
+    return static_cast<std::uint8_t>(value_bits() + (may_be_absent ? 1U : 0U));
   }
 };
 
@@ -53,6 +57,7 @@ struct RunAction {
 struct RunSource {
   imr::ExprId expr;
   std::size_t size = 0;  // bytes
+  imr::SetId set = {};   // as TestedValue::set
   std::size_t first_field = 0;
   // Bit n: whatever is asked of it is asked of the bytes before byte n and of the others apart.
   std::uint32_t cuts = ~0U;
@@ -74,9 +79,11 @@ struct Run {
 // Which rules can be part of a run.
 class Suitability {
  public:
-  // With `other_chains`, also those that jump to chains of nothing but rules that can.
-  Suitability(const imr::Unit& unit, bool other_chains)
-      : unit_(unit), other_chains_(other_chains) {}
+  struct Scope {
+    bool other_chains = false;  // also those that jump to chains of nothing but rules that can
+    bool whole_sets = true;     // and those that ask whether a set has a value
+  };
+  Suitability(const imr::Unit& unit, Scope scope) : unit_(unit), scope_(scope) {}
 
   [[nodiscard]] bool suits(imr::RuleId rule);
   // No rule that leads to one of these chains does.
@@ -86,7 +93,7 @@ class Suitability {
   [[nodiscard]] bool suits(const imr::Verdict& verdict);
 
   const imr::Unit& unit_;
-  bool other_chains_;
+  Scope scope_;
   std::set<imr::ChainId> barred_;
   std::map<imr::ChainId, bool> known_;
 };

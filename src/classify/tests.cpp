@@ -71,9 +71,36 @@ std::optional<TestedValue> plain_value(const imr::Ruleset& ruleset, imr::ExprId 
   return TestedValue{expr, size};
 }
 
+// An interval of a wide value as up to three: of those values that begin like the first one, of
+// those that begin like the last one, and of what lies between.
+void append_pieces(Interval interval, std::vector<Box>& out) {
+  constexpr std::ptrdiff_t part = 8;
+  const auto ends_with = [](const Bytes& bytes, std::uint8_t byte) {
+    return std::all_of(bytes.begin() + part, bytes.end(),
+                       [=](std::uint8_t b) { return b == byte; });
+  };
+  const auto filled_from_part = [](Bytes bytes, std::uint8_t byte) {
+    std::fill(bytes.begin() + part, bytes.end(), byte);
+    return bytes;
+  };
+  const auto differ = [](const Interval& one) {
+    return one.first.size() > part &&
+           !std::equal(one.first.begin(), one.first.begin() + part, one.last.begin());
+  };
+  if (differ(interval) && !ends_with(interval.first, 0)) {
+    const Bytes end = filled_from_part(interval.first, 0xff);
+    out.push_back({{std::exchange(interval.first, *next(end)), end}});
+  }
+  if (differ(interval) && !ends_with(interval.last, 0xff)) {
+    const Bytes start = filled_from_part(interval.last, 0);
+    out.push_back({{start, std::exchange(interval.last, *previous(start))}});
+  }
+  out.push_back({std::move(interval)});
+}
+
 Test of_intervals(const TestedValue& value, std::vector<Interval> intervals) {
   Test out{.values = {value}, .boxes = {}};
-  for (Interval& interval : intervals) out.boxes.push_back({std::move(interval)});
+  for (Interval& interval : intervals) append_pieces(std::move(interval), out.boxes);
   return out;
 }
 
@@ -139,6 +166,7 @@ struct KeyPart {
   std::size_t size = 0;    // bytes of it there
 };
 
+// Nothing of sets that are not told element by element.
 std::optional<std::vector<KeyPart>> key_parts(const imr::Ruleset& ruleset, const imr::Set& set,
                                               imr::ExprId key) {
   if (!set.anonymous || set.elements.size() > most_elements) return std::nullopt;
@@ -182,6 +210,13 @@ Box box_of(const std::vector<KeyPart>& parts, const imr::Element& element) {
   return out;
 }
 
+void append_boxes(const std::vector<KeyPart>& parts, const imr::Element& element,
+                  std::vector<Box>& out) {
+  Box box = box_of(parts, element);
+  if (box.size() == 1) return append_pieces(std::move(box.front()), out);
+  out.push_back(std::move(box));
+}
+
 // What no element of the set has; of one value only.
 std::vector<Interval> others(const imr::Set& set, const KeyPart& part) {
   std::vector<Interval> taken;
@@ -191,16 +226,26 @@ std::vector<Interval> others(const imr::Set& set, const KeyPart& part) {
   return complement(taken, part.value.size);
 }
 
-std::optional<Test> of(const imr::Ruleset& ruleset, const imr::MatchSet& match) {
+// As key_parts(), of what a match asks for.
+std::optional<std::vector<KeyPart>> elements_asked_for(const imr::Ruleset& ruleset,
+                                                       const imr::MatchSet& match) {
   const imr::Set& set = ruleset[match.set];
-  const auto parts = key_parts(ruleset, set, match.key);
-  if (!parts || set.catch_all || set.has_interval_fields()) return std::nullopt;
-  if (match.inverted) {
-    if (parts->size() > 1) return std::nullopt;
-    return of_intervals(parts->front().value, others(set, parts->front()));
+  if (set.catch_all || set.has_interval_fields()) return std::nullopt;
+  auto parts = key_parts(ruleset, set, match.key);
+  if (match.inverted && parts && parts->size() > 1) return std::nullopt;
+  return parts;
+}
+
+Test of(const imr::Ruleset& ruleset, const imr::MatchSet& match) {
+  const auto parts = elements_asked_for(ruleset, match);
+  if (!parts) {
+    const Bytes is_in = {match.inverted ? std::uint8_t{0} : std::uint8_t{1}};
+    return of_intervals({.expr = match.key, .size = 1, .set = match.set}, {{is_in, is_in}});
   }
+  const imr::Set& set = ruleset[match.set];
+  if (match.inverted) return of_intervals(parts->front().value, others(set, parts->front()));
   Test out = with_key(*parts);
-  for (const imr::Element& element : set.elements) out.boxes.push_back(box_of(*parts, element));
+  for (const imr::Element& element : set.elements) append_boxes(*parts, element, out.boxes);
   return out;
 }
 
@@ -219,6 +264,10 @@ std::optional<Test> test_of(const imr::Ruleset& ruleset, const imr::Statement& s
   return std::nullopt;
 }
 
+bool tests_membership(const imr::Ruleset& ruleset, const imr::MatchSet& match) {
+  return !elements_asked_for(ruleset, match);
+}
+
 std::optional<std::vector<TestedVerdict>> tests_of(const imr::Ruleset& ruleset,
                                                    const imr::VerdictMap& map) {
   const imr::Set& set = ruleset[map.map];
@@ -228,7 +277,7 @@ std::optional<std::vector<TestedVerdict>> tests_of(const imr::Ruleset& ruleset,
   std::vector<TestedVerdict> out;
   for (const imr::Element& element : set.elements) {
     Test test = with_key(*parts);
-    test.boxes.push_back(box_of(*parts, element));
+    append_boxes(*parts, element, test.boxes);
     out.push_back({std::move(test), *element.verdict});
   }
   if (set.catch_all) {
@@ -255,6 +304,7 @@ bool always_there(const imr::Unit& unit, imr::ExprId expr) {
     return !imr::may_be_absent(ct->key);
   }
   if (std::holds_alternative<imr::Extension>(unit.ruleset[expr])) return false;
+  if (std::holds_alternative<imr::MapLookup>(unit.ruleset[expr])) return false;
   return std::ranges::all_of(imr::sources(unit.ruleset[expr]),
                              [&](imr::ExprId source) { return always_there(unit, source); });
 }

@@ -23,9 +23,12 @@ using Box = std::vector<Interval>;
 struct TestedValue {
   imr::ExprId expr;
   std::size_t size = 0;  // bytes
+  // Valid: what is looked at is whether the set has the value, one byte, 0 or 1.
+  imr::SetId set = {};
 };
 
-// The values are in one of the boxes. Those of one test never overlap.
+// The values are in one of the boxes. Those of one test never overlap. Of an interval of values of
+// more than 8 bytes, the first 8 are the same at both ends, or the others have all values.
 struct Test {
   std::vector<TestedValue> values;
   std::vector<Box> boxes;
@@ -34,12 +37,14 @@ struct Test {
 // Elements of a set that are told one by one.
 constexpr std::size_t most_elements = 1024;
 
-// Nothing of statements that are no such tests, and of those that named sets decide, which may
-// change while a program runs.
+// Nothing of statements that are no such tests.
 [[nodiscard]] std::optional<Test> test_of(const imr::Ruleset& ruleset,
                                           const imr::Statement& statement);
-// Of a map to verdicts: a test for each of its elements, in their order, then one for all that has
-// none if the map has an answer for that.
+// Whether that test is of the set as a whole: named ones may change while a program runs, others
+// have too many elements.
+[[nodiscard]] bool tests_membership(const imr::Ruleset& ruleset, const imr::MatchSet& match);
+// Of a map to verdicts without a name: a test for each of its elements, in their order, then one
+// for all that has none if the map has an answer for that.
 struct TestedVerdict {
   Test test;
   imr::Verdict verdict;

@@ -37,8 +37,12 @@ Place place_of(const imr::Unit& unit, const backend::RunPlace& from, Bytes value
                     .action = {},
                     .actions = {},
                     .rules = {}};
-  for (classify::RunField& field : key.fields) field.expr = excerpt.expr(field.expr);
-  for (classify::RunSource& source : key.sources) source.expr = excerpt.expr(source.expr);
+  const auto take = [&](auto& one) {
+    one.expr = excerpt.expr(one.expr);
+    if (one.set.valid()) one.set = excerpt.set(one.set);
+  };
+  std::ranges::for_each(key.fields, take);
+  std::ranges::for_each(key.sources, take);
   Place out{.exprs = std::move(exprs),
             .key = std::move(key),
             .editor = RunEditor(from, std::move(value)),
@@ -202,7 +206,7 @@ bool InPlace::Half::add(const imr::Ruleset& ruleset, imr::RuleId rule, std::uint
   const imr::Unit unit = alone(ruleset, rule, place.exprs);
   const std::vector<imr::RuleId>& left = unit.ruleset[unit.roots.front()].rules;
   if (left.empty()) return true;
-  classify::Suitability suitability(unit, false);
+  classify::Suitability suitability(unit, {.other_chains = false, .whole_sets = true});
   if (!suitability.suits(left.front())) return false;
   const auto rows = classify::make_run_like(place.key, unit, left, false);
   if (!rows) return false;

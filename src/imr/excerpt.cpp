@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "imr/excerpt.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -30,15 +31,29 @@ ExprId Excerpt::expr(ExprId id) {
 
 TableId Excerpt::table(TableId id) {
   const auto [known, is_new] = tables_.try_emplace(id);
-  if (is_new) known->second = to_.add(from_[id]);
-  return known->second;
+  if (!is_new) return known->second;
+  const Table& wanted = from_[id];
+  const auto there = std::ranges::find_if(to_.tables, [&](const Table& one) {
+    return one.family == wanted.family && one.name == wanted.name;
+  });
+  return known->second = there == to_.tables.end()
+                             ? to_.add(wanted)
+                             : TableId(static_cast<std::size_t>(there - to_.tables.begin()));
 }
 
 SetId Excerpt::set(SetId id) {
   const auto known = sets_.find(id);
   if (known != sets_.end()) return known->second;
+  const TableId table = this->table(from_[id].table);
+  // A number that a set without a name had may be that of another one now.
+  const auto there = std::ranges::find_if(to_.sets, [&](const Set& one) {
+    return !one.anonymous && one.table == table && one.name == from_[id].name;
+  });
+  if (there != to_.sets.end()) {
+    return sets_[id] = SetId(static_cast<std::size_t>(there - to_.sets.begin()));
+  }
   Set copy = from_[id];
-  copy.table = table(copy.table);
+  copy.table = table;
   return sets_[id] = to_.add(std::move(copy));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Parts of a ruleset taken over into another one, with all that they are made of.
+// Parts of a ruleset taken over into another one, with all that they are made of. Tables, and sets
+// that have names of their own, are there already where those of the names are.
 #pragma once
 
 #include <map>
@@ -16,6 +17,7 @@ class Excerpt {
 
   // The same expression there. What it looks up in comes with it.
   ExprId expr(ExprId id);
+  SetId set(SetId id);
   // The table, and the chain without rules.
   ChainId chain(ChainId id);
   // The rule, at the end of a chain there. It leads to no other chain, and its counters have the
@@ -23,7 +25,6 @@ class Excerpt {
   RuleId rule(RuleId id, ChainId chain);
 
  private:
-  SetId set(SetId id);
   TableId table(TableId id);
 
   const Ruleset& from_;

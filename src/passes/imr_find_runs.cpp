@@ -12,6 +12,7 @@
 
 #include "classify/run_index.h"
 #include "classify/runs.h"
+#include "classify/tests.h"
 #include "passes/imr_tools.h"
 
 namespace weir::passes {
@@ -46,8 +47,9 @@ class Finder {
   // Whether the rules are few, and lead to others only where all packets go: those are searched
   // better by themselves, for then they stand in one chain (driver/in_place.h).
   [[nodiscard]] bool only_leads_on(std::span<const imr::RuleId> rules) const;
-  void in_chain(imr::ChainId chain, bool other_chains);
+  void in_chain(imr::ChainId chain, classify::Suitability::Scope scope);
   void mark(std::span<const imr::RuleId> rules);
+  [[nodiscard]] bool asks_sets(std::span<const imr::ChainId> chains) const;
 
   imr::Unit& unit_;
   const RunSettings& settings_;
@@ -70,6 +72,7 @@ Finder::Finder(imr::Unit& unit, const RunSettings& settings) : unit_(unit), sett
 
 std::optional<classify::RunIndex> Finder::index_of(std::span<const imr::RuleId> rules) const {
   if (rules.empty() || last_ == most_runs) return std::nullopt;
+  if (!settings_.all && only_leads_on(rules)) return std::nullopt;
   // Rules of other chains count in full: few packets get there, but the verifier walks them all,
   // and what it walks of many chains is soon too much.
   std::size_t tried = rules.size();
@@ -129,9 +132,9 @@ bool Finder::only_leads_on(std::span<const imr::RuleId> rules) const {
   return leads && others < fewest_rules;
 }
 
-void Finder::in_chain(imr::ChainId chain, bool other_chains) {
+void Finder::in_chain(imr::ChainId chain, classify::Suitability::Scope scope) {
   const Rules rules = unit_.ruleset[chain].rules;
-  classify::Suitability suitability(unit_, other_chains);
+  classify::Suitability suitability(unit_, scope);
   for (std::size_t from = 0; from < rules.size();) {
     std::size_t to = from;
     classify::MarkUse marks;
@@ -139,27 +142,51 @@ void Finder::in_chain(imr::ChainId chain, bool other_chains) {
            marks.goes_with(unit_.ruleset, rules[to])) {
       ++to;
     }
-    const auto run = std::span(rules).subspan(from, to - from);
+    auto run = std::span(rules).subspan(from, to - from);
     const std::set<imr::ChainId> barred = entered_from_elsewhere(run);
     if (!barred.empty()) {
       suitability.bar(barred);
       continue;
     }
-    auto index = settings_.all || !only_leads_on(run) ? index_of(run) : std::nullopt;
+    auto index = index_of(run);
+    // All of them may look at too much.
+    while (!index && run.size() >= 2 * fewest_rules) {
+      run = run.first(run.size() / 2);
+      if (entered_from_elsewhere(run).empty()) index = index_of(run);
+    }
     if (index) {
       left_ -= index->longest_search();
       mark(run);
       found_.emplace(last_, std::move(*index));
     }
-    from = std::max(to, from + 1);
+    from = index ? from + run.size() : std::max(to, from + 1);
   }
 }
 
-// Chains come before those that they lead to.
+// Whether a rule that is no part of a run asks whether a set has a value.
+bool Finder::asks_sets(std::span<const imr::ChainId> chains) const {
+  const imr::Ruleset& ruleset = unit_.ruleset;
+  return std::ranges::any_of(chains, [&](imr::ChainId chain) {
+    return std::ranges::any_of(ruleset[chain].rules, [&](imr::RuleId rule) {
+      return ruleset[rule].run == 0 &&
+             std::ranges::any_of(ruleset[rule].statements, [&](const imr::Statement& statement) {
+               const auto* match = std::get_if<imr::MatchSet>(&statement);
+               return match != nullptr && classify::tests_membership(ruleset, *match);
+             });
+    });
+  });
+}
+
+// Chains come before those that they lead to. At first, all that can be searched together is; then
+// what was too much with what it leads to, and what was not worth it for the sets that it asks.
 std::map<std::uint32_t, classify::RunIndex> Finder::run() {
-  for (const imr::ChainId chain : unit_chains(unit_)) in_chain(chain, true);
-  // Those that are too much together with what they lead to.
-  for (const imr::ChainId chain : unit_chains(unit_)) in_chain(chain, false);
+  const std::vector<imr::ChainId> chains = unit_chains(unit_);
+  for (const bool whole_sets : {true, false}) {
+    if (!whole_sets && !asks_sets(chains)) break;
+    for (const bool other_chains : {true, false}) {
+      for (const imr::ChainId chain : chains) in_chain(chain, {other_chains, whole_sets});
+    }
+  }
   return std::move(found_);
 }
 

@@ -27,6 +27,13 @@ namespace {
 constexpr std::size_t at_first = 400;  // rules
 constexpr std::size_t spare = 60;      // that may come
 
+packet::Packet packet_of(const bench::FiveTuple& one) {
+  packet::Packet out{.bytes = bench::to_packet(one), .network_offset = 14};
+  out.bytes.insert(out.bytes.begin(), {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0});
+  out.ethertype = 0x0800;
+  return out;
+}
+
 class Policy {
  public:
   explicit Policy(std::uint64_t seed) : random_(seed) {
@@ -46,10 +53,7 @@ class Policy {
       (ruleset_.chains[i].name == "c" ? chain_ : others_) = imr::ChainId(i);
     }
     for (const bench::FiveTuple& one : bench::make_trace(list, 400, seed)) {
-      packet::Packet packet{.bytes = bench::to_packet(one), .network_offset = 14};
-      packet.bytes.insert(packet.bytes.begin(), {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0});
-      packet.ethertype = 0x0800;
-      packets_.push_back(std::move(packet));
+      packets_.push_back(packet_of(one));
     }
   }
 
@@ -184,6 +188,16 @@ TEST_P(InPlace, JudgesByTheOldRulesOrByTheNewOnes) {
   EXPECT_GE(changed, 25U) << "changes that were made in place";
 }
 
+// Whether that is faster or not. The ruleset outlives the compilation.
+Result<driver::Compilation> in_tables(const imr::Ruleset& ruleset) {
+  WEIR_TRY(attachments, driver::plan(ruleset, *parse_hook("xdp"), {}));
+  driver::Options options;
+  options.updatable_rules = true;
+  options.all_runs = true;
+  options.classifier = classify::Kind::tuples;
+  return driver::compile(ruleset, attachments, options);
+}
+
 // Ranges of ports that are no prefixes, which tables are told by their first bits alone.
 TEST(InPlacePorts, GoFromWhereTheyStand) {
   std::string text = "table ip t\nchain ip t c hook prerouting priority 0 policy accept\n";
@@ -197,21 +211,12 @@ TEST(InPlacePorts, GoFromWhereTheyStand) {
                                   .source_port = 3,
                                   .destination_port = static_cast<std::uint16_t>(first + 3),
                                   .protocol = 6};
-    packet::Packet packet{.bytes = bench::to_packet(inside), .network_offset = 14};
-    packet.bytes.insert(packet.bytes.begin(), {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0});
-    packet.ethertype = 0x0800;
-    packets.push_back(std::move(packet));
+    packets.push_back(packet_of(inside));
   }
   auto ruleset = imr::parse_ruleset(text, "list");
   ASSERT_TRUE(ruleset) << ruleset.error().text();
-  const auto attachments = driver::plan(*ruleset, *parse_hook("xdp"), {});
-  ASSERT_TRUE(attachments) << attachments.error().text();
-  driver::Options options;
-  options.updatable_rules = true;
-  options.all_runs = true;  // whether it is faster or not
-  options.classifier = classify::Kind::tuples;
   const imr::Ruleset first = *ruleset;
-  const auto compilation = driver::compile(first, *attachments, options);
+  const auto compilation = in_tables(first);
   ASSERT_TRUE(compilation) << compilation.error().text();
   ASSERT_EQ(compilation->runs.size(), 1U);
   auto engine = engine::Engine::load(compilation->object);
@@ -231,6 +236,59 @@ TEST(InPlacePorts, GoFromWhereTheyStand) {
     pair.judge_alike(*ruleset, packets, 0, 1);
     if (HasFatalFailure()) return;
   }
+}
+
+// A key tells whether a set has a value where rules ask for that; where none does, a rule that asks
+// for it takes a key that does.
+TEST(InPlaceSets, AreAskedForByRulesThatComeWhereOthersAskForThem) {
+  std::string text =
+      "table ip t\n"
+      "set ip t hosts x 4 { 0x00000001, 0x00000003 }\n"
+      "set ip t others x 4 { 0x00000002 }\n"
+      "chain ip t c hook prerouting priority 0 policy accept\n";
+  std::vector<packet::Packet> packets;
+  for (std::uint16_t i = 0; i < 60; ++i) {
+    const std::string asked = i % 2 == 0 ? " in @hosts" : " not in @hosts";
+    text += "  rule match payload network 12 4" + (i % 3 == 0 ? asked : " == 0x00000002") +
+            " match meta l4proto == 0x06 match payload transport 2 2 == " +
+            to_hex(big_endian_bytes(i, 2)) + " counter drop\n";
+    for (const std::uint32_t source : {1, 2, 3, 4}) {
+      packets.push_back(packet_of({.source = source,
+                                   .destination = 2,
+                                   .source_port = 3,
+                                   .destination_port = i,
+                                   .protocol = 6}));
+    }
+  }
+  text +=
+      "chain ip t waiting\n"
+      "  rule match payload network 12 4 in @hosts counter drop\n"
+      "  rule match payload network 12 4 in @others counter drop\n";
+  auto ruleset = imr::parse_ruleset(text, "list");
+  ASSERT_TRUE(ruleset) << ruleset.error().text();
+  const imr::Ruleset first = *ruleset;
+  const auto compilation = in_tables(first);
+  ASSERT_TRUE(compilation) << compilation.error().text();
+  ASSERT_EQ(compilation->runs.size(), 1U);
+  auto engine = engine::Engine::load(compilation->object);
+  ASSERT_TRUE(engine) << engine.error().text();
+  driver::InPlace in_place(*compilation);
+  Pair pair(*compilation, *engine);
+  pair.judge_alike(*ruleset, packets, 0, 1);
+  const imr::ChainId chain(0);
+  const auto comes = [&](std::size_t number) {
+    const imr::RuleId rule = std::as_const(*ruleset)[imr::ChainId(1)].rules.at(number);
+    (*ruleset)[rule].chain = chain;
+    std::vector<imr::RuleId>& rules = (*ruleset)[chain].rules;
+    rules.insert(rules.begin() + 30, rule);
+    return in_place.change(*ruleset, {.chain = chain, .removed = {}, .added = rule});
+  };
+  const auto change = comes(0);
+  ASSERT_TRUE(change) << "the rule does not come in place";
+  pair.store(change->before);
+  pair.store({change->turn});
+  pair.judge_alike(*ruleset, packets, 0, 1);
+  EXPECT_FALSE(comes(1)) << "no field of the key tells what the rule asks for";
 }
 
 INSTANTIATE_TEST_SUITE_P(Lists, InPlace, testing::Range<std::uint64_t>(0, 24));

@@ -27,6 +27,7 @@ enum class Shape : std::uint8_t {
   accounts,  // two of three count and go on
   tree,      // each leads to a chain of its own, through chains by protocol
   marks,     // three of four count, mark the packet and go on
+  sets,      // four of five look into sets of hosts, of ports, of both
 };
 
 struct Case {
@@ -46,6 +47,8 @@ std::string_view to_string(Shape shape) {
       return "tree";
     case Shape::marks:
       return "marks";
+    case Shape::sets:
+      return "sets";
   }
   throw InvariantError("shape out of range");
 }
@@ -76,11 +79,56 @@ std::string tree_of(const std::vector<bench::ListRule>& list) {
                            "    counter accept\n");
 }
 
+std::string in_words(const bench::Ipv4Prefix& prefix) {
+  std::string out;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    out += (out.empty() ? "" : ".") + std::to_string(prefix.address >> shift & 0xffU);
+  }
+  return prefix.length == 32 ? out : out + "/" + std::to_string(prefix.length);
+}
+
+// What packets of many of the rules have is in them.
+std::string sets_of(const std::vector<bench::ListRule>& list) {
+  std::string hosts;
+  std::string ports = "22, 80, 443";
+  std::string services;
+  for (std::size_t i = 0; i < list.size(); i += 3) {
+    if (list[i].destination.length != 0) {
+      hosts += (hosts.empty() ? "" : ", ") + in_words(list[i].destination);
+    }
+    const std::uint16_t port = list[i].destination_port.first;
+    if (i % 4 == 0) ports += ", " + std::to_string(port);
+    if (list[i].source.length != 32) continue;
+    services +=
+        (services.empty() ? "" : ", ") + in_words(list[i].source) + " . " + std::to_string(port);
+  }
+  return "  set hosts { type ipv4_addr; flags interval; auto-merge; elements = { " + hosts +
+         " }; }\n  set ports { type inet_service; elements = { " + ports +
+         " }; }\n  set services { type ipv4_addr . inet_service; elements = { " + services +
+         " }; }\n";
+}
+
+std::string membership(std::size_t rule) {
+  switch (rule % 5) {
+    case 0:
+      return "ip daddr @hosts ";
+    case 1:
+      return "ip daddr != @hosts ";
+    case 2:
+      return "tcp dport " + std::string(rule % 2 == 0 ? "" : "!= ") + "@ports ";
+    case 3:
+      return "ip saddr . tcp dport " + std::string(rule % 2 == 0 ? "" : "!= ") + "@services ";
+    default:
+      return "";
+  }
+}
+
 std::string script_of(const std::vector<bench::ListRule>& list, Shape shape) {
   if (shape == Shape::tree) return "table inet t {\n" + tree_of(list) + "}\n";
   std::string rules = base_chain;
   for (std::size_t i = 0; i < list.size(); ++i) {
     std::string rule = bench::to_nft(list[i]);
+    if (shape == Shape::sets && list[i].protocol.value_or(6) == 6) rule = membership(i) + rule;
     const std::size_t verdict = rule.rfind(' ');
     if (verdict != std::string::npos) {
       if (shape == Shape::accounts && i % 3 != 0) {
@@ -93,7 +141,8 @@ std::string script_of(const std::vector<bench::ListRule>& list, Shape shape) {
     }
     rules += "    " + rule + "\n";
   }
-  return "table inet t {\n" + chain("base", rules) + "}\n";
+  const std::string sets = shape == Shape::sets ? sets_of(list) : "";
+  return "table inet t {\n" + sets + chain("base", rules) + "}\n";
 }
 
 bool is_searched(const RulesetAtHook& subject, const driver::Options& options) {
@@ -161,6 +210,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{bench::ListKind::linear, 2000, "tc:ingress", Shape::accounts},
                     Case{bench::ListKind::acl, 1000, "tc:ingress", Shape::marks},
                     Case{bench::ListKind::fw, 1000, "tc:egress", Shape::marks},
+                    Case{bench::ListKind::acl, 600, "netfilter:forward", Shape::sets},
+                    Case{bench::ListKind::ipc, 1000, "xdp", Shape::sets},
                     Case{bench::ListKind::acl, 1200, "netfilter:forward", Shape::tree},
                     Case{bench::ListKind::ipc, 1000, "xdp", Shape::tree},
                     Case{bench::ListKind::fw, 10000, "netfilter:forward"}),

@@ -14,7 +14,13 @@ namespace {
 
 imr::Unit unit_of(const std::string& rules, Nfproto nfproto) {
   auto parsed = imr::parse_ruleset(
-      "table inet t\nchain inet t c hook forward priority 0 policy accept\n" + rules, "test");
+      "table inet t\n"
+      "set inet t hosts x 4 { 0x0a000001 }\n"
+      "set inet t ports x 2 interval { 0x0001-0x0400 }\n"
+      "set inet t __set0 \"x . y\" 8 fields 4 2 anonymous { 0x0a00000100160000 }\n"
+      "chain inet t c hook forward priority 0 policy accept\n" +
+          rules,
+      "test");
   if (!parsed) throw std::runtime_error(parsed.error().text());
   return {.ruleset = std::move(*parsed),
           .roots = {imr::ChainId(0)},
@@ -23,6 +29,13 @@ imr::Unit unit_of(const std::string& rules, Nfproto nfproto) {
 }
 
 std::string in_words(const imr::Ruleset& ruleset, imr::ExprId expr) {
+  if (const auto* parts = std::get_if<imr::Concat>(&ruleset[expr])) {
+    std::string out;
+    for (const imr::ExprId part : parts->parts) {
+      out += (out.empty() ? "" : " . ") + in_words(ruleset, part);
+    }
+    return out;
+  }
   if (const auto* payload = std::get_if<imr::Payload>(&ruleset[expr])) {
     return std::string(to_string(payload->base)) + " " + std::to_string(payload->offset) + " " +
            std::to_string(payload->length);
@@ -35,8 +48,9 @@ std::string described(const imr::Unit& unit, const std::optional<Run>& run) {
   if (!run) return "no run";
   std::string out;
   for (const RunField& field : run->fields) {
-    out += (out.empty() ? "" : ", ") + in_words(unit.ruleset, field.expr) + " (" +
-           std::to_string(field.bits()) + " bits)";
+    out += (out.empty() ? "" : ", ") + in_words(unit.ruleset, field.expr);
+    if (field.set.valid()) out += " in @" + unit.ruleset[field.set].name;
+    out += " (" + std::to_string(field.bits()) + " bits)";
   }
   out += "\n";
   for (std::size_t row = 0; row < run->list.size(); ++row) {
@@ -103,6 +117,43 @@ TEST(Runs, KnowTheProtocolOfIpv4ByBothNames) {
             "l4proto (9 bits), network 9 1 (8 bits)\n"
             "6-6 0-255\n"
             "0-511 17-17\n");
+}
+
+TEST(Runs, AskOnceWhetherASetOfANameHasAValue) {
+  EXPECT_EQ(fields_of("  rule match payload network 12 4 in @hosts drop\n"
+                      "  rule match payload network 12 4 not in @hosts accept\n"
+                      "  rule match payload transport 2 2 in @ports drop\n"
+                      "  rule match payload network 12 4 == 0x0a000001 drop\n"),
+            "network 12 4 (32 bits), network 12 4 in @hosts (1 bits), "
+            "transport 2 2 in @ports (2 bits)\n"
+            "0-4294967295 1-1 0-3\n"
+            "0-4294967295 0-0 0-3\n"
+            "0-4294967295 0-1 1-1\n"
+            "167772161-167772161 0-1 0-3\n");
+}
+
+TEST(Runs, AskOnceForAConcatenationThatIsNotInASet) {
+  EXPECT_EQ(fields_of("  rule match concat(payload network 12 4, payload transport 2 2) "
+                      "not in @__set0 drop\n"),
+            "network 12 4 . transport 2 2 in @__set0 (2 bits)\n0-0\n");
+}
+
+TEST(Runs, HaveWideRangesInPieces) {
+  EXPECT_EQ(fields_of("  rule match payload network 8 16 in "
+                      "[0x00000000000000010000000000000005, 0x00000000000000030000000000000007] "
+                      "drop\n"
+                      "  rule match payload network 8 16 in "
+                      "[0x00000000000000010000000000000005, 0x00000000000000010000000000000007] "
+                      "drop\n"
+                      "  rule match payload network 8 16 < 0x00000000000000010000000000000000 "
+                      "drop\n",
+                      Nfproto::ipv6),
+            "network 8 16 (64 bits), network 8 16 (64 bits)\n"
+            "1-1 5-18446744073709551615\n"
+            "3-3 0-7\n"
+            "2-2 0-18446744073709551615\n"
+            "1-1 5-7\n"
+            "0-0 0-18446744073709551615\n");
 }
 
 TEST(Runs, KeepWhoWritesAMarkFromWhoTestsIt) {
