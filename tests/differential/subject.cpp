@@ -168,21 +168,25 @@ bool test_run_takes(const packet::Packet& packet, const Hook& hook) {
 
 }  // namespace
 
-Result<RulesetAtHook> read_at_hook(frontend::nft::ScratchNamespace& scratch,
-                                   const std::string& script, const Hook& hook) {
-  WEIR_TRY(ruleset, scratch.read(script, "generated.nft"));
-  RulesetAtHook subject{.ruleset = std::move(ruleset), .hook = hook, .attachments = {}};
+Result<std::vector<driver::Attachment>> plan_at_hook(const imr::Ruleset& ruleset,
+                                                     const Hook& hook) {
   std::vector<driver::ChainName> chains;
   if (hook.kind != Hook::Kind::netfilter) {
-    for (const imr::Chain& chain : subject.ruleset.chains) {
+    for (const imr::Chain& chain : ruleset.chains) {
       if (!chain.base) continue;
-      const imr::Table& table = subject.ruleset[chain.table];
+      const imr::Table& table = ruleset[chain.table];
       chains.push_back({.family = table.family, .table = table.name, .chain = chain.name});
     }
   }
-  WEIR_TRY(attachments, driver::plan(subject.ruleset, hook, chains));
-  subject.attachments = std::move(attachments);
-  return subject;
+  return driver::plan(ruleset, hook, chains);
+}
+
+Result<RulesetAtHook> read_at_hook(frontend::nft::ScratchNamespace& scratch,
+                                   const std::string& script, const Hook& hook) {
+  WEIR_TRY(ruleset, scratch.read(script, "generated.nft"));
+  WEIR_TRY(attachments, plan_at_hook(ruleset, hook));
+  return RulesetAtHook{
+      .ruleset = std::move(ruleset), .hook = hook, .attachments = std::move(attachments)};
 }
 
 std::vector<packet::Packet> packets_for(const RulesetAtHook& subject, std::size_t count, bool facts,

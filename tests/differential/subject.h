@@ -22,8 +22,10 @@ struct RulesetAtHook {
   std::vector<driver::Attachment> attachments;
 };
 
-// Elsewhere than at netfilter hooks all base chains decide, one after another. An input error when
-// nft refuses the script.
+// Elsewhere than at netfilter hooks all base chains decide, one after another.
+[[nodiscard]] Result<std::vector<driver::Attachment>> plan_at_hook(const imr::Ruleset& ruleset,
+                                                                   const Hook& hook);
+// An input error when nft refuses the script.
 [[nodiscard]] Result<RulesetAtHook> read_at_hook(frontend::nft::ScratchNamespace& scratch,
                                                  const std::string& script, const Hook& hook);
 
