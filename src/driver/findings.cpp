@@ -6,6 +6,7 @@
 #include "driver/findings.h"
 
 #include <algorithm>
+#include <set>
 
 #include "driver/bdd.h"
 #include "driver/conditions.h"
@@ -64,6 +65,7 @@ class Analysis {
 
   void root(imr::ChainId chain) {
     takers_.clear();
+    visited_.clear();
     const bool drops = ruleset_[chain].base->drop_by_policy;
     const Set packets = conditions_.packets();
     visit(chain, packets, packets, {.dropped = drops ? Bdd::all : Bdd::none});
@@ -103,6 +105,7 @@ class Analysis {
   bool with_redundancy_;
   std::size_t visits_ = 0;
   std::vector<Taker> takers_;
+  std::set<imr::ChainId> visited_;  // of the root
   std::vector<RuleStanding> standings_;
 };
 
@@ -265,12 +268,19 @@ void Analysis::after_writes(const RuleMeaning& meaning, Walk& walk) {
 Visit Analysis::visit(imr::ChainId chain, Set reach, Set without, const Behind& end) {
   const std::vector<imr::RuleId>& rules = ruleset_[chain].rules;
   const std::vector<Behind> later = behind(chain, end);
+  const bool again = !visited_.insert(chain).second;
   Walk walk{.reach = reach, .without = without};
   for (std::size_t i = 0; i < rules.size(); ++i) {
     count_visit();
     const RuleMeaning& meaning = conditions_.meaning(rules[i]);
     const Behind& next = later[i + 1];
-    standings_[rules[i].index()].add(judge(meaning, walk, next));
+    RuleStanding here = judge(meaning, walk, next);
+    // What packets that met the rule before lack here may be its own doing, and what becomes of
+    // those that it takes before is said here.
+    const bool of_itself =
+        here.standing == Standing::redundant || here.by_several || here.by == rules[i];
+    if (again && of_itself) here = {.standing = Standing::needed};
+    standings_[rules[i].index()].add(here);
     run_ends(rules[i], meaning, walk, next, end);
     after_writes(meaning, walk);
   }
