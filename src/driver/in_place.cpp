@@ -212,7 +212,7 @@ bool InPlace::Half::add(const imr::Ruleset& ruleset, imr::RuleId rule, std::uint
   if (!rows) return false;
 
   // The nearest one that has entries; of others the place in the order does not matter.
-  const auto nearest = [&](auto from, auto end) -> const RunEditor::Entries* {
+  const auto nearest = [&](auto from, const auto& end) -> const RunEditor::Entries* {
     for (; from != end && (where(*from) == nowhere || where(*from) == here); ++from) {
       const auto found = place.entries.find(*from);
       if (found != place.entries.end() && !found->second.empty()) return &found->second;

@@ -22,8 +22,6 @@ namespace {
 using packet::Arp;
 using packet::Ethernet;
 using packet::Ipv4;
-using packet::Ipv6;
-using packet::Recipe;
 using packet::Tcp;
 
 struct Place {
