@@ -42,10 +42,9 @@ bool ends_in_verdict(const std::string& rule) {
   const std::string last = words_of(rule).back();
   constexpr std::array verdicts = {"accept", "drop", "return", "continue", "notrack"};
   return std::ranges::find(verdicts, last) != verdicts.end() ||
-         std::ranges::any_of(
-             std::array{" vmap ", "jump ", "goto ", "reject", "queue", "nat", "fwd ", "masquerade",
-                        "redirect", "tproxy", "synproxy"},
-             [&](const char* word) { return rule.find(word) != std::string::npos; });
+         std::ranges::any_of(std::array{" vmap ", " reject", "fwd "}, [&](const char* word) {
+           return rule.find(word) != std::string::npos;
+         });
 }
 
 // The reason in "place 'rule': reason".

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/rule_sets.h"
@@ -188,18 +190,40 @@ TEST_P(InPlace, JudgesByTheOldRulesOrByTheNewOnes) {
   EXPECT_GE(changed, 25U) << "changes that were made in place";
 }
 
-// Whether that is faster or not. The ruleset outlives the compilation.
-Result<driver::Compilation> in_tables(const imr::Ruleset& ruleset) {
-  WEIR_TRY(attachments, driver::plan(ruleset, *parse_hook("xdp"), {}));
-  driver::Options options;
-  options.updatable_rules = true;
-  options.all_runs = true;
-  options.classifier = classify::Kind::tuples;
-  return driver::compile(ruleset, attachments, options);
-}
+// Rules in text, searched in tables whether that is faster or not.
+class InPlaceTables : public testing::Test {
+ protected:
+  void install(const std::string& text) {
+    auto parsed = imr::parse_ruleset(text, "list");
+    ASSERT_TRUE(parsed) << parsed.error().text();
+    first_ = ruleset_ = std::move(*parsed);
+    const auto attachments = driver::plan(first_, *parse_hook("xdp"), {});
+    ASSERT_TRUE(attachments) << attachments.error().text();
+    driver::Options options;
+    options.updatable_rules = true;
+    options.all_runs = true;
+    options.classifier = classify::Kind::tuples;
+    auto compilation = driver::compile(first_, *attachments, options);
+    ASSERT_TRUE(compilation) << compilation.error().text();
+    compilation_.emplace(std::move(*compilation));
+    ASSERT_EQ(compilation_->runs.size(), 1U);
+    auto engine = engine::Engine::load(compilation_->object);
+    ASSERT_TRUE(engine) << engine.error().text();
+    engine_.emplace(std::move(*engine));
+    in_place_.emplace(*compilation_);
+    pair_.emplace(*compilation_, *engine_);
+  }
+
+  imr::Ruleset ruleset_;  // as it is now
+  imr::Ruleset first_;    // that was compiled
+  std::optional<driver::Compilation> compilation_;
+  std::optional<engine::Engine> engine_;
+  std::optional<driver::InPlace> in_place_;
+  std::optional<Pair> pair_;
+};
 
 // Ranges of ports that are no prefixes, which tables are told by their first bits alone.
-TEST(InPlacePorts, GoFromWhereTheyStand) {
+TEST_F(InPlaceTables, LetRangesOfPortsGoFromWhereTheyStand) {
   std::string text = "table ip t\nchain ip t c hook prerouting priority 0 policy accept\n";
   std::vector<packet::Packet> packets;
   for (std::uint16_t i = 0; i < 100; ++i) {
@@ -213,34 +237,26 @@ TEST(InPlacePorts, GoFromWhereTheyStand) {
                                   .protocol = 6};
     packets.push_back(packet_of(inside));
   }
-  auto ruleset = imr::parse_ruleset(text, "list");
-  ASSERT_TRUE(ruleset) << ruleset.error().text();
-  const imr::Ruleset first = *ruleset;
-  const auto compilation = in_tables(first);
-  ASSERT_TRUE(compilation) << compilation.error().text();
-  ASSERT_EQ(compilation->runs.size(), 1U);
-  auto engine = engine::Engine::load(compilation->object);
-  ASSERT_TRUE(engine) << engine.error().text();
-  driver::InPlace in_place(*compilation);
-  Pair pair(*compilation, *engine);
+  install(text);
+  if (HasFatalFailure()) return;
   const imr::ChainId chain(0);
-  while (ruleset->chains.front().rules.size() > 1) {
-    std::vector<imr::RuleId>& rules = (*ruleset)[chain].rules;
+  while (ruleset_.chains.front().rules.size() > 1) {
+    std::vector<imr::RuleId>& rules = ruleset_[chain].rules;
     const imr::RuleEdit edit{.chain = chain, .removed = rules.front(), .added = {}};
     rules.erase(rules.begin());
-    const auto change = in_place.change(*ruleset, edit);
+    const auto change = in_place_->change(ruleset_, edit);
     ASSERT_TRUE(change) << "rule " << edit.removed->value << " does not go in place";
-    pair.store(change->before);
-    pair.store({change->turn});
-    pair.store(change->after);
-    pair.judge_alike(*ruleset, packets, 0, 1);
+    pair_->store(change->before);
+    pair_->store({change->turn});
+    pair_->store(change->after);
+    pair_->judge_alike(ruleset_, packets, 0, 1);
     if (HasFatalFailure()) return;
   }
 }
 
 // A key tells whether a set has a value where rules ask for that; where none does, a rule that asks
 // for it takes a key that does.
-TEST(InPlaceSets, AreAskedForByRulesThatComeWhereOthersAskForThem) {
+TEST_F(InPlaceTables, TakeRulesThatAskForSetsWhereOthersDo) {
   std::string text =
       "table ip t\n"
       "set ip t hosts x 4 { 0x00000001, 0x00000003 }\n"
@@ -264,30 +280,22 @@ TEST(InPlaceSets, AreAskedForByRulesThatComeWhereOthersAskForThem) {
       "chain ip t waiting\n"
       "  rule match payload network 12 4 in @hosts counter drop\n"
       "  rule match payload network 12 4 in @others counter drop\n";
-  auto ruleset = imr::parse_ruleset(text, "list");
-  ASSERT_TRUE(ruleset) << ruleset.error().text();
-  const imr::Ruleset first = *ruleset;
-  const auto compilation = in_tables(first);
-  ASSERT_TRUE(compilation) << compilation.error().text();
-  ASSERT_EQ(compilation->runs.size(), 1U);
-  auto engine = engine::Engine::load(compilation->object);
-  ASSERT_TRUE(engine) << engine.error().text();
-  driver::InPlace in_place(*compilation);
-  Pair pair(*compilation, *engine);
-  pair.judge_alike(*ruleset, packets, 0, 1);
+  install(text);
+  if (HasFatalFailure()) return;
+  pair_->judge_alike(ruleset_, packets, 0, 1);
   const imr::ChainId chain(0);
   const auto comes = [&](std::size_t number) {
-    const imr::RuleId rule = std::as_const(*ruleset)[imr::ChainId(1)].rules.at(number);
-    (*ruleset)[rule].chain = chain;
-    std::vector<imr::RuleId>& rules = (*ruleset)[chain].rules;
+    const imr::RuleId rule = std::as_const(ruleset_)[imr::ChainId(1)].rules.at(number);
+    ruleset_[rule].chain = chain;
+    std::vector<imr::RuleId>& rules = ruleset_[chain].rules;
     rules.insert(rules.begin() + 30, rule);
-    return in_place.change(*ruleset, {.chain = chain, .removed = {}, .added = rule});
+    return in_place_->change(ruleset_, {.chain = chain, .removed = {}, .added = rule});
   };
   const auto change = comes(0);
   ASSERT_TRUE(change) << "the rule does not come in place";
-  pair.store(change->before);
-  pair.store({change->turn});
-  pair.judge_alike(*ruleset, packets, 0, 1);
+  pair_->store(change->before);
+  pair_->store({change->turn});
+  pair_->judge_alike(ruleset_, packets, 0, 1);
   EXPECT_FALSE(comes(1)) << "no field of the key tells what the rule asks for";
 }
 
