@@ -6,6 +6,8 @@
 #include <map>
 #include <span>
 
+#include "flow/equality_test.h"
+
 namespace weir::backend {
 
 using flow::BlockId;
@@ -19,7 +21,22 @@ bool clobbers(const Instruction& instruction) {
     case Op::context:
     case Op::lookup:
     case Op::count:
+    case Op::clock:
+    case Op::random:
+    case Op::exchange:
+    case Op::fetch_add:
+    case Op::exchange_at:
+    case Op::fetch_add_at:
+    case Op::insert:
+    case Op::erase:
+    case Op::sweep:
     case Op::set_mark:
+    case Op::set_priority:
+    case Op::set_pkttype:
+    case Op::store:
+    case Op::add_to_sum:
+    case Op::add_to_pseudo_sum:
+    case Op::record:
     case Op::trace:
       return true;
     default:
@@ -31,12 +48,26 @@ bool clobbers(const Terminator& end) {
   return end.kind == Terminator::Kind::window;
 }
 
+namespace {
+
+// Whether the block ends with a rule's test of a value for one number, and the value has so many
+// that packets seldom have this one: not a protocol, but an address or a port. Jumps that are
+// taken cost packets more than those that are not.
+bool seldom_matches(const flow::Block& block) {
+  const auto test = flow::equality_test(block);
+  return block.rule >= 0 && test && test->number > 0xff && test->different == block.end.yes;
+}
+
+}  // namespace
+
 std::vector<BlockId> layout(const flow::Function& function) {
   return layout(function, [&](BlockId block) {
     const Terminator& end = function[block].end;
     std::vector<BlockId> ways = flow::successors(end);
     // A branch leaves to its `yes` side on a mismatch (leave_if), a window to its `no` side.
-    if (end.kind == Terminator::Kind::branch) std::ranges::reverse(ways);
+    if (end.kind == Terminator::Kind::branch && !seldom_matches(function[block])) {
+      std::ranges::reverse(ways);
+    }
     return ways;
   });
 }

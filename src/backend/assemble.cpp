@@ -151,6 +151,8 @@ void Emitter::relax() {
 Piece Emitter::link() {
   Piece piece;
   piece.counters = counters_;
+  piece.ring = ring_;
+  piece.sweeps = sweeps_;
   for (std::size_t i = 0; i < items_.size(); ++i) {
     Item& item = items_[i];
     const auto at = static_cast<std::uint32_t>(piece.insns.size());

@@ -66,16 +66,46 @@ struct Collector {
     for (const imr::ExprId part : op.parts) expr(part);
   }
   void operator()(const imr::MapLookup& op) { expr(op.key); }
+  void operator()(const imr::Numgen&) {}
+  void operator()(const imr::Random&) {}
+  void operator()(const imr::Hash& hash) { expr(hash.source); }
 
   void operator()(const imr::Match& match) { expr(match.lhs); }
   void operator()(const imr::MatchRange& match) { expr(match.lhs); }
-  void operator()(const imr::MatchSet& match) { expr(match.key); }
-  void operator()(const imr::VerdictMap& map) { expr(map.key); }
-  void operator()(const imr::VerdictStatement&) {}
-  void operator()(const imr::Counter&) {
+  void operator()(const imr::MatchSet& match) {
+    expr(match.key);
+    statements(match.set);
+  }
+  void operator()(const imr::DynamicSet& change) {
+    expr(change.key);
+    if (change.data) expr(*change.data);
+    if (change.op != imr::DynamicSet::Op::remove) statements(change.set);
+  }
+  // What the elements of a dynamic set do.
+  void statements(imr::SetId set) {
+    if (!ruleset[set].dynamic) return;
+    for (const imr::ElementStatement& statement : ruleset[set].dynamic->statements) {
+      const auto* meter = std::get_if<imr::MeterState>(&statement);
+      if (meter == nullptr || meter->kind != imr::MeterState::Kind::packet_rate) length();
+    }
+  }
+  void length() {
     ++demand[{Leaf::Kind::meta, static_cast<std::uint16_t>(imr::MetaKey::length), 0}];
   }
+  void operator()(const imr::VerdictMap& map) { expr(map.key); }
+  void operator()(const imr::VerdictStatement&) {}
+  void operator()(const imr::Counter&) { length(); }
+  void operator()(const imr::Meter& meter) {
+    if (ruleset.meters.at(meter.meter.index()).kind != imr::MeterState::Kind::packet_rate) length();
+  }
   void operator()(const imr::MetaWrite& write) { expr(write.value); }
+  void operator()(const imr::Log&) {}
+  void operator()(const imr::PayloadWrite& write) {
+    expr(write.value);
+    // Which asks for the transport header.
+    const bool transport = write.base == imr::HeaderBase::transport || write.pseudo_header;
+    if (transport) ++demand[{.kind = Leaf::Kind::l4proto}];
+  }
   void operator()(const imr::Native&) {
     throw InvariantError("demand: a native statement is left");
   }

@@ -21,6 +21,10 @@ namespace {
 constexpr std::uint8_t r0 = 0;
 constexpr std::uint8_t r1 = 1;
 constexpr std::uint8_t r2 = 2;
+constexpr std::uint8_t r3 = 3;
+// In struct __sk_buff (linux/bpf.h), a fixed interface.
+constexpr std::int16_t mark_offset = 8;
+constexpr std::int16_t priority_offset = 32;
 constexpr std::uint8_t frame_pointer = 10;
 constexpr std::int16_t context_slot = -8;
 constexpr std::uint8_t state_register = 9;  // of parts
@@ -44,6 +48,8 @@ Opcode alu(Op op) {
       return Opcode::sub64_imm;
     case Op::mul:
       return Opcode::mul64_imm;
+    case Op::div:
+      return Opcode::div64_imm;
     case Op::and_:
       return Opcode::and64_imm;
     case Op::or_:
@@ -60,7 +66,7 @@ Opcode alu(Op op) {
 }
 
 bool commutes(Op op) {
-  return op != Op::sub && op != Op::shl && op != Op::shr;
+  return op != Op::sub && op != Op::div && op != Op::shl && op != Op::shr;
 }
 
 Opcode comparison(Condition condition) {
@@ -180,7 +186,11 @@ bool Emitter::frame() {
   bool scratch = false;
   for (const flow::Block& block : function_.blocks) {
     for (const Instruction& instruction : block.instructions) {
-      if (instruction.op == Op::lookup) key = std::max(key, 8 * instruction.args.size());
+      if (instruction.op == Op::store || instruction.op == Op::sweep) {
+        key = std::max<std::size_t>(key, 8);
+      }
+      if (instruction.map.valid() || instruction.op == Op::record)
+        key = std::max(key, 8 * instruction.args.size());
       if (instruction.op == Op::count) {
         ++counts;
         key = std::max<std::size_t>(key, 16);
@@ -299,6 +309,7 @@ void Emitter::instruction(const Instruction& instruction) {
     case Op::add:
     case Op::sub:
     case Op::mul:
+    case Op::div:
     case Op::and_:
     case Op::or_:
     case Op::xor_:
@@ -328,6 +339,15 @@ void Emitter::instruction(const Instruction& instruction) {
     case Op::lookup:
       lookup(instruction);
       return;
+    case Op::insert:
+      insert(instruction);
+      return;
+    case Op::erase:
+      erase(instruction);
+      return;
+    case Op::sweep:
+      sweep(instruction);
+      return;
     case Op::map_value: {
       const std::uint8_t dst = target_of(instruction.dst);
       map_value(dst, instruction.map, static_cast<std::uint32_t>(instruction.imm));
@@ -340,8 +360,48 @@ void Emitter::instruction(const Instruction& instruction) {
     case Op::trace:
       trace(instruction);
       return;
+    case Op::clock:
+      call_helper(static_cast<std::int32_t>(isa::Helper::ktime_get_ns));
+      store(instruction.dst, r0);
+      return;
+    case Op::record:
+      return record(instruction);
+    case Op::random:
+      call_helper(static_cast<std::int32_t>(isa::Helper::get_prandom_u32));
+      store(instruction.dst, r0);
+      return;
+    case Op::word: {
+      const std::uint8_t dst = target_of(instruction.dst);
+      map_value(r0, instruction.map, static_cast<std::uint32_t>(instruction.imm));
+      op(Opcode::ldx64, dst, r0, 0);
+      store(instruction.dst, dst);
+      return;
+    }
+    case Op::exchange:
+    case Op::fetch_add:
+      shared_word(instruction);
+      return;
+    case Op::word_at:
+    case Op::exchange_at:
+    case Op::fetch_add_at:
+    case Op::put_at:
+      word_at(instruction);
+      return;
     case Op::set_mark:
-      set_mark(instruction);
+      set_member(instruction, mark_offset);
+      return;
+    case Op::set_priority:
+      set_member(instruction, priority_offset);
+      return;
+    case Op::set_pkttype:
+      set_pkttype(instruction);
+      return;
+    case Op::store:
+      store_packet(instruction);
+      return;
+    case Op::add_to_sum:
+    case Op::add_to_pseudo_sum:
+      add_to_sum(instruction);
       return;
     case Op::entered:
       store(instruction.dst, 3);
@@ -380,7 +440,8 @@ void Emitter::binary(const Instruction& instruction) {
   const auto bits = [&](Reg reg) { return width_[reg.index()]; };
   const bool small_b = b.valid() ? bits(b) <= 32 : instruction.imm <= max32;
   const bool arithmetic = instruction.op == Op::add || instruction.op == Op::sub ||
-                          instruction.op == Op::mul || instruction.op == Op::shl ||
+                          instruction.op == Op::mul || instruction.op == Op::div ||
+                          instruction.op == Op::shl ||
                           (instruction.op == Op::shr && (b.valid() || instruction.imm >= 32));
   // 32-bit forms clear the upper half, which is zero anyway, and take any 32-bit constant.
   const bool narrow = !arithmetic && small_b && (bits(a) <= 32 || instruction.op == Op::and_);
@@ -448,83 +509,6 @@ void Emitter::load_in_pieces(const Instruction& instruction) {
   store(instruction.dst, r0);
 }
 
-void Emitter::lookup(const Instruction& instruction) {
-  std::int16_t at = key_;
-  for (const Reg chunk : instruction.args) {
-    op(Opcode::stx64, frame_pointer, in_register(chunk, r0), at);
-    at = static_cast<std::int16_t>(at + 8);
-  }
-  op(Opcode::mov64_reg, r2, frame_pointer);
-  op(Opcode::add64_imm, r2, 0, 0, key_);
-  map_pointer(r1, instruction.map);
-  call_helper(static_cast<std::int32_t>(isa::Helper::map_lookup_elem));
-  store(instruction.dst, r0);
-}
-
-// A few counters are counted in place, many by a function of their own: the kernel expands each
-// lookup, and a thousand of them carry jumps beyond their reach.
-void Emitter::count(const Instruction& instruction) {
-  invariant(!counters_.valid() || counters_ == instruction.map, "emission: one map of counters");
-  const std::uint8_t bytes = in_register(instruction.a, r2);
-  if (bytes != r2) op(Opcode::mov64_reg, r2, bytes);
-  // Counters use their operands behind the call: they are in no register that calls clobber.
-  if (instruction.b.valid()) {
-    const std::uint8_t index = in_register(instruction.b, r1);
-    if (index != r1) op(Opcode::mov64_reg, r1, index);
-  } else {
-    op(Opcode::mov64_imm, r1, 0, 0, static_cast<std::int32_t>(instruction.imm));
-  }
-  if (count_by_call_) {
-    counters_ = instruction.map;
-    call_function(counting_name);
-  } else {
-    add_to_counter(instruction.map);
-  }
-}
-
-// In struct __sk_buff, which is the context wherever a mark can be written.
-void Emitter::set_mark(const Instruction& instruction) {
-  constexpr std::int16_t mark_offset = 8;
-  const std::uint8_t value = in_register(instruction.a, r0);
-  if (value != r0) op(Opcode::mov64_reg, r0, value);
-  load_context_pointer(r1);
-  op(Opcode::stx32, r1, r0, mark_offset);
-}
-
-// r1: index of the counter, r2: bytes. Needs 16 bytes of stack at key_.
-void Emitter::add_to_counter(isa::MapIndex counters) {
-  const auto bytes = static_cast<std::int16_t>(key_ + 8);
-  const Label skip = label();
-  op(Opcode::stx32, frame_pointer, r1, key_);
-  op(Opcode::stx64, frame_pointer, r2, bytes);
-  op(Opcode::mov64_reg, r2, frame_pointer);
-  op(Opcode::add64_imm, r2, 0, 0, key_);
-  map_pointer(r1, counters);
-  call_helper(static_cast<std::int32_t>(isa::Helper::map_lookup_elem));
-  jump_imm(Opcode::jeq64_imm, r0, 0, skip);
-  op(Opcode::ldx64, r2, frame_pointer, bytes);
-  if (profile_.per_cpu_maps) {
-    op(Opcode::ldx64, r1, r0, 0);
-    op(Opcode::add64_imm, r1, 0, 0, 1);
-    op(Opcode::stx64, r0, r1, 0);
-    op(Opcode::ldx64, r1, r0, 8);
-    op(Opcode::add64_reg, r1, r2);
-    op(Opcode::stx64, r0, r1, 8);
-  } else {
-    op(Opcode::mov64_imm, r1, 0, 0, 1);
-    op(Opcode::atomic_add64, r0, r1, 0);
-    op(Opcode::atomic_add64, r0, r2, 8);
-  }
-  bind(skip);
-}
-
-void Emitter::counting_function(isa::MapIndex counters) {
-  key_ = -16;  // in a frame of its own
-  add_to_counter(counters);
-  op(Opcode::mov64_imm, r0, 0, 0, 0);
-  op(Opcode::exit);
-}
-
 void Emitter::trace(const Instruction& instruction) {
   const Label full = label();
   constexpr std::uint8_t entry = 3;
@@ -575,16 +559,24 @@ void Emitter::window(const Terminator& end) {
   invariant(end.imm <= 0x7fffffff && end.imm2 > 0 && end.imm2 <= 64, "emission: window too large");
   buffer_ =
       static_cast<std::int16_t>(buffers_ + allocation_.buffers[end.dst.index()] * buffer_size_);
+  PacketWindow window{.width = static_cast<std::uint32_t>(end.imm2),
+                      .absent = end.no,
+                      .offset = {},
+                      .wanted = target_of(end.dst),
+                      .base = {},
+                      .number = static_cast<std::uint32_t>(end.imm)};
+  if (!end.a.valid()) window.offset = window.number;
+  if (profile_.splits_offsets && end.a.valid() && width_[end.a.index()] < 14 && end.imm < 1 << 14) {
+    window.base = in_register(end.a, r1);
+    store(end.dst, profile_.emit_window(*this, window));
+    return;
+  }
   op(Opcode::mov64_imm, r1, 0, 0, static_cast<std::int32_t>(end.imm));
   // A number added to a constant, not the other way round: the verifier ties the sum of a register
   // and a constant to the register (BPF_ADD_CONST in kernel/bpf/verifier.c), and what the window
   // tells of the sum would split the paths behind it by the range of the base.
   if (end.a.valid()) op(Opcode::add64_reg, r1, in_register(end.a, r0));
-  PacketWindow window{
-      .width = static_cast<std::uint32_t>(end.imm2), .absent = end.no, .offset = {}};
-  if (!end.a.valid()) window.offset = static_cast<std::uint32_t>(end.imm);
-  profile_.emit_window(*this, window);
-  store(end.dst, r0);
+  store(end.dst, profile_.emit_window(*this, window));
 }
 
 }  // namespace weir::backend

@@ -31,6 +31,12 @@ using Label = Id<struct LabelTag>;
 
 // What counts packets where a program does so often: the name of its piece.
 inline constexpr const char* counting_name = "count";
+// The same of what looks at one entry of a map that is swept.
+inline constexpr const char* sweeping_name = "sweep";
+
+// The same of what records packets, and the stack of that.
+inline constexpr const char* recording_name = "record";
+inline constexpr std::int16_t recording_stack = 64;  // bytes
 
 // A function of a program, before it has a place there.
 struct Piece {
@@ -44,6 +50,8 @@ struct Piece {
   };
   std::vector<Call> calls;
   isa::MapIndex counters;  // valid when something is counted by a call
+  isa::MapIndex ring;      // valid when packets are recorded
+  bool sweeps = false;     // whether it needs the piece of that name
 };
 // Puts pieces one behind another; the first one is where the program starts.
 [[nodiscard]] isa::Program join(const std::vector<Piece>& pieces, const Profile& profile);
@@ -64,6 +72,11 @@ class Emitter {
 
   // Counts one packet of r2 bytes by the counter of index r1. A function of its own.
   void counting_function(isa::MapIndex counters);
+  // Records one packet (backend/records.h).
+  void recording_function(isa::MapIndex ring);
+  // Callback of bpf_for_each_map_elem(): deletes the entry if its first word is neither 0 nor above
+  // the number that r4 points to. A function of its own.
+  void sweeping_function();
 
   // ---- For profiles ----
   void op(isa::Opcode opcode, std::uint8_t dst = 0, std::uint8_t src = 0, std::int16_t off = 0,
@@ -114,9 +127,21 @@ class Emitter {
   void swap(const flow::Instruction& instruction);
   void load(const flow::Instruction& instruction);
   void load_in_pieces(const flow::Instruction& instruction);
+  // r2 = where the words of the key stand, and behind them those of a value.
+  void put_key(const flow::Instruction& instruction);
   void lookup(const flow::Instruction& instruction);
+  void insert(const flow::Instruction& instruction);
+  void erase(const flow::Instruction& instruction);
+  void sweep(const flow::Instruction& instruction);
   void count(const flow::Instruction& instruction);
-  void set_mark(const flow::Instruction& instruction);
+  void set_member(const flow::Instruction& instruction, std::int16_t offset);
+  void set_pkttype(const flow::Instruction& instruction);
+  void load_place(const flow::Instruction& instruction);
+  void store_packet(const flow::Instruction& instruction);
+  void add_to_sum(const flow::Instruction& instruction);
+  void shared_word(const flow::Instruction& instruction);
+  void record(const flow::Instruction& instruction);
+  void word_at(const flow::Instruction& instruction);
   void add_to_counter(isa::MapIndex counters);
   void start_part();
   void end_function(const flow::Terminator& end);
@@ -150,6 +175,8 @@ class Emitter {
   std::vector<std::function<void(Emitter&)>> deferred_;
   bool count_by_call_ = false;
   isa::MapIndex counters_;  // valid when something is counted by a call
+  isa::MapIndex ring_;      // valid when packets are recorded
+  bool sweeps_ = false;
   std::int32_t rule_ = -1;
   std::int16_t key_ = 0;
   std::int16_t dynptr_ = 0;

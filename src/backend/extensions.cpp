@@ -400,6 +400,7 @@ void Values::choose_items(unsigned shared_words) {
   for (const auto& [leaf, count] : demand_) {
     if (leaf.kind == Leaf::Kind::extension) times[leaf.size] += count;
   }
+  if (writes_packet_) return;
   // Each takes two registers, and the loop one test for each.
   unsigned room = shared_words / 2;
   for (const auto& [leaf, count] : demand_) {

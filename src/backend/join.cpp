@@ -27,7 +27,7 @@ constexpr std::uint8_t frame_pointer = 10;
 // (round_up_stack_depth() in kernel/bpf/verifier.c).
 constexpr std::int32_t whole_stack = 512;
 constexpr std::int32_t frame_step = 32;
-constexpr std::int32_t counting_stack = 32;
+constexpr std::int32_t counting_stack = 32;  // and sweeping, which never happens at the same time
 
 std::int32_t rounded(std::int32_t bytes) {
   return (bytes + frame_step - 1) / frame_step * frame_step;
@@ -40,6 +40,53 @@ Piece counting_piece(isa::MapIndex counters, const Profile& profile, bool global
   Piece piece = out.finish();
   piece.head = {.start = 0, .name = counting_name, .global = global, .arguments = {{}, {}}};
   return piece;
+}
+
+Piece recording_piece(isa::MapIndex ring, const Profile& profile, bool global) {
+  using Kind = isa::Subprogram::Argument::Kind;
+  const flow::Function none;
+  Emitter out(none, profile, {});
+  out.recording_function(ring);
+  Piece piece = out.finish();
+  piece.head = {.start = 0,
+                .name = recording_name,
+                .global = global,
+                .arguments = {{.kind = Kind::context}, {}, {}, {}, {}}};
+  return piece;
+}
+
+Piece sweeping_piece(const Profile& profile) {
+  const flow::Function none;
+  Emitter out(none, profile, {});
+  out.sweeping_function();
+  Piece piece = out.finish();
+  piece.head = {.start = 0, .name = sweeping_name, .arguments = {{}, {}, {}, {}}};
+  return piece;
+}
+
+// Functions that are called by those of `pieces`, behind them.
+void add_called(std::vector<Piece>& pieces, const Profile& profile, bool global) {
+  isa::MapIndex counters;
+  isa::MapIndex ring;
+  bool sweeps = false;
+  for (const Piece& piece : pieces) {
+    if (piece.counters.valid()) counters = piece.counters;
+    if (piece.ring.valid()) ring = piece.ring;
+    sweeps = sweeps || piece.sweeps;
+  }
+  if (counters.valid()) pieces.push_back(counting_piece(counters, profile, global));
+  if (ring.valid()) pieces.push_back(recording_piece(ring, profile, global));
+  if (sweeps) pieces.push_back(sweeping_piece(profile));
+}
+
+// What they need of the stack at most.
+std::int32_t stack_of_called(const flow::Function& function) {
+  for (const flow::Block& block : function.blocks) {
+    const bool records = std::ranges::any_of(
+        block.instructions, [](const auto& one) { return one.op == flow::Op::record; });
+    if (records) return recording_stack;
+  }
+  return counting_stack;
 }
 
 std::string part_name(std::size_t part) {
@@ -222,23 +269,23 @@ isa::Program join(const std::vector<Piece>& pieces, const Profile& profile) {
 }
 
 std::optional<isa::Program> emit(const flow::Function& function, const Profile& profile) {
-  constexpr auto room = static_cast<std::int16_t>(whole_stack - counting_stack);
+  const auto room = static_cast<std::int16_t>(whole_stack - stack_of_called(function));
   auto main = Emitter(function, profile, {.stack = room}).run();
   if (!main) return std::nullopt;
   std::vector<Piece> pieces;
   pieces.push_back(std::move(*main));
-  const isa::MapIndex counters = pieces.front().counters;
-  if (counters.valid()) pieces.push_back(counting_piece(counters, profile, false));
+  add_called(pieces, profile, false);
   return join(pieces, profile);
 }
 
 std::optional<isa::Program> emit(const SplitFunction& function, const Profile& profile) {
   const Leader leader(function, profile);
-  const std::int32_t room = whole_stack - counting_stack - leader.stack();
+  std::int32_t called = 0;
+  for (const Part& part : function.parts) called = std::max(called, stack_of_called(part.code));
+  const std::int32_t room = whole_stack - called - leader.stack();
   if (room < frame_step) return std::nullopt;
   std::vector<Piece> pieces = {leader.main()};
   if (function.returns) pieces.push_back(leader.step());
-  isa::MapIndex counters;
   for (std::size_t i = 0; i < function.parts.size(); ++i) {
     const Role role{.stack = static_cast<std::int16_t>(room), .part = true};
     auto part = Emitter(function.parts[i].code, profile, role).run();
@@ -250,10 +297,9 @@ std::optional<isa::Program> emit(const SplitFunction& function, const Profile& p
                   .arguments = {{.kind = Kind::context},
                                 {.kind = Kind::memory, .size = leader.state_size()},
                                 {.kind = Kind::scalar}}};
-    if (part->counters.valid()) counters = part->counters;
     pieces.push_back(std::move(*part));
   }
-  if (counters.valid()) pieces.push_back(counting_piece(counters, profile, true));
+  add_called(pieces, profile, true);
   return join(pieces, profile);
 }
 

@@ -30,11 +30,6 @@ constexpr std::uint64_t ethertype_qinq = 0x88a8;
 // Below it stands the length of an IEEE 802.3 frame (ETH_P_802_3_MIN).
 constexpr std::uint64_t lowest_ethertype = 0x0600;
 
-// A 16-bit field as a native load of it gives it.
-std::uint64_t wire16(std::uint64_t value) {
-  return load_native(big_endian_bytes(value, 2));
-}
-
 std::uint64_t ethertype_of(Nfproto nfproto) {
   return nfproto == Nfproto::ipv4 ? ethertype_ipv4 : ethertype_ipv6;
 }
@@ -90,11 +85,12 @@ class Lowering {
   void read_turn();
   void from_network_header();
   void from_link_header();
-  void find_network_in_frame(Headers& headers, BlockId unseen);
+  void find_network_in_frame(Headers& headers, std::span<const BlockId> bodies, BlockId unseen);
   void find_network_of_skb(Headers& headers, BlockId unseen);
   void skip_tag(Headers& headers, BlockId unseen);
   void leave_if_tagged(Reg type, BlockId tagged);
   void name_lengths(const Headers& headers);
+  [[nodiscard]] Headers with_lengths(Headers headers);
   void unit(const imr::Unit& unit, Headers headers);
   [[nodiscard]] Headers parse_ipv4(const imr::Unit& unit, Headers headers, BlockId bad);
   [[nodiscard]] Headers parse_ipv6(const imr::Unit& unit, Headers headers, BlockId bad);
@@ -182,11 +178,18 @@ void Lowering::skip_tag(Headers& headers, BlockId unseen) {
   out_.assign(headers.network, Op::add, headers.network, vlan_tag_size);
 }
 
-void Lowering::find_network_in_frame(Headers& headers, BlockId unseen) {
+// Bodies are those of the units, of which the first one sees most packets: it is asked for before
+// the tags are.
+void Lowering::find_network_in_frame(Headers& headers, std::span<const BlockId> bodies,
+                                     BlockId unseen) {
   const unsigned most_tags = one_tag() ? 1 : 2;
   const BlockId known = out_.block();
   out_.assign_load(headers.protocol, out_.window({}, ethertype_offset, 2, unseen), 0, 2);
   out_.assign_opaque(headers.network, opaque_, ethernet_header);
+  if (units_.front().nfproto != Nfproto::other) {
+    const std::uint64_t ethertype = wire16(ethertype_of(units_.front().nfproto));
+    out_.leave_if(Condition::eq, headers.protocol, ethertype, bodies.front());
+  }
   for (unsigned tag = 0; tag < most_tags; ++tag) {
     const BlockId tagged = out_.block();
     leave_if_tagged(headers.protocol, tagged);
@@ -249,6 +252,14 @@ void Lowering::name_lengths(const Headers& headers) {
   out_.at(done);
 }
 
+Headers Lowering::with_lengths(Headers headers) {
+  headers.length = out_.context(ContextKey::length);
+  if (!imr::counts_link_header(units_.front())) {
+    headers.counted = out_.binary(Op::sub, headers.length, headers.network);
+  }
+  return headers;
+}
+
 void Lowering::from_link_header() {
   const bool in_frame = profile_.start == Profile::Start::frame;
   const BlockId unseen = out_.block();
@@ -256,30 +267,31 @@ void Lowering::from_link_header() {
   Headers headers;
   headers.network = out_.function().new_register();
   headers.protocol = out_.function().new_register();
+  std::vector<BlockId> bodies;
+  for (const imr::Unit& one : units_) {
+    bodies.push_back(one.nfproto == Nfproto::other ? unseen : out_.block());
+  }
   if (in_frame) {
-    find_network_in_frame(headers, unseen);
+    find_network_in_frame(headers, bodies, unseen);
   } else {
     find_network_of_skb(headers, unseen);
   }
-  headers.length = out_.context(ContextKey::length);
-  if (!imr::counts_link_header(units_.front())) {
-    headers.counted = out_.binary(Op::sub, headers.length, headers.network);
-  }
   const imr::Unit* rest = nullptr;
-  for (const imr::Unit& one : units_) {
+  for (std::size_t i = 0; i < units_.size(); ++i) {
+    const imr::Unit& one = units_[i];
     if (one.nfproto == Nfproto::other) {
       rest = &one;
       continue;
     }
-    const BlockId body = out_.block();
     const BlockId next = out_.block();
+    out_.branch(Condition::eq, headers.protocol, wire16(ethertype_of(one.nfproto)), bodies[i],
+                next);
+    out_.at(bodies[i]);
     const bool takes_malformed = reading_ == imr::Reading::netdev;
     const BlockId bad = takes_malformed ? other : out_.block();
-    out_.branch(Condition::eq, headers.protocol, wire16(ethertype_of(one.nfproto)), body, next);
-    out_.at(body);
-    const Headers parsed = one.nfproto == Nfproto::ipv4 ? parse_ipv4(one, headers, bad)
-                                                        : parse_ipv6(one, headers, bad);
-    unit(one, parsed);
+    const Headers measured = with_lengths(headers);
+    unit(one, one.nfproto == Nfproto::ipv4 ? parse_ipv4(one, measured, bad)
+                                           : parse_ipv6(one, measured, bad));
     if (!takes_malformed) unparsable(one, bad);
     out_.at(next);
   }
@@ -290,7 +302,7 @@ void Lowering::from_link_header() {
   out_.jump(rest != nullptr ? other : unseen);
   out_.at(other);
   if (rest != nullptr) {
-    unit(*rest, headers);
+    unit(*rest, with_lengths(headers));
   } else {
     out_.ret(true);
   }
@@ -303,7 +315,7 @@ Headers Lowering::parse_ipv4(const imr::Unit& unit, Headers headers, BlockId bad
   const Reg header = out_.window(headers.network, 0, 20, bad);
   const Reg first = out_.load(header, 0, 1);
   const Reg total = out_.unary(Op::swap16, out_.load(header, 2, 2));
-  const Reg fragment = out_.unary(Op::swap16, out_.load(header, 6, 2));
+  const Reg fragment = out_.load(header, 6, 2);
   headers.l4proto = out_.load(header, 9, 1);
   out_.leave_if(Condition::ne, out_.binary(Op::shr, first, 4), 4, bad);
   const Reg header_length = out_.binary(Op::shl, out_.binary(Op::and_, first, 15), 2);
@@ -317,7 +329,7 @@ Headers Lowering::parse_ipv4(const imr::Unit& unit, Headers headers, BlockId bad
   require_at_least(out_.binary(Op::sub, headers.length, headers.network), total);
   headers.transport = out_.binary(Op::add, header_length, headers.network);
   finish_transport(out_, imr::has_nf_tables_quirks(unit), headers,
-                   out_.binary(Op::and_, fragment, 0x1fff), opaque_);
+                   out_.binary(Op::and_, fragment, wire16(0x1fff)), opaque_, true);
   return headers;
 }
 
@@ -335,7 +347,8 @@ Headers Lowering::parse_ipv6(const imr::Unit& unit, Headers headers, BlockId bad
   out_.leave_if(Condition::ge, walk.l4proto, no_protocol, bad);
   headers.l4proto = walk.l4proto;
   headers.transport = walk.transport;
-  finish_transport(out_, imr::has_nf_tables_quirks(unit), headers, walk.fragment_offset, opaque_);
+  finish_transport(out_, imr::has_nf_tables_quirks(unit), headers, walk.fragment_offset, opaque_,
+                   false);
   return headers;
 }
 
@@ -374,6 +387,10 @@ Status lower(std::span<const imr::Unit> units, const Profile& profile, const Low
   if (!shared.sets) {
     WEIR_TRY(sets, SetMaps::make(all, function.maps));
     shared.sets = std::move(sets);
+  }
+  if (!shared.dynamic_sets) {
+    WEIR_TRY(dynamic_sets, DynamicMaps::make(all, function.maps));
+    shared.dynamic_sets = std::move(dynamic_sets);
   }
   if (!shared.runs) {
     shared.runs = RunMaps::make(all, {.traced = shared.trace.valid()}, {}, function.maps);

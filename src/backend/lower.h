@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "backend/dynamic_sets.h"
 #include "backend/profile.h"
 #include "backend/run_maps.h"
 #include "backend/set_maps.h"
@@ -20,9 +21,12 @@ namespace weir::backend {
 struct SharedMaps {
   isa::MapIndex counters;               // not valid: nothing is counted
   isa::MapIndex trace;                  // not valid: nothing is traced
+  isa::MapIndex meters;                 // their words; not valid: no rule takes from one
+  isa::MapIndex log;                    // the ring of records; not valid: no rule logs
   isa::MapIndex opaque;                 // made on demand: an array whose one value is a zero
   std::shared_ptr<const SetMaps> sets;  // none: lower() makes those of its units
-  std::shared_ptr<const RunMaps> runs;  // the same
+  std::shared_ptr<const DynamicMaps> dynamic_sets;  // the same
+  std::shared_ptr<const RunMaps> runs;              // the same
 };
 
 // Words of the packet and the context that one program keeps for several rules, at most.

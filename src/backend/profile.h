@@ -25,6 +25,11 @@ struct PacketWindow {
   std::uint32_t width = 0;              // bytes
   flow::BlockId absent;                 // where to go when they are not there
   std::optional<std::uint32_t> offset;  // into the packet, where it is always the same
+  std::uint8_t wanted = 0;              // the register where the pointer is to be
+  // Where the profile takes them apart (splits_offsets) and the offset is small whatever the packet
+  // is: the register that it is the sum of and of the number.
+  std::optional<std::uint8_t> base;
+  std::uint32_t number = 0;
 };
 
 struct Profile {
@@ -54,6 +59,11 @@ struct Profile {
   // Whether skb->sk is what nf_tables chains of the same place see.
   bool has_socket = false;
   bool writes_mark = false;
+  bool writes_priority = false;
+  bool writes_pkttype = false;
+  bool writes_packets = false;
+  // Whether programs learn, or helpers know, of checksums that the stack left to the device.
+  bool knows_open_checksums = false;
   bool reads_packets = true;  // whether there is any way to the packet's bytes
   // Facts beyond those of the program type's own context structure take a kernel function.
   bool kernel_functions = true;
@@ -68,15 +78,20 @@ struct Profile {
   // What windows need of the stack: a dynptr and a saved value; a buffer for each that is in use.
   bool window_dynptr = false;
   bool window_buffer = false;
+  bool splits_offsets = false;  // whether PacketWindow::base may stand for r1
   // Whether the fact takes the frame's place for a value (Emitter::scratch()).
   bool (*needs_scratch)(flow::ContextKey key) = nullptr;
 
   // Emission; each may use r0 to r5 freely and expects the context pointer in the frame.
   // Loads the fact into r0.
   void (*emit_context)(Emitter& out, flow::ContextKey key) = nullptr;
-  // r1 holds the offset into the packet. r0 becomes a pointer from which the bytes can be loaded;
-  // falls through on success.
-  void (*emit_window)(Emitter& out, const PacketWindow& window) = nullptr;
+  // r1 holds the offset into the packet, unless the window has a base. The register that is given
+  // back, the wanted one or r0, becomes a pointer from which the bytes can be loaded; falls through
+  // on success.
+  std::uint8_t (*emit_window)(Emitter& out, const PacketWindow& window) = nullptr;
+  // Copies the packet's first r7 bytes, at least one, to where r8 points; r6 to r9 stay. Needs the
+  // frame's dynptr where windows do.
+  void (*emit_copy)(Emitter& out) = nullptr;
 };
 
 // What a caller of the compiler may ask of a profile.

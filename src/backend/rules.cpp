@@ -6,6 +6,8 @@
 #include <memory>
 #include <variant>
 
+#include "backend/meters.h"
+#include "backend/records.h"
 #include "backend/run_tree.h"
 #include "backend/sets.h"
 #include "backend/tuple_search.h"
@@ -106,7 +108,8 @@ RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId roo
       direct_returns_(options.direct_returns),
       direct_rounds_(options.direct_rounds),
       demand_(root_demand(unit, shared, root)),
-      values_(out, unit, profile, demand_, *shared.sets, headers, start, options.shared_words) {}
+      values_(out, unit, profile, demand_, *shared.sets, *shared.dynamic_sets, shared.meters,
+              headers, start, options.shared_words) {}
 
 void RootLowering::run() {
   count_sites();
@@ -269,7 +272,7 @@ std::unique_ptr<RunSearch> RootLowering::search_of(const RunPlace& place,
 
 void RootLowering::note(const classify::RunAction& action) {
   if (action.counter.valid()) count(action.counter);
-  if (action.mark) values_.write_mark({{out_.constant(*action.mark), 4}});
+  if (action.mark) values_.write_meta(imr::MetaKey::mark, {{out_.constant(*action.mark), 4}});
   const std::uint32_t entry = trace_entry(ruleset_, action);
   if (entry != run_untraced) trace(entry);
 }
@@ -358,7 +361,7 @@ void RootLowering::run_action(const RunPlace& place, RunSearch& search, BlockId 
   if (writes_marks(place.index.run)) {
     const BlockId marked = out_.block();
     out_.leave_if(Condition::eq, search.is_marking(), 0, marked);
-    values_.write_mark({{search.mark(), 4}});
+    values_.write_meta(imr::MetaKey::mark, {{search.mark(), 4}});
     out_.jump(marked);
     out_.at(marked);
   }
@@ -409,6 +412,7 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
   const BlockId next = out_.block();
   out_.set_rule(label);
   bool falls_through = true;
+  std::uint32_t logs = 0;
   for (const imr::Statement& statement : rule.statements) {
     if (const auto* ends = std::get_if<imr::VerdictStatement>(&statement)) {
       if (ends->verdict.kind == imr::Verdict::Kind::continue_) continue;
@@ -423,6 +427,11 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
       if (!falls_through) break;
     } else if (const auto* counter = std::get_if<imr::Counter>(&statement)) {
       count(counter->counter);
+    } else if (const auto* meter = std::get_if<imr::Meter>(&statement)) {
+      take(out_, place_of(maps_.meters, meter->meter), ruleset_.meters.at(meter->meter.index()),
+           values_.length(), next);
+    } else if (const auto* log = std::get_if<imr::Log>(&statement)) {
+      record(out_, maps_.log, profile_, *log, imr::as_written(ruleset_, id), logs++);
     } else if (const auto* compare = std::get_if<imr::Match>(&statement)) {
       match(*compare, next);
     } else if (const auto* range = std::get_if<imr::MatchRange>(&statement)) {
@@ -430,7 +439,11 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
     } else if (const auto* set = std::get_if<imr::MatchSet>(&statement)) {
       match(*set, next);
     } else if (const auto* write = std::get_if<imr::MetaWrite>(&statement)) {
-      values_.write_mark(values_.evaluate(write->value, next));
+      values_.write_meta(write->key, values_.evaluate(write->value, next));
+    } else if (const auto* bytes = std::get_if<imr::PayloadWrite>(&statement)) {
+      values_.write_packet(*bytes, next);
+    } else if (const auto* set_change = std::get_if<imr::DynamicSet>(&statement)) {
+      change(*set_change, next);
     } else {
       throw InvariantError("lowering: a native statement is left");
     }
@@ -487,7 +500,37 @@ void RootLowering::match(const imr::MatchRange& match, BlockId fail) {
   out_.at(on);
 }
 
+// The statements of an element run where it is a match to find it.
+void RootLowering::match_living(const imr::MatchSet& match, BlockId fail) {
+  const imr::Set& set = ruleset_[match.set];
+  const Words key = values_.evaluate(match.key, fail);
+  DynamicCode code(out_, set, maps_.dynamic_sets->place(set));
+  if (match.inverted) {
+    const BlockId on = out_.block();
+    static_cast<void>(code.find(key, on));
+    out_.jump(fail);
+    out_.at(on);
+    return;
+  }
+  code.run(code.find(key, fail), values_.length(), fail);
+}
+
+void RootLowering::change(const imr::DynamicSet& change, BlockId fail) {
+  const imr::Set& set = ruleset_[change.set];
+  const Words key = values_.evaluate(change.key, fail);
+  DynamicCode code(out_, set, maps_.dynamic_sets->place(set));
+  if (change.op == imr::DynamicSet::Op::remove) return code.remove(key);
+  const Words data = change.data ? values_.evaluate(*change.data, fail) : Words();
+  const Reg length = values_.length();
+  const BlockId on = out_.block();
+  const BlockId full = change.inverted ? on : fail;
+  code.run(code.change(change, key, data, full), length, fail);
+  out_.jump(change.inverted ? fail : on);
+  out_.at(on);
+}
+
 void RootLowering::match(const imr::MatchSet& match, BlockId fail) {
+  if (ruleset_[match.set].dynamic) return match_living(match, fail);
   const BlockId on = out_.block();
   search(ruleset_[match.set], match.key, match.inverted ? fail : on, match.inverted ? on : fail,
          fail);

@@ -76,6 +76,8 @@ class RootLowering {
   void match(const imr::Match& match, flow::BlockId fail);
   void match(const imr::MatchRange& match, flow::BlockId fail);
   void match(const imr::MatchSet& match, flow::BlockId fail);
+  void match_living(const imr::MatchSet& match, flow::BlockId fail);
+  void change(const imr::DynamicSet& change, flow::BlockId fail);
   // Ends the block: goes to `absent` without a value, else to where it is one of the set's or not.
   void search(const imr::Set& set, imr::ExprId value, flow::BlockId member, flow::BlockId stranger,
               flow::BlockId absent);

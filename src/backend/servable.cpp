@@ -2,6 +2,7 @@
 #include "backend/servable.h"
 
 #include <algorithm>
+#include <array>
 #include <variant>
 
 #include "backend/sets.h"
@@ -11,6 +12,9 @@ namespace weir::backend {
 namespace {
 
 using flow::ContextKey;
+
+constexpr std::uint64_t ethertype_ipv4 = 0x0800;
+constexpr std::uint64_t ethertype_ipv6 = 0x86dd;
 
 // Whether programs of the profile can load the fact at all.
 bool loads(const Profile& profile, ContextKey key) {
@@ -63,10 +67,29 @@ bool serves_meta(const Profile& profile, imr::MetaKey key) {
   return fact && loads(profile, *fact);
 }
 
+bool writes_meta(const Profile& profile, imr::MetaKey key) {
+  switch (key) {
+    case imr::MetaKey::mark:
+      return profile.writes_mark;
+    case imr::MetaKey::priority:
+      return profile.writes_priority;
+    case imr::MetaKey::pkttype:
+      return profile.writes_pkttype;
+    default:
+      return false;
+  }
+}
+
 // Collects what one rule asks for.
 struct Collector {
   const imr::Unit& unit;
   std::vector<Need> needs = {};
+  // Of the packets that come so far in the rule; 0: of several. In a unit of other protocols there
+  // may be IP packets that cannot be parsed.
+  std::uint64_t protocol = unit.nfproto == Nfproto::ipv4   ? ethertype_ipv4
+                           : unit.nfproto == Nfproto::ipv6 ? ethertype_ipv6
+                                                           : 0;
+  bool reached = true;  // whether any do
 
   void add(Need::Kind kind, imr::MetaKey key = imr::MetaKey::l4proto) {
     const Need need{.kind = kind, .meta = key};
@@ -74,6 +97,7 @@ struct Collector {
   }
   void expr(imr::ExprId id) { std::visit(*this, unit.ruleset[id]); }
   void set(imr::SetId id) {
+    if (unit.ruleset[id].dynamic) return add(Need::Kind::dynamic_set);
     switch (set_form(unit.ruleset[id])) {
       case SetForm::code:
       case SetForm::hash:
@@ -111,7 +135,22 @@ struct Collector {
     expr(op.key);
     set(op.map);
   }
-  void operator()(const imr::Match& match) { expr(match.lhs); }
+  void operator()(const imr::Numgen&) { add(Need::Kind::meter); }
+  void operator()(const imr::Random&) {}
+  void operator()(const imr::Hash& hash) { expr(hash.source); }
+  void operator()(const imr::Match& match) {
+    expr(match.lhs);
+    const auto* meta = std::get_if<imr::Meta>(&unit.ruleset[match.lhs]);
+    if (meta == nullptr || match.op != imr::Relop::eq) return;
+    if (meta->key == imr::MetaKey::nfproto) {
+      reached = reached && match.rhs == Bytes{imr::nfproto_value(unit)};
+    }
+    if (meta->key == imr::MetaKey::protocol && match.rhs.size() == 2) {
+      const std::uint64_t told = load_big_endian(match.rhs);
+      reached = reached && (protocol == 0 || protocol == told);
+      protocol = told;
+    }
+  }
   void operator()(const imr::MatchRange& match) { expr(match.lhs); }
   void operator()(const imr::MatchSet& match) {
     expr(match.key);
@@ -123,9 +162,55 @@ struct Collector {
   }
   void operator()(const imr::VerdictStatement&) {}
   void operator()(const imr::Counter&) {}
+  void operator()(const imr::Meter&) { add(Need::Kind::meter); }
+  void operator()(const imr::Log&) { add(Need::Kind::log); }
+  void operator()(const imr::DynamicSet& change) {
+    expr(change.key);
+    if (change.data) expr(*change.data);
+    set(change.set);
+  }
   void operator()(const imr::MetaWrite& write) {
     expr(write.value);
     add(Need::Kind::write_meta, write.key);
+  }
+  void operator()(const imr::PayloadWrite& write) {
+    expr(write.value);
+    const bool transport = write.base == imr::HeaderBase::transport;
+    add(Need::Kind::write_packet);
+    if (write.base == imr::HeaderBase::link) add(Need::Kind::link);
+    if (write.pseudo_header || (transport && write.checksum)) add(Need::Kind::write_transport);
+    if (unit.roots.size() > 1 && reached && moves_headers(write)) add(Need::Kind::move_headers);
+  }
+  // Each chain of the kernel looks for headers anew, a program once for all its chains.
+  [[nodiscard]] bool moves_headers(const imr::PayloadWrite& write) const {
+    if (write.base != imr::HeaderBase::network) return false;
+    for (std::size_t i = 0; i < write.length; ++i) {
+      if ((changed_bits(write, i) & looked_at(write.offset + i)) != 0) return true;
+    }
+    return false;
+  }
+  // Bits of a byte of the network header that tell where headers are, and the last protocol.
+  [[nodiscard]] std::uint8_t looked_at(std::size_t at) const {
+    constexpr std::array<std::uint8_t, 10> of_ipv4 = {0xff, 0,    0xff, 0xff, 0,
+                                                      0,    0x1f, 0xff, 0,    0xff};
+    constexpr std::array<std::uint8_t, 7> of_ipv6 = {0xf0, 0, 0, 0, 0xff, 0xff, 0xff};
+    constexpr std::size_t ipv6_header = 40;
+    std::uint8_t out = 0;
+    if (protocol != ethertype_ipv6 && at < of_ipv4.size()) out = of_ipv4[at];
+    if (protocol == ethertype_ipv4) return out;
+    // Extension headers stand behind it.
+    if (at >= ipv6_header) return 0xff;
+    return static_cast<std::uint8_t>(out | (at < of_ipv6.size() ? of_ipv6[at] : 0));
+  }
+  // What of byte `index` may come to be something else: nft writes flags by writing all of the
+  // bytes that they are in.
+  [[nodiscard]] std::uint8_t changed_bits(const imr::PayloadWrite& write, std::size_t index) const {
+    const auto* masked = std::get_if<imr::MaskXor>(&unit.ruleset[write.value]);
+    if (masked == nullptr) return 0xff;
+    const auto* source = std::get_if<imr::Payload>(&unit.ruleset[masked->source]);
+    const bool same =
+        source != nullptr && source->base == write.base && source->offset == write.offset;
+    return same ? static_cast<std::uint8_t>(~masked->mask[index] | masked->flip[index]) : 0xff;
   }
   void operator()(const imr::Native&) {}
 };
@@ -164,8 +249,17 @@ std::string hooks_that_serve(const Need& need, const Limits& limits) {
 
 std::string refusal(const Need& need, const Profile& profile) {
   std::string out = to_string(need) + " is not known there";
-  if (need.kind == Need::Kind::write_meta) out = to_string(need) + " is not possible there";
-  if (need.kind == Need::Kind::mapped_set) out = to_string(need) + " has no place there";
+  const bool is_write = need.kind == Need::Kind::write_meta ||
+                        need.kind == Need::Kind::write_packet ||
+                        need.kind == Need::Kind::write_transport;
+  if (is_write) out = to_string(need) + " is not possible there";
+  if (need.kind == Need::Kind::move_headers) {
+    return to_string(need) + " is not possible where another chain follows in one program";
+  }
+  if (need.kind == Need::Kind::mapped_set || need.kind == Need::Kind::meter ||
+      need.kind == Need::Kind::log || need.kind == Need::Kind::dynamic_set) {
+    out = to_string(need) + " has no place there";
+  }
   const bool limited = profile.limits != Limits{};
   if (limited) out += " within --limit " + names(profile.limits);
   std::string hooks = hooks_that_serve(need, profile.limits);
@@ -189,8 +283,20 @@ std::string to_string(const Need& need) {
       return "ct beyond state";
     case Need::Kind::write_meta:
       return "writing meta " + std::string(to_string(need.meta));
+    case Need::Kind::write_packet:
+      return "writing packets";
+    case Need::Kind::write_transport:
+      return "mending transport checksums";
+    case Need::Kind::move_headers:
+      return "writing where headers are";
     case Need::Kind::mapped_set:
       return "a large set with intervals";
+    case Need::Kind::meter:
+      return "a limit, quota or sequence";
+    case Need::Kind::log:
+      return "a log";
+    case Need::Kind::dynamic_set:
+      return "a dynamic set, or one with timeouts";
   }
   throw InvariantError("need out of range");
 }
@@ -208,8 +314,15 @@ std::vector<Need> all_needs() {
   }
   out.push_back({.kind = Need::Kind::connection});
   out.push_back({.kind = Need::Kind::connection_details});
-  out.push_back({.kind = Need::Kind::write_meta, .meta = MetaKey::mark});
+  for (const MetaKey key : {MetaKey::mark, MetaKey::priority, MetaKey::pkttype}) {
+    out.push_back({.kind = Need::Kind::write_meta, .meta = key});
+  }
+  out.push_back({.kind = Need::Kind::write_packet});
+  out.push_back({.kind = Need::Kind::write_transport});
   out.push_back({.kind = Need::Kind::mapped_set});
+  out.push_back({.kind = Need::Kind::meter});
+  out.push_back({.kind = Need::Kind::log});
+  out.push_back({.kind = Need::Kind::dynamic_set});
   return out;
 }
 
@@ -226,9 +339,21 @@ bool serves(const Profile& profile, const Need& need) {
     case Need::Kind::connection_details:
       return profile.has_conntrack && loads(profile, ContextKey::ct_status);
     case Need::Kind::write_meta:
-      return need.meta == imr::MetaKey::mark && profile.writes_mark;
+      return writes_meta(profile, need.meta);
+    case Need::Kind::write_packet:
+      return profile.writes_packets;
+    case Need::Kind::write_transport:
+      return profile.writes_packets && profile.knows_open_checksums;
+    case Need::Kind::move_headers:
+      return false;
     case Need::Kind::mapped_set:
+    case Need::Kind::meter:
       return profile.map_values;
+    case Need::Kind::log:
+      return profile.emit_copy != nullptr && profile.local_calls;
+    case Need::Kind::dynamic_set:
+      // What expired is swept by a function of the program.
+      return profile.map_values && profile.local_calls;
   }
   throw InvariantError("need out of range");
 }

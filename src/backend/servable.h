@@ -22,7 +22,13 @@ struct Need {
     connection,          // ct state
     connection_details,  // all other ct keys
     write_meta,          // `meta`
+    write_packet,        // bytes of the packet, with no checksum but that of the IPv4 header
+    write_transport,     // bytes that the checksum of a transport header is of
+    move_headers,        // where headers are, or the last protocol, in front of another chain
     mapped_set,          // a set or map that is searched in an eBPF map other than a plain hash map
+    meter,               // a word that packets change, all of them the same one
+    log,                 // a record of the packet
+    dynamic_set,         // a set whose elements come and go, or keep something
   };
   Kind kind = Kind::packet;
   imr::MetaKey meta = imr::MetaKey::l4proto;

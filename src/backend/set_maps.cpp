@@ -314,10 +314,14 @@ std::vector<UpdatableSet> SetMaps::updatable() const {
   return out;
 }
 
-std::vector<imr::SetId> used_sets(const imr::Unit& unit) {
+namespace {
+
+// Of one kind: dynamic ones, or the others.
+std::vector<imr::SetId> sets_of(const imr::Unit& unit, bool dynamic) {
   std::vector<bool> seen(unit.ruleset.sets.size());
   std::vector<imr::SetId> out;
   const auto use = [&](imr::SetId set) {
+    if (unit.ruleset[set].dynamic.has_value() != dynamic) return;
     if (!seen.at(set.index())) out.push_back(set);
     seen[set.index()] = true;
   };
@@ -337,13 +341,24 @@ std::vector<imr::SetId> used_sets(const imr::Unit& unit) {
             continue;
           }
           if (match != nullptr) use(match->set);
+          if (const auto* change = std::get_if<imr::DynamicSet>(&statement)) use(change->set);
           if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) use(map->map);
-          if (const auto expr = imr::operand(statement)) walk(walk, *expr);
+          for (const imr::ExprId expr : imr::operands(statement)) walk(walk, expr);
         }
       }
     }
   }
   return out;
+}
+
+}  // namespace
+
+std::vector<imr::SetId> used_sets(const imr::Unit& unit) {
+  return sets_of(unit, false);
+}
+
+std::vector<imr::SetId> used_dynamic_sets(const imr::Unit& unit) {
+  return sets_of(unit, true);
 }
 
 }  // namespace weir::backend

@@ -120,7 +120,9 @@ class SetMaps {
   std::map<Key, Entry> entries_;
 };
 
-// Each set that rules of the unit use, once; those in runs need none.
+// Each set that rules of the unit use, once; those in runs need none, and dynamic ones have maps of
+// their own (dynamic_sets.h).
 [[nodiscard]] std::vector<imr::SetId> used_sets(const imr::Unit& unit);
+[[nodiscard]] std::vector<imr::SetId> used_dynamic_sets(const imr::Unit& unit);
 
 }  // namespace weir::backend

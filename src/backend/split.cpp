@@ -37,7 +37,14 @@ std::uint32_t weight(const Block& block) {
   for (const Instruction& i : block.instructions) {
     switch (i.op) {
       case Op::lookup:
+      case Op::record:
+      case Op::insert:
+      case Op::erase:
+      case Op::sweep:
       case Op::trace:
+      case Op::store:
+      case Op::add_to_sum:
+      case Op::add_to_pseudo_sum:
         sum += 8;
         break;
       case Op::context:

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "backend/values.h"
 
+#include "backend/hash.h"
+#include "backend/meters.h"
+
 #include <algorithm>
 #include <variant>
 
@@ -28,20 +31,24 @@ constexpr std::uint64_t tag_offset = 12;
 }  // namespace
 
 Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
-               const SetMaps& sets, Headers headers, const Start& start, unsigned shared_words)
+               const SetMaps& sets, const DynamicMaps& dynamic_sets, isa::MapIndex meters,
+               Headers headers, const Start& start, unsigned shared_words)
     : out_(out),
       unit_(unit),
       ruleset_(unit.ruleset),
       profile_(profile),
       demand_(demand),
       sets_(sets),
+      dynamic_sets_(dynamic_sets),
+      meters_(meters),
       headers_(headers),
       start_(start),
       opaque_(start.opaque) {
+  find_writes();
   std::vector<std::pair<unsigned, Leaf>> candidates;
   for (const auto& [leaf, times] : demand_) {
     const bool is_word = leaf.kind != Leaf::Kind::l4proto && leaf.kind != Leaf::Kind::extension;
-    if (is_word && times >= 2) candidates.emplace_back(times, leaf);
+    if (is_word && times >= 2 && !may_change(leaf)) candidates.emplace_back(times, leaf);
   }
   std::ranges::stable_sort(candidates, std::ranges::greater{}, &std::pair<unsigned, Leaf>::first);
   for (const auto& [times, leaf] : candidates) {
@@ -221,8 +228,7 @@ void Values::parse_ipv4() {
   if (headers_.network.valid()) transport = out_.binary(Op::add, transport, headers_.network);
   headers_.transport = transport;
   backend::finish_transport(out_, imr::has_nf_tables_quirks(unit_), headers_,
-                            out_.binary(Op::and_, out_.unary(Op::swap16, fragment), 0x1fff),
-                            opaque_);
+                            out_.binary(Op::and_, fragment, wire16(0x1fff)), opaque_, false);
 }
 
 void Values::parse_ipv6() {
@@ -230,13 +236,14 @@ void Values::parse_ipv6() {
   headers_.l4proto = walk.l4proto;
   headers_.transport = walk.transport;
   backend::finish_transport(out_, imr::has_nf_tables_quirks(unit_), headers_, walk.fragment_offset,
-                            opaque_);
+                            opaque_, false);
 }
 
 // How many bytes the transport header has, for the two kinds of loads.
-void finish_transport(Builder& out, bool quirks, Headers& headers, Reg fragment_offset,
-                      Reg opaque) {
+void finish_transport(Builder& out, bool quirks, Headers& headers, Reg fragment_offset, Reg opaque,
+                      bool reaches) {
   flow::Function& function = out.function();
+  headers.fragment = fragment_offset;
   headers.available = function.new_register();
   headers.available_any = quirks ? function.new_register() : headers.available;
   const BlockId join = out.block();
@@ -246,10 +253,12 @@ void finish_transport(Builder& out, bool quirks, Headers& headers, Reg fragment_
   out.leave_if(Condition::ne, fragment_offset, 0, later);
 
   const auto bytes_behind = [&](Reg end, Reg dst) {
-    // end < transport: none.
-    const BlockId some = out.block();
-    out.branch(Condition::ge, end, headers.transport, some, join);
-    out.at(some);
+    const bool sure = reaches && end == headers.length;
+    if (!sure) {
+      const BlockId some = out.block();
+      out.branch(Condition::ge, end, headers.transport, some, join);
+      out.at(some);
+    }
     out.append({.op = Op::sub, .dst = dst, .a = end, .b = headers.transport});
   };
   bytes_behind(headers.length, headers.available);
@@ -533,18 +542,38 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
       const imr::Set& map = self.ruleset_[op.map];
       Words key = self.evaluate(op.key, absent);
       if (total_size(key) != map.key_size) key = recut(self.out_, key, cut_sizes(map.key_size));
+      if (map.dynamic) {
+        DynamicCode code(self.out_, map, self.dynamic_sets_.place(map));
+        return code.data_of(code.find(key, absent));
+      }
       return look_up(self.out_, map, self.sets_.place(map), key, absent, self.start_);
+    }
+    Words operator()(const imr::Numgen& numgen) const {
+      const imr::MeterState& meter = self.ruleset_.meters.at(numgen.meter.index());
+      const Reg number = next_number(self.out_, place_of(self.meters_, numgen.meter), meter);
+      const Reg sum = self.out_.binary(Op::add, number, numgen.offset);
+      return {{self.out_.binary(Op::and_, sum, 0xffffffff), 4}};
+    }
+    Words operator()(const imr::Random& random) const {
+      const Reg drawn = self.out_.function().new_register();
+      self.out_.append({.op = Op::random, .dst = drawn});
+      return below(drawn, random.modulus, random.offset);
+    }
+    Words operator()(const imr::Hash& hash) const {
+      const Words source = self.evaluate(hash.source, absent);
+      return below(jhash(self.out_, source, hash.length, hash.seed), hash.modulus, hash.offset);
+    }
+    // imr::scaled(), where there is a modulus, and the offset on top of it.
+    [[nodiscard]] Words below(Reg number, std::uint32_t modulus, std::uint32_t offset) const {
+      if (modulus != 0) {
+        number = self.out_.binary(Op::shr, self.out_.binary(Op::mul, number, modulus), 32);
+      }
+      if (offset == 0) return {{number, 4}};
+      const Reg sum = self.out_.binary(Op::add, number, offset);
+      return {{self.out_.binary(Op::and_, sum, 0xffffffff), 4}};
     }
   };
   return std::visit(Visitor{*this, absent}, ruleset_[id]);
-}
-
-void Values::write_mark(const Words& value) {
-  out_.append({.op = Op::set_mark, .a = value.front().reg});
-  // A shared word goes on with the new mark; where there is none, each use reads the packet's.
-  const Leaf leaf{Leaf::Kind::meta, static_cast<std::uint16_t>(imr::MetaKey::mark), 0};
-  const auto shared = gathered_.find(leaf);
-  if (shared != gathered_.end()) out_.assign_copy(shared->second, value.front().reg);
 }
 
 // nft_bitwise_eval_lshift() and _rshift(): words of 4 bytes in host order, the first one the most

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "backend/builder.h"
+#include "backend/dynamic_sets.h"
 #include "backend/extensions.h"
 #include "backend/lower.h"
 #include "backend/profile.h"
@@ -55,6 +56,7 @@ struct Headers {
   flow::Reg transport;      // offset of the transport header
   flow::Reg available;      // bytes from there on, 0 when there is none or in later fragments
   flow::Reg available_any;  // the same for loads that are there in later fragments, too
+  flow::Reg fragment;       // 0 but in later fragments
   flow::Reg length;         // of the packet, from the hook's first header on
   flow::Reg counted;        // of it, what counters and meta length take; not valid: all
   flow::Reg vlan_tag;       // of an skb, where a rule reads what it moves: ContextKey::vlan_tag
@@ -66,7 +68,8 @@ class Values {
   // `demand` holds what all rules of the unit and root need together. `opaque` is a register that
   // is zero, which the verifier does not know.
   Values(Builder& out, const imr::Unit& unit, const Profile& profile, const Demand& demand,
-         const SetMaps& sets, Headers headers, const Start& start, unsigned shared_words);
+         const SetMaps& sets, const DynamicMaps& dynamic_sets, isa::MapIndex meters,
+         Headers headers, const Start& start, unsigned shared_words);
 
   // Makes everything of `needed` that is worth sharing, at the cursor, which must dominate all
   // uses.
@@ -77,13 +80,21 @@ class Values {
   // For who asks only whether it equals a constant: what has no value may come as a word that no
   // value equals, without a test of its own.
   [[nodiscard]] Words evaluate_to_equal(imr::ExprId expr, flow::BlockId absent);
-  // The packet's mark becomes the value, for all that is evaluated from here on.
-  void write_mark(const Words& value);
+  // The packet's fact becomes the value, for all that is evaluated from here on.
+  void write_meta(imr::MetaKey key, const Words& value);
+  // The same of its bytes; leaves to `absent` where they, or a checksum, are not there.
+  void write_packet(const imr::PayloadWrite& write, flow::BlockId absent);
   // Length of the packet in bytes, as counters take it.
   [[nodiscard]] flow::Reg length();
 
  private:
   [[nodiscard]] bool shared(const Leaf& leaf) const;
+  void find_writes();
+  [[nodiscard]] bool may_change(const Leaf& leaf) const;
+  [[nodiscard]] flow::Reg start_of_written(const imr::PayloadWrite& write, flow::BlockId absent);
+  void mend_header_sum(flow::Reg header, std::uint64_t offset, flow::Reg difference,
+                       flow::BlockId absent);
+  void mend_transport_sum(flow::Reg difference, flow::BlockId absent);
   void gather_packet(Leaf::Kind kind);
   void parse_transport();
   void parse_ipv4();
@@ -124,12 +135,17 @@ class Values {
   const Profile& profile_;
   const Demand& demand_;
   const SetMaps& sets_;
+  const DynamicMaps& dynamic_sets_;
+  isa::MapIndex meters_;
   Headers headers_;
   const Start& start_;
   flow::Reg opaque_;
   std::map<Leaf, flow::Reg> gathered_;
   std::map<Leaf, Item> items_;  // extensions that were looked for
   std::set<Leaf> chosen_;       // leaves worth sharing
+  // What rules of the unit write: of that, nothing is shared but the mark.
+  bool writes_packet_ = false;
+  std::set<imr::MetaKey> writes_meta_;
 };
 
 // Emits the walk to the transport header of an IPv6 packet, exactly as ipv6_find_hdr() makes it in
@@ -143,8 +159,10 @@ struct Ipv6Walk {
                                  flow::Reg opaque);
 
 // Makes `available` and `available_any` of headers whose length and transport are known.
+// `fragment_offset` is zero but in later fragments. With `reaches`, no packet ends before its
+// transport header begins.
 void finish_transport(Builder& out, bool quirks, Headers& headers, flow::Reg fragment_offset,
-                      flow::Reg opaque);
+                      flow::Reg opaque, bool reaches);
 
 // An offset at which no packet has a byte.
 constexpr std::uint64_t nowhere = 0x7fffffff;

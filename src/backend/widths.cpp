@@ -41,6 +41,7 @@ std::vector<std::uint8_t> find_widths(const flow::Function& function,
             put(i.dst, bits(i.imm));
             break;
           case Op::copy:
+          case Op::div:
             put(i.dst, a);
             break;
           case Op::and_:
@@ -69,14 +70,25 @@ std::vector<std::uint8_t> find_widths(const flow::Function& function,
             put(i.dst, flow::width_of(static_cast<flow::ContextKey>(i.imm)));
             break;
           case Op::add:
+            put(i.dst, std::max(a, b) + 1);
+            break;
           case Op::sub:
           case Op::mul:
           case Op::swap64:
           case Op::opaque_zero:
+          case Op::clock:
+          case Op::word:
+          case Op::exchange:
+          case Op::fetch_add:
+          case Op::word_at:
+          case Op::exchange_at:
+          case Op::fetch_add_at:
+          case Op::insert:
           case Op::lookup:
           case Op::map_value:
             put(i.dst, 64);
             break;
+          case Op::random:
           case Op::site:
           case Op::entered:
             put(i.dst, 32);
@@ -85,9 +97,18 @@ std::vector<std::uint8_t> find_widths(const flow::Function& function,
             put(i.dst, 8U * i.size);
             break;
           case Op::count:
+          case Op::record:
           case Op::trace:
           case Op::set_mark:
+          case Op::set_priority:
+          case Op::set_pkttype:
+          case Op::store:
+          case Op::add_to_sum:
+          case Op::add_to_pseudo_sum:
           case Op::keep:
+          case Op::put_at:
+          case Op::erase:
+          case Op::sweep:
             break;
         }
       }

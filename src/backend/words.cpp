@@ -11,6 +11,10 @@ using flow::Condition;
 using flow::Op;
 using flow::Reg;
 
+std::uint64_t wire16(std::uint64_t value) {
+  return load_native(big_endian_bytes(value, 2));
+}
+
 std::vector<std::uint8_t> cut_sizes(std::size_t size) {
   std::vector<std::uint8_t> out;
   for (const std::uint8_t piece : std::initializer_list<std::uint8_t>{8, 4, 2, 1}) {

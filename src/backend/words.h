@@ -18,6 +18,9 @@ struct Word {
 };
 using Words = std::vector<Word>;
 
+// What a native load of 2 bytes in network order gives where they hold `value`.
+[[nodiscard]] std::uint64_t wire16(std::uint64_t value);
+
 // The sizes into which a value of `size` bytes is cut: as many 8s as fit, then 4, 2, 1.
 [[nodiscard]] std::vector<std::uint8_t> cut_sizes(std::size_t size);
 [[nodiscard]] std::size_t total_size(const Words& words);

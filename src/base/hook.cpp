@@ -110,6 +110,21 @@ bool is_ip(Family family) {
   return family == Family::ip || family == Family::ip6 || family == Family::inet;
 }
 
+bool sees_frames(const Hook& hook) {
+  switch (hook.kind) {
+    case Hook::Kind::xdp:
+    case Hook::Kind::tc_ingress:
+    case Hook::Kind::tc_egress:
+    case Hook::Kind::socket:
+      return true;
+    case Hook::Kind::netfilter:
+    case Hook::Kind::cgroup_ingress:
+    case Hook::Kind::cgroup_egress:
+      return false;
+  }
+  throw InvariantError("hook kind out of range");
+}
+
 bool sees(Family family, Nfproto nfproto) {
   switch (family) {
     case Family::inet:

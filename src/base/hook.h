@@ -59,6 +59,10 @@ struct Hook {
 [[nodiscard]] Result<Hook> parse_hook(std::string_view text);
 [[nodiscard]] Result<Family> parse_family(std::string_view text);
 
+// Whether a program at the hook has packets from the link header on, and not from the network
+// header.
+[[nodiscard]] bool sees_frames(const Hook& hook);
+
 // The three families whose chains hang at the netfilter hooks of the IP stack.
 [[nodiscard]] bool is_ip(Family family);
 // Whether packets of `nfproto` traverse tables of `family`.

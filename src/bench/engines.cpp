@@ -213,7 +213,10 @@ Result<InForce> put_weir(const Script& script, const Hook& hook, bool wrong) {
   const double front_end = watch.part();
   WEIR_TRY(attachments, driver::plan(ruleset, hook, script.chains));
   StageTimes stages;
+  // As weir apply compiles them.
   const driver::Options options{.untrusted_memory = kernel::has_untrusted_memory(),
+                                .updatable_sets = true,
+                                .updatable_rules = true,
                                 .break_a_pass = wrong,
                                 .observer = stages.observer()};
   WEIR_TRY(compilation, driver::compile(ruleset, attachments, options));

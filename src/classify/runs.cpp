@@ -533,10 +533,10 @@ bool MarkUse::goes_with(const imr::Ruleset& ruleset, imr::RuleId rule) {
   bool read = read_;
   bool written = written_;
   for (const imr::Statement& statement : ruleset[rule].statements) {
-    const auto operand = imr::operand(statement);
-    if (!operand) continue;
     written = written || std::holds_alternative<imr::MetaWrite>(statement);
-    read = read || imr::reads(ruleset, *operand, imr::MetaKey::mark);
+    read = read || std::ranges::any_of(imr::operands(statement), [&](imr::ExprId operand) {
+             return imr::reads(ruleset, operand, imr::MetaKey::mark);
+           });
   }
   if (read && written) return false;
   read_ = read;

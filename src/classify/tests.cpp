@@ -260,12 +260,14 @@ Bytes filled(const Bytes& bytes, std::size_t size, std::uint8_t with) {
 std::optional<Test> test_of(const imr::Ruleset& ruleset, const imr::Statement& statement) {
   if (const auto* match = std::get_if<imr::Match>(&statement)) return of(ruleset, *match);
   if (const auto* range = std::get_if<imr::MatchRange>(&statement)) return of(ruleset, *range);
-  if (const auto* set = std::get_if<imr::MatchSet>(&statement)) return of(ruleset, *set);
+  const auto* set = std::get_if<imr::MatchSet>(&statement);
+  // In a dynamic set packets are looked up for what its elements do.
+  if (set != nullptr && !ruleset[set->set].dynamic) return of(ruleset, *set);
   return std::nullopt;
 }
 
 bool tests_membership(const imr::Ruleset& ruleset, const imr::MatchSet& match) {
-  return !elements_asked_for(ruleset, match);
+  return !ruleset[match.set].dynamic && !elements_asked_for(ruleset, match);
 }
 
 std::optional<std::vector<TestedVerdict>> tests_of(const imr::Ruleset& ruleset,

@@ -24,6 +24,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   add_rule(*app, action);
   add_release(*app, action);
   add_list(*app, action);
+  add_log(*app, action);
   add_status(*app, action);
   add_bench(*app, action);
   add_features(*app, action);

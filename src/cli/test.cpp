@@ -11,6 +11,7 @@
 #include "cli/common.h"
 #include "cli/verbs.h"
 #include "driver/runner.h"
+#include "driver/seen.h"
 #include "driver/world.h"
 #include "kernel/kernel.h"
 #include "packet/capture.h"
@@ -173,9 +174,10 @@ class Source {
 // All packets, from the first to the last.
 class Session {
  public:
-  Session(const Options& options, const imr::Ruleset& ruleset, driver::World world,
-          driver::Runner runner, Source source)
+  Session(const Options& options, const Hook& hook, const imr::Ruleset& ruleset,
+          driver::World world, driver::Runner runner, Source source)
       : options_(options),
+        hook_(hook),
         ruleset_(ruleset),
         world_(std::move(world)),
         runner_(std::move(runner)),
@@ -214,11 +216,19 @@ class Session {
       print_row(ruleset_, number, packet, *outcome);
     }
     count(totals_, outcome->verdict);
-    if (writer_ && outcome->verdict == Verdict::accept) return writer_->write(packet);
-    return {};
+    if (!writer_ || outcome->verdict != Verdict::accept) return {};
+    if (!outcome->bytes_known) {
+      return system_error(fmt::format(
+          "packet {}: what rules wrote to it cannot be had of --engine kernel", number));
+    }
+    if (!outcome->bytes) return writer_->write(packet);
+    WEIR_TRY(left, driver::seen_at(hook_, packet));
+    left.bytes = *outcome->bytes;
+    return writer_->write(left);
   }
 
   const Options& options_;
+  const Hook& hook_;
   const imr::Ruleset& ruleset_;
   driver::World world_;
   driver::Runner runner_;
@@ -247,7 +257,8 @@ int run(const Options& options) {
     WEIR_TRY(compilation,
              driver::compile(driver::with_stand_ins(rules.ruleset), rules.attachments, how));
     WEIR_TRY(runner, driver::Runner::create(engine, rules.ruleset, compilation));
-    Session session(options, rules.ruleset, std::move(world), std::move(runner), std::move(source));
+    Session session(options, hook, rules.ruleset, std::move(world), std::move(runner),
+                    std::move(source));
     WEIR_TRY(totals, session.run());
     if (!options.json) {
       fmt::print("{} packets: {} accept, {} drop, {} native\n", totals.packets, totals.accepted,
@@ -278,7 +289,8 @@ void add_test(CLI::App& app, Action& action) {
       ->type_name("NAME[=INDEX]");
   verb->add_option("--oif", options->out, "where packets go out; need not exist")
       ->type_name("NAME[=INDEX]");
-  verb->add_option("-w,--write", options->accepted, "write the packets that pass")
+  verb->add_option("-w,--write", options->accepted,
+                   "write the packets that pass, as rules leave them")
       ->type_name("OUT.pcap");
   verb->add_flag("-j,--json", options->json, "print one JSON object a packet");
   add_limit_option(*verb, options->limits);

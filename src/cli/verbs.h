@@ -23,6 +23,7 @@ void add_bench(CLI::App& app, Action& action);
 void add_rule(CLI::App& app, Action& action);
 void add_release(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
+void add_log(CLI::App& app, Action& action);
 void add_status(CLI::App& app, Action& action);
 void add_features(CLI::App& app, Action& action);
 void add_generate(CLI::App& app, Action& action);

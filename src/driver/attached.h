@@ -30,6 +30,9 @@ class Attached {
     std::uint32_t returned = 0;  // by the program
     std::uint32_t mark = 0;      // that it left; not of netfilter and XDP
     Bytes trace;                 // as in driver/compile.h; empty without one
+    // Of test runs alone; the packet where rules write to it.
+    std::uint32_t priority = 0;
+    Bytes packet = {};
   };
   // For a packet as its hook sees it (driver/seen.h). Nothing goes on behind the hook, whatever the
   // answer is.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "backend/meters.h"
+#include "backend/records.h"
 #include "backend/servable.h"
 #include "backend/set_maps.h"
 #include "driver/program.h"
@@ -92,22 +94,31 @@ void run_imr_passes(imr::Unit& unit, std::size_t program, const Options& options
   imr::verify(unit);
 }
 
-bool uses_counters(const std::vector<imr::Unit>& units) {
-  const auto counts = [](const imr::Statement& statement) {
-    return std::holds_alternative<imr::Counter>(statement);
-  };
-  return std::ranges::any_of(units, [&](const imr::Unit& unit) {
-    return std::ranges::any_of(unit.ruleset.rules, [&](const imr::Rule& rule) {
-      return std::ranges::any_of(rule.statements, counts);
-    });
-  });
-}
+// Whether any rule of the units asks for the maps that all programs share.
+struct SharedUses {
+  bool counters = false;
+  bool meters = false;
+  bool logs = false;
+
+  void add(const std::vector<imr::Unit>& units) {
+    for (const imr::Unit& unit : units) {
+      for (const imr::Rule& rule : unit.ruleset.rules) {
+        for (const imr::Statement& statement : rule.statements) {
+          counters = counters || std::holds_alternative<imr::Counter>(statement);
+          logs = logs || std::holds_alternative<imr::Log>(statement);
+        }
+        meters =
+            meters || (!unit.ruleset.meters.empty() && !imr::meters_of(unit.ruleset, rule).empty());
+      }
+    }
+  }
+};
 
 // The maps that all programs share come first.
-void make_shared_maps(const imr::Ruleset& ruleset, bool counted, const Options& options,
+void make_shared_maps(const imr::Ruleset& ruleset, SharedUses uses, const Options& options,
                       Compilation& result, backend::SharedMaps& shared) {
   std::vector<isa::MapSpec>& maps = result.object.maps;
-  if (counted) {
+  if (uses.counters) {
     maps.push_back({.name = "counters",
                     .type = options.limits.contains(backend::Limit::offload)
                                 ? isa::MapType::array
@@ -118,6 +129,14 @@ void make_shared_maps(const imr::Ruleset& ruleset, bool counted, const Options& 
                     .flags = 0,
                     .entries = {}});
     result.counters = shared.counters = isa::MapIndex(maps.size() - 1);
+  }
+  if (uses.meters) {
+    maps.push_back(backend::meter_words(ruleset.meters));
+    result.meters = shared.meters = isa::MapIndex(maps.size() - 1);
+  }
+  if (uses.logs) {
+    maps.push_back(backend::record_ring());
+    result.log = shared.log = isa::MapIndex(maps.size() - 1);
   }
   if (options.trace) {
     maps.push_back({.name = "trace",
@@ -195,7 +214,7 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   names.reserve(ruleset.rules.size());
   for (const imr::Rule& rule : ruleset.rules) names.push_back(rule_name(ruleset, rule));
   result.object.rule_names = std::move(names);
-  bool counted = false;
+  SharedUses uses;
   for (const Attachment& attachment : attachments) {
     CompiledProgram program{.attachment = attachment,
                             .units = units_of(ruleset, attachment),
@@ -206,11 +225,11 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
       imr::verify(unit);
       WEIR_CHECK(backend::check_servable(unit, profile));
     }
-    counted = counted || uses_counters(program.units);
+    uses.add(program.units);
     result.programs.push_back(std::move(program));
   }
   backend::SharedMaps shared;
-  make_shared_maps(ruleset, counted, options, result, shared);
+  make_shared_maps(ruleset, uses, options, result, shared);
 
   std::vector<const imr::Unit*> optimized;
   backend::RunMaps::Indexes runs;
@@ -225,6 +244,8 @@ Result<Compilation> compile(const imr::Ruleset& ruleset, const std::vector<Attac
   WEIR_TRY(sets, backend::SetMaps::make(optimized, result.object.maps,
                                         options.updatable_sets && !options.self_contained));
   result.sets = shared.sets = std::move(sets);
+  WEIR_TRY(dynamic_sets, backend::DynamicMaps::make(optimized, result.object.maps));
+  result.dynamic_sets = shared.dynamic_sets = std::move(dynamic_sets);
   result.run_maps = shared.runs =
       backend::RunMaps::make(optimized,
                              {.traced = options.trace,

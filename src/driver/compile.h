@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/dynamic_sets.h"
 #include "backend/limits.h"
 #include "backend/run_maps.h"
 #include "backend/set_maps.h"
@@ -102,9 +103,14 @@ struct Compilation {
   // Per-CPU array: element i is {u64 packets, u64 bytes} of CounterId i of the source ruleset.
   // Not valid when no program counts.
   isa::MapIndex counters;
+  // Array of one element: word i of 8 bytes is that of MeterId i (backend/meters.h). Not valid when
+  // no rule takes from one.
+  isa::MapIndex meters;
+  isa::MapIndex log;  // the ring of backend/records.h; not valid when no rule logs
   isa::MapIndex trace;
   std::vector<SearchedRun> runs;
   std::shared_ptr<const backend::SetMaps> sets;  // where the sets are among the maps of `object`
+  std::shared_ptr<const backend::DynamicMaps> dynamic_sets;  // the same of dynamic ones
   std::shared_ptr<const backend::RunMaps> run_maps;  // and where the runs are, of `programs`' units
 };
 

@@ -253,7 +253,10 @@ std::optional<Conditions::Value> Conditions::value(imr::ExprId expr) {
         }
         return whole;
       },
-      [](const imr::MapLookup&) -> Found { return std::nullopt; });
+      [](const imr::MapLookup&) -> Found { return std::nullopt; },
+      [](const imr::Numgen&) -> Found { return std::nullopt; },
+      [](const imr::Random&) -> Found { return std::nullopt; },
+      [](const imr::Hash&) -> Found { return std::nullopt; });
 }
 
 Bdd::Set Conditions::literal(const Bit& bit) {
@@ -323,29 +326,38 @@ Bdd::Set Conditions::holds_key(const imr::Set& set, const imr::Element& element,
   return out;
 }
 
+// What is asked this once, and known by nothing else.
+Bdd::Set Conditions::once() {
+  return opaque("once " + std::to_string(once_++), false);
+}
+
+std::string Conditions::name_of(imr::ExprId expr) {
+  const std::string text = imr::print(ruleset_, expr);
+  return imr::may_change(ruleset_, expr) ? text + " once " + std::to_string(once_++) : text;
+}
+
 bool Conditions::reads_mark(imr::ExprId expr) const {
   return imr::reads(ruleset_, expr, imr::MetaKey::mark);
 }
 
 Bdd::Set Conditions::has_value(imr::ExprId expr) {
   if (const auto known = value(expr)) return known->present;
-  return opaque("has " + imr::print(ruleset_, expr), reads_mark(expr));
+  return opaque("has " + name_of(expr), reads_mark(expr));
 }
 
 Bdd::Set Conditions::condition(const imr::Match& match) {
   if (const auto lhs = value(match.lhs)) {
     return sets_.both(lhs->present, compare(*lhs, match.op, match.rhs));
   }
-  return opaque(
-      imr::print(ruleset_, match.lhs) + std::string(imr::to_string(match.op)) + to_hex(match.rhs),
-      reads_mark(match.lhs));
+  return opaque(name_of(match.lhs) + std::string(imr::to_string(match.op)) + to_hex(match.rhs),
+                reads_mark(match.lhs));
 }
 
 Bdd::Set Conditions::condition(const imr::MatchRange& match) {
   const auto lhs = value(match.lhs);
   if (!lhs) {
-    return opaque(imr::print(ruleset_, match.lhs) + (match.inverted ? " not in " : " in ") +
-                      to_hex(match.from) + "-" + to_hex(match.to),
+    return opaque(name_of(match.lhs) + (match.inverted ? " not in " : " in ") + to_hex(match.from) +
+                      "-" + to_hex(match.to),
                   reads_mark(match.lhs));
   }
   const Bdd::Set inside = sets_.both(at_least(*lhs, 0, match.from), at_most(*lhs, 0, match.to));
@@ -362,7 +374,7 @@ Bdd::Set Conditions::condition(const imr::MatchSet& match) {
     }
     if (set.catch_all) inside = Bdd::all;
   } else {
-    inside = opaque(imr::print(ruleset_, match.key) + " in set " + std::to_string(match.set.value),
+    inside = opaque(name_of(match.key) + " in set " + std::to_string(match.set.value),
                     reads_mark(match.key));
   }
   return sets_.both(has_value(match.key), match.inverted ? sets_.complement(inside) : inside);
@@ -387,7 +399,7 @@ struct Conditions::Reader {
     act(where);
     out.effects = sets().either(out.effects, where);
   }
-  // From here on the kernel does something of its own.
+  // From here on the kernel does something of its own, or the rule changes other things than marks.
   void lose() {
     effect(open);
     out.unknown = sets().either(out.unknown, open);
@@ -408,6 +420,13 @@ struct Conditions::Reader {
       }
     }
     out.ends.push_back({when, verdict});
+  }
+
+  // Something that acts on a set that packets change, and may end the rule.
+  void change(imr::ExprId key) {
+    open = sets().both(open, conditions.has_value(key));
+    effect(open);
+    open = sets().both(open, conditions.once());
   }
 
   void may_end(const imr::Verdict& verdict) {
@@ -443,14 +462,24 @@ struct Conditions::Reader {
   }
 
   void statement(const imr::Statement& statement) {
-    if (const auto read = imr::operand(statement); wrote && read && conditions.reads_mark(*read)) {
+    const std::vector<imr::ExprId> read = imr::operands(statement);
+    if (wrote &&
+        std::ranges::any_of(read, [&](imr::ExprId expr) { return conditions.reads_mark(expr); })) {
       lose();
       return;
     }
     imr::match_on(
         statement, [&](const imr::Match& s) { open = sets().both(open, conditions.condition(s)); },
         [&](const imr::MatchRange& s) { open = sets().both(open, conditions.condition(s)); },
-        [&](const imr::MatchSet& s) { open = sets().both(open, conditions.condition(s)); },
+        [&](const imr::MatchSet& s) {
+          // What an element keeps may change, and end the rule.
+          if (conditions.ruleset_[s.set].dynamic) return change(s.key);
+          open = sets().both(open, conditions.condition(s));
+        },
+        [&](const imr::DynamicSet& s) {
+          if (s.data) open = sets().both(open, conditions.has_value(*s.data));
+          change(s.key);
+        },
         [&](const imr::VerdictMap& s) { look_up(s); },
         [&](const imr::VerdictStatement& s) {
           if (s.verdict.kind == imr::Verdict::Kind::continue_) return;
@@ -459,12 +488,19 @@ struct Conditions::Reader {
           ended = true;
         },
         [&](const imr::Counter&) { effect(open); },
+        [&](const imr::Meter&) {
+          effect(open);
+          open = sets().both(open, conditions.once());
+        },
         [&](const imr::MetaWrite& s) {
+          if (s.key != imr::MetaKey::mark) return lose();
           open = sets().both(open, conditions.has_value(s.value));
           effect(open);
           out.writes = sets().either(out.writes, open);
           wrote = true;
         },
+        // What the packet is like behind it is not followed.
+        [&](const imr::PayloadWrite&) { lose(); }, [&](const imr::Log&) { effect(open); },
         [&](const imr::Native&) { lose(); });
   }
 };

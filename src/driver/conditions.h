@@ -84,6 +84,9 @@ class Conditions {
   [[nodiscard]] Bdd::Set condition(const imr::MatchRange& match);
   [[nodiscard]] Bdd::Set condition(const imr::MatchSet& match);
   [[nodiscard]] Bdd::Set has_value(imr::ExprId expr);
+  Bdd::Set once();
+  // The expression, and another name each time where its value is another one.
+  std::string name_of(imr::ExprId expr);
   [[nodiscard]] bool reads_mark(imr::ExprId expr) const;
 
   const imr::Unit& unit_;
@@ -97,6 +100,7 @@ class Conditions {
   std::map<std::pair<imr::HeaderBase, unsigned>, Bdd::Fact> reaches_;
   Bdd::Set packets_ = Bdd::all;
   std::vector<std::optional<RuleMeaning>> meanings_;
+  std::size_t once_ = 0;  // facts that are asked for in one place alone
 };
 
 }  // namespace weir::driver

@@ -22,7 +22,17 @@ class Scan {
   void operator()(const imr::VerdictMap& map) { expr(map.key); }
   void operator()(const imr::VerdictStatement&) {}
   void operator()(const imr::Counter&) {}
+  void operator()(const imr::Meter&) {}
   void operator()(const imr::MetaWrite& write) { expr(write.value); }
+  void operator()(const imr::PayloadWrite& write) {
+    reads_.writes_packet = true;
+    expr(write.value);
+  }
+  void operator()(const imr::Log&) {}
+  void operator()(const imr::DynamicSet& change) {
+    expr(change.key);
+    if (change.data) expr(*change.data);
+  }
   void operator()(const imr::Native&) {}
 
   void operator()(const imr::Immediate&) {}
@@ -52,6 +62,9 @@ class Scan {
     for (const imr::ExprId part : concat.parts) expr(part);
   }
   void operator()(const imr::MapLookup& lookup) { expr(lookup.key); }
+  void operator()(const imr::Numgen&) {}
+  void operator()(const imr::Random&) { reads_.random = true; }
+  void operator()(const imr::Hash& hash) { expr(hash.source); }
 
  private:
   void expr(imr::ExprId id) { std::visit(*this, ruleset_[id]); }

@@ -22,6 +22,8 @@ struct Reads {
   bool connection_details = false;  // beyond its state
   bool connection_counts = false;   // bytes and packets, which are not always counted
   bool link_header = false;
+  bool writes_packet = false;
+  bool random = false;  // numbers that are drawn anew, from packet to packet
 };
 
 // Of the chains that the attachments take, and of those that they reach.

@@ -32,8 +32,8 @@ bool tracks(const imr::Native& native) {
 
 bool tracks(const imr::Ruleset& ruleset, const imr::Statement& statement) {
   if (const auto* native = std::get_if<imr::Native>(&statement)) return tracks(*native);
-  const auto operand = imr::operand(statement);
-  return operand && tracks(ruleset, *operand);
+  return std::ranges::any_of(imr::operands(statement),
+                             [&](imr::ExprId expr) { return tracks(ruleset, expr); });
 }
 
 // Tables of bridges track the connections of both families.
@@ -58,6 +58,7 @@ bool tells_fragments(const imr::Ruleset& ruleset, imr::ExprId id, Nfproto nfprot
   // and of IPv6 a header that says so.
   if (std::holds_alternative<imr::HeaderField>(expr)) return true;
   if (std::holds_alternative<imr::Extension>(expr)) return true;
+  if (imr::varies(ruleset, id)) return true;
   if (const auto* payload = std::get_if<imr::Payload>(&expr)) return !is_shared(*payload, nfproto);
   if (const auto* meta = std::get_if<imr::Meta>(&expr)) {
     // Later fragments of IPv6 may end the search for the last header early.
@@ -72,8 +73,15 @@ bool tells_fragments(const imr::Ruleset& ruleset, imr::ExprId id, Nfproto nfprot
 bool tells_fragments(const imr::Ruleset& ruleset, const imr::Rule& rule, Nfproto nfproto) {
   return std::ranges::any_of(rule.statements, [&](const imr::Statement& statement) {
     if (std::holds_alternative<imr::Counter>(statement)) return true;
-    const auto operand = imr::operand(statement);
-    return operand && tells_fragments(ruleset, *operand, nfproto);
+    if (std::holds_alternative<imr::Meter>(statement)) return true;
+    if (std::holds_alternative<imr::Log>(statement)) return true;
+    // Elements may count packets, or bytes.
+    if (std::holds_alternative<imr::DynamicSet>(statement)) return true;
+    const auto* match = std::get_if<imr::MatchSet>(&statement);
+    if (match != nullptr && ruleset[match->set].dynamic) return true;
+    return std::ranges::any_of(imr::operands(statement), [&](imr::ExprId expr) {
+      return tells_fragments(ruleset, expr, nfproto);
+    });
   });
 }
 

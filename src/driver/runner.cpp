@@ -8,13 +8,17 @@
 #include <variant>
 
 #include "backend/profile.h"
+#include "backend/records.h"
 #include "driver/attached.h"
 #include "driver/facts.h"
 #include "driver/reads.h"
 #include "driver/seen.h"
 #include "engine/engine.h"
 #include "engine/map.h"
+#include "engine/ring_buffer.h"
+#include "isa/expiry.h"
 #include "kernel/kernel.h"
+#include "kernel/ring.h"
 
 namespace weir::driver {
 namespace {
@@ -44,22 +48,6 @@ std::optional<Nfproto> nfproto_of(const packet::Packet& packet) {
   if (packet.ethertype == 0x0800) return Nfproto::ipv4;
   if (packet.ethertype == 0x86dd) return Nfproto::ipv6;
   return std::nullopt;
-}
-
-// Whether a program at the hook starts at the link header.
-bool sees_frames(const Hook& hook) {
-  switch (hook.kind) {
-    case Hook::Kind::xdp:
-    case Hook::Kind::tc_ingress:
-    case Hook::Kind::tc_egress:
-    case Hook::Kind::socket:
-      return true;
-    case Hook::Kind::netfilter:
-    case Hook::Kind::cgroup_ingress:
-    case Hook::Kind::cgroup_egress:
-      return false;
-  }
-  throw InvariantError("hook kind out of range");
 }
 
 // What eth_type_trans() makes of a frame at the loopback device, whose address is all zero.
@@ -97,6 +85,12 @@ void append(imr::Outcome& whole, const imr::Outcome& part) {
   whole.counted.insert(whole.counted.end(), part.counted.begin(), part.counted.end());
   whole.counted_bytes = std::max(whole.counted_bytes, part.counted_bytes);
   if (part.mark) whole.mark = part.mark;
+  if (part.priority) whole.priority = part.priority;
+  if (part.type) whole.type = part.type;
+  if (part.bytes) whole.bytes = part.bytes;
+  whole.logged.insert(whole.logged.end(), part.logged.begin(), part.logged.end());
+  whole.bytes_known = whole.bytes_known && part.bytes_known;
+  whole.logged_known = whole.logged_known && part.logged_known;
 }
 
 // Whether a program leaves a mark behind that the kernel goes on with. At XDP there is none yet,
@@ -105,9 +99,15 @@ bool leaves_mark(const Hook& hook) {
   return hook.kind != Hook::Kind::xdp && hook.kind != Hook::Kind::netfilter;
 }
 
+// Whether it may write to the packet.
+bool hands_on_frames(const Hook& hook) {
+  return sees_frames(hook) && hook.kind != Hook::Kind::socket;
+}
+
 // As imr::Outcome has it.
-std::optional<std::uint32_t> changed(std::uint32_t before, std::uint32_t mark) {
-  return mark == before ? std::nullopt : std::optional(mark);
+template <typename T>
+std::optional<T> changed(const T& before, T left) {
+  return left == before ? std::nullopt : std::optional(std::move(left));
 }
 
 // Reads the trace format of driver/compile.h into matched and decided_by. A deciding rule that has
@@ -134,6 +134,18 @@ void read_trace(const imr::Ruleset& ruleset, ByteView trace, imr::Outcome& outco
     } else {
       outcome.verdict = Verdict::native;
     }
+  }
+}
+
+// Appends what programs left in the ring of driver/compile.h.
+void read_records(const std::vector<Bytes>& records, imr::Outcome& outcome) {
+  for (const Bytes& bytes : records) {
+    const auto record = backend::decode_record(bytes);
+    invariant(record.has_value(), "a record that no program leaves");
+    outcome.logged.push_back({.rule = imr::RuleId(std::size_t{record->header.rule}),
+                              .number = static_cast<std::uint8_t>(record->header.number),
+                              .length = record->header.length,
+                              .bytes = Bytes(record->bytes.begin(), record->bytes.end())});
   }
 }
 
@@ -169,6 +181,34 @@ Status check_suppliable(const Reads& reads) {
       "interpreter and evaluator give to packets of a file");
 }
 
+// What is the same for whoever runs the same packets in the same order: limits go by the times of
+// the packets, where these do not go back, and random numbers are drawn anew for each.
+class PacketClock {
+ public:
+  std::uint64_t chance() { return ++runs_; }
+  std::uint64_t at(const packet::Packet& packet) {
+    return now_ = std::max(now_,
+                           static_cast<std::uint64_t>(std::max<std::int64_t>(packet.time_ns, 0)));
+  }
+  [[nodiscard]] std::uint64_t now() const { return now_; }
+
+ private:
+  std::uint64_t now_ = 0;
+  std::uint64_t runs_ = 0;
+};
+
+std::vector<std::pair<imr::SetId, isa::MapIndex>> dynamic_maps(const imr::Ruleset& ruleset,
+                                                               const Compilation& compilation) {
+  std::vector<std::pair<imr::SetId, isa::MapIndex>> out;
+  for (const auto& [name, place] : compilation.dynamic_sets->all()) {
+    const auto found = std::ranges::find_if(ruleset.sets, [&](const imr::Set& set) {
+      return set.table == name.first && set.name == name.second;
+    });
+    out.emplace_back(static_cast<std::size_t>(found - ruleset.sets.begin()), place.map);
+  }
+  return out;
+}
+
 // ---- The engines
 // ---------------------------------------------------------------------------------
 
@@ -177,27 +217,36 @@ class Backend {
   virtual ~Backend() = default;
   virtual Result<imr::Outcome> run(std::size_t program, const packet::Packet& packet) = 0;
   virtual Result<std::vector<CounterTotal>> counters() = 0;
+  virtual Result<std::vector<LivingElement>> elements() = 0;
 };
 
 class EvaluatorBackend final : public Backend {
  public:
   EvaluatorBackend(const imr::Ruleset& ruleset, const Compilation& compilation)
-      : totals_(ruleset.counters.size()) {
+      : ruleset_(ruleset), totals_(ruleset.counters.size()), meters_(ruleset, 0) {
     for (const CompiledProgram& program : compilation.programs) {
       units_.push_back(program.units);
       // The units may hold stand-ins; the evaluator judges what was written.
       for (imr::Unit& unit : units_.back()) unit.ruleset = ruleset;
     }
+    for (const auto& [set, map] : dynamic_maps(ruleset, compilation)) dynamic_sets_.push_back(set);
   }
 
   // Elsewhere than at netfilter hooks a program has a unit for each protocol, and each accepts the
   // packets of the others.
   Result<imr::Outcome> run(std::size_t program, const packet::Packet& packet) override {
     imr::Outcome outcome;
+    const std::uint64_t now = clock_.at(packet);
+    const std::uint64_t chance = clock_.chance();
+    if (!elements_) elements_.emplace(ruleset_, now);
     for (const imr::Unit& unit : units_.at(program)) {
-      const imr::Outcome part = imr::evaluate(unit, packet);
+      imr::Outcome part = imr::evaluate(
+          unit, packet,
+          {.meters = &meters_, .elements = &*elements_, .now = now, .chance = chance});
+      if (part.bytes == packet.bytes) part.bytes.reset();
       const bool silent = part.verdict == Verdict::accept && part.matched.empty() &&
-                          part.counted.empty() && !part.decided_by && !part.mark;
+                          part.counted.empty() && !part.decided_by && !part.mark &&
+                          !part.priority && !part.type && !part.bytes && part.logged.empty();
       if (!silent) append(outcome, part);
     }
     for (const imr::CounterId id : outcome.counted) {
@@ -208,9 +257,28 @@ class EvaluatorBackend final : public Backend {
   }
   Result<std::vector<CounterTotal>> counters() override { return totals_; }
 
+  Result<std::vector<LivingElement>> elements() override {
+    std::vector<LivingElement> out;
+    for (const imr::SetId id : dynamic_sets_) {
+      if (!elements_) break;
+      for (const auto& [key, held] : elements_->living(id, clock_.now())) {
+        LivingElement& element = out.emplace_back(id, key);
+        if (held.expires) element.expires = *held.expires - clock_.now();
+        element.words = held.words(*ruleset_[id].dynamic);
+        element.data = held.data;
+      }
+    }
+    return out;
+  }
+
  private:
+  const imr::Ruleset& ruleset_;
   std::vector<std::vector<imr::Unit>> units_;
   std::vector<CounterTotal> totals_;
+  imr::MeterMemory meters_;
+  std::vector<imr::SetId> dynamic_sets_;
+  std::optional<imr::ElementMemory> elements_;  // from the first packet on
+  PacketClock clock_;
 };
 
 // A packet is at its input device until ip_output() and ip6_output(), which come in front of
@@ -236,10 +304,42 @@ class InterpreterBackend final : public Backend {
       std::fill_n(trace, 4, std::uint8_t{0});
     }
     imr::Outcome outcome;
-    outcome.verdict = decode_verdict(hook, engine_.run(program, input(hook, packet)));
-    if (leaves_mark(hook)) outcome.mark = changed(packet.mark, engine_.output(program).mark);
+    engine::Input given = input(hook, packet);
+    given.now = clock_.at(packet);
+    given.chance = clock_.chance();
+    start_elements();
+    outcome.verdict = decode_verdict(hook, engine_.run(program, given));
+    if (leaves_mark(hook)) {
+      const engine::Output left = engine_.output(program);
+      outcome.mark = changed(packet.mark, left.mark);
+      outcome.priority = changed(packet.priority, left.priority);
+      if (left.pkttype != static_cast<std::uint8_t>(packet.type)) {
+        outcome.type = static_cast<packet::PacketType>(left.pkttype);
+      }
+    }
+    if (hands_on_frames(hook)) outcome.bytes = changed(packet.bytes, engine_.packet(program));
     if (trace != nullptr) read_trace(ruleset_, ByteView(trace, (trace_capacity + 1) * 4), outcome);
+    if (compilation_.log.valid()) {
+      auto* ring = dynamic_cast<engine::RingBuffer*>(&engine_.map(compilation_.log));
+      invariant(ring != nullptr, "a log that is no ring buffer");
+      read_records(ring->take(), outcome);
+    }
     return outcome;
+  }
+
+  Result<std::vector<LivingElement>> elements() override {
+    std::vector<LivingElement> out;
+    for (const auto& [set, index] : dynamic_maps(ruleset_, compilation_)) {
+      const engine::Map& map = engine_.map(index);
+      for (std::uint32_t place = 0; place < map.places(); ++place) {
+        const engine::Map::Entry entry = map.at(place);
+        if (entry.key == nullptr) continue;
+        auto living = living_element(ruleset_, set, ByteView(entry.key, map.spec().key_size),
+                                     ByteView(entry.value, map.spec().value_size), clock_.now());
+        if (living) out.push_back(std::move(*living));
+      }
+    }
+    return out;
   }
 
   Result<std::vector<CounterTotal>> counters() override {
@@ -253,6 +353,20 @@ class InterpreterBackend final : public Backend {
   }
 
  private:
+  // Elements that the sets are written with expire so long after the first packet.
+  void start_elements() {
+    if (std::exchange(started_, true)) return;
+    for (std::size_t i = 0; i < compilation_.object.maps.size(); ++i) {
+      const isa::MapSpec& spec = compilation_.object.maps[i];
+      if (!spec.expires) continue;
+      for (const isa::MapEntry& entry : spec.entries) {
+        const Status status =
+            engine_.map(isa::MapIndex(i)).update(entry.key, isa::started(entry, clock_.now()));
+        invariant(status.has_value(), "an element of the compilation that its map does not take");
+      }
+    }
+  }
+
   std::uint8_t* value(isa::MapIndex map, std::uint32_t index) {
     std::uint8_t* found = engine_.map(map).lookup(native_bytes(index, 4).data());
     invariant(found != nullptr, "an array of the compilation is too short");
@@ -271,6 +385,8 @@ class InterpreterBackend final : public Backend {
   const imr::Ruleset& ruleset_;
   const Compilation& compilation_;
   engine::Engine engine_;
+  bool started_ = false;
+  PacketClock clock_;
 };
 
 // By BPF_PROG_TEST_RUN; attached, where that does not carry what is read.
@@ -291,6 +407,9 @@ class KernelBackend final : public Backend {
     if (always_attached_) return attach();
     WEIR_TRY(loaded, kernel::load(compilation_.object));
     loaded_.emplace(std::move(loaded));
+    if (!compilation_.log.valid()) return {};
+    WEIR_TRY(ring, kernel::Ring::open(map(compilation_.log)));
+    ring_.emplace(std::move(ring));
     return {};
   }
 
@@ -302,8 +421,39 @@ class KernelBackend final : public Backend {
     imr::Outcome outcome;
     outcome.verdict = decode_verdict(hook, answer.returned);
     if (leaves_mark(hook)) outcome.mark = changed(packet.mark, answer.mark);
+    if (leaves_mark(hook) && !attached) {
+      outcome.priority = changed(packet.priority, answer.priority);
+    }
+    if (compilation_.log.valid()) {
+      // Behind a device, packets are not those of the file to the last byte.
+      outcome.logged_known = !attached && !at_socket();
+      WEIR_TRY(records, ring_ ? ring_->take() : Result<std::vector<Bytes>>(std::vector<Bytes>()));
+      if (outcome.logged_known) read_records(records, outcome);
+    }
+    outcome.bytes_known = !attached || !reads_.writes_packet;
+    if (!answer.packet.empty()) outcome.bytes = changed(packet.bytes, std::move(answer.packet));
     if (!answer.trace.empty()) read_trace(ruleset_, answer.trace, outcome);
     return outcome;
+  }
+
+  Result<std::vector<LivingElement>> elements() override {
+    std::vector<LivingElement> out;
+    const std::uint64_t now = kernel::clock_now();
+    for (const auto& [set, index] : dynamic_maps(ruleset_, compilation_)) {
+      const isa::MapSpec& spec = compilation_.object.maps.at(index.index());
+      for (const kernel::Fd* fd :
+           {loaded_ ? &map(index) : nullptr, attached_ ? &attached_->map(index) : nullptr}) {
+        if (fd == nullptr) continue;
+        WEIR_TRY(keys, kernel::keys(*fd, spec.key_size));
+        for (const Bytes& key : keys) {
+          const auto value = kernel::read_element(*fd, key, spec.value_size, false);
+          if (!value) continue;  // it has just gone
+          auto living = living_element(ruleset_, set, key, *value, now);
+          if (living) out.push_back(std::move(*living));
+        }
+      }
+    }
+    return out;
   }
 
   Result<std::vector<CounterTotal>> counters() override {
@@ -341,9 +491,13 @@ class KernelBackend final : public Backend {
                                    .hook = attachment.hook.nf_hook,
                                    .nfproto = attachment.nfproto,
                                    .ethertype = packet.ethertype,
-                                   .mark = packet.mark}));
+                                   .mark = packet.mark,
+                                   .priority = packet.priority,
+                                   .packet_back = reads_.writes_packet && frames}));
     answer.returned = result.result;
     answer.mark = result.mark;
+    answer.priority = result.priority;
+    answer.packet = std::move(result.packet);
     if (compilation_.trace.valid()) {
       WEIR_TRY(trace,
                kernel::read_element(map(compilation_.trace), key, answer.trace.size(), false));
@@ -399,6 +553,7 @@ class KernelBackend final : public Backend {
   Reads reads_;
   bool always_attached_ = false;
   std::optional<kernel::LoadedObject> loaded_;
+  std::optional<kernel::Ring> ring_;  // of what is loaded
   std::optional<Attached> attached_;
 };
 
@@ -481,11 +636,21 @@ Result<imr::Outcome> Runner::run(const packet::Packet& packet) {
     if (one_protocol && attachment.nfproto != nfproto) continue;
     WEIR_TRY(seen, seen_at(attachment.hook, packet));
     seen.mark = whole.mark.value_or(packet.mark);
+    seen.priority = whole.priority.value_or(packet.priority);
+    seen.type = whole.type.value_or(packet.type);
+    // All programs that may write are of one hook, and see the packet alike.
+    if (whole.bytes) seen.bytes = *whole.bytes;
     WEIR_TRY(part, impl_->backend->run(i, seen));
     append(whole, part);
     if (whole.verdict != Verdict::accept) break;
   }
   return whole;
+}
+
+Result<std::vector<LivingElement>> Runner::elements() {
+  WEIR_TRY(out, impl_->backend->elements());
+  std::ranges::sort(out, {}, [](const LivingElement& one) { return std::pair(one.set, one.key); });
+  return out;
 }
 
 Result<std::vector<CounterTotal>> Runner::counters() {

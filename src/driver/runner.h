@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "driver/compile.h"
+#include "driver/elements.h"
 #include "imr/evaluator.h"
 #include "packet/packet.h"
 
@@ -46,10 +47,15 @@ class Runner {
 
   // At netfilter hooks: all programs of the packet's protocol, in order, up to the first that does
   // not accept; a packet of another protocol is accepted. `counted` is filled by the evaluator
-  // only. `mark` of the other engines is there where it is not the packet's own.
+  // only. What rules write to is there where it is not the packet's own; `bytes` are those that the
+  // hook sees (driver/seen.h). Of the kernel's, a packet's type is not known, nor the priority and
+  // the bytes where it ran attached programs (bytes_known).
   [[nodiscard]] Result<imr::Outcome> run(const packet::Packet& packet);
   // What each counter of the ruleset counted since create(), without its initial value.
   [[nodiscard]] Result<std::vector<CounterTotal>> counters();
+  // The elements of dynamic sets that programs use, by set and key. Times are counted from the last
+  // packet on, by the kernel from when it is asked.
+  [[nodiscard]] Result<std::vector<LivingElement>> elements();
 
  private:
   struct Impl;

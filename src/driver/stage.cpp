@@ -79,12 +79,6 @@ bool has_output(Way way) {
   return way == Way::forwarded || way == Way::handed_on || way == Way::sent;
 }
 
-// Whether the hook sees what was written to the TAP device, and not a packet behind the IP stack.
-bool sees_frames(const Hook& hook) {
-  return hook.kind != Hook::Kind::netfilter && hook.kind != Hook::Kind::cgroup_ingress &&
-         hook.kind != Hook::Kind::cgroup_egress;
-}
-
 // ---- The program in front of all others at the input device
 
 // Elements of its map: what packets are to have.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "engine/calls.h"
 
-#include <time.h>
-
 #include <cerrno>
 #include <cstring>
+
+#include "engine/ring_buffer.h"
 
 namespace weir::engine {
 namespace {
@@ -44,13 +44,6 @@ std::uint64_t map_delete(Machine& machine, const Arguments& arguments) {
   Map& map = machine.map_at(arguments[0]);
   machine.require(arguments[1], map.spec().key_size, false);
   return failure(map.erase(pointer_to(arguments[1])));
-}
-
-std::uint64_t monotonic_nanoseconds() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 // bpf_probe_read_kernel(): a bad source gives -EFAULT, and zeros.
@@ -143,6 +136,93 @@ std::uint64_t skb_pull_data(Machine& machine, const Arguments& arguments) {
   return machine.pull(length) ? 0 : failure(ENOMEM);
 }
 
+// bpf_skb_store_bytes() and bpf_xdp_store_bytes() in net/core/filter.c: all bytes, or none.
+std::uint64_t store_bytes(Machine& machine, const Arguments& arguments) {
+  const auto offset = static_cast<std::uint32_t>(arguments[1]);
+  const auto size = static_cast<std::uint32_t>(arguments[3]);
+  machine.require(arguments[2], size, false);
+  if (offset > 0xffff) return failure(EFAULT);
+  const ByteView value(pointer_to(arguments[2]), size);
+  return machine.write_packet(offset, value) ? 0 : failure(EFAULT);
+}
+
+// bpf_l4_csum_replace() by a difference, of a packet whose checksums are whole; the pseudo header
+// counts like any bytes then.
+std::uint64_t l4_csum_replace(Machine& machine, const Arguments& arguments) {
+  constexpr std::uint64_t pseudo_header = 1 << 4;
+  constexpr std::uint64_t no_zero = 1 << 5;
+  constexpr std::uint64_t even_of_zero = 1 << 6;
+  const auto offset = static_cast<std::uint32_t>(arguments[1]);
+  const std::uint64_t flags = arguments[4];
+  if ((flags & ~(pseudo_header | no_zero | even_of_zero)) != 0 || arguments[2] != 0) {
+    return failure(EINVAL);
+  }
+  std::uint16_t sum = 0;
+  std::array<std::uint8_t, sizeof sum> bytes = {};
+  if (offset > 0xffff || offset % 2 != 0 ||
+      !machine.read_packet(offset, bytes.data(), bytes.size())) {
+    return failure(EFAULT);
+  }
+  std::memcpy(&sum, bytes.data(), sizeof sum);
+  if ((flags & no_zero) != 0 && (flags & even_of_zero) == 0 && sum == 0) return 0;
+  std::uint64_t whole = static_cast<std::uint16_t>(~sum) + (arguments[3] & 0xffffffff);
+  while (whole > 0xffff) whole = (whole & 0xffff) + (whole >> 16);
+  sum = static_cast<std::uint16_t>(~whole);
+  if ((flags & no_zero) != 0 && sum == 0) sum = 0xffff;
+  std::memcpy(bytes.data(), &sum, sizeof sum);
+  invariant(machine.write_packet(offset, bytes), "engine: a checksum that can only be read");
+  return 0;
+}
+
+// bpf_dynptr_read() of the packet: all bytes, or none.
+std::uint64_t dynptr_read(Machine& machine, const Arguments& arguments) {
+  const auto [target, size, source, offset, flags] = arguments;
+  const Dynptr dynptr = load_dynptr(machine, source);
+  const auto length = static_cast<std::uint32_t>(size);
+  const auto start = static_cast<std::uint32_t>(offset);
+  machine.require(target, length, true);
+  if (dynptr.data == 0 || flags != 0) return failure(EINVAL);
+  if (start > dynptr.size || length > dynptr.size - start) return failure(E2BIG);
+  return machine.read_packet(start, pointer_to(target), length) ? 0 : failure(EFAULT);
+}
+
+// bpf_xdp_load_bytes(): all bytes, or none.
+std::uint64_t xdp_load_bytes(Machine& machine, const Arguments& arguments) {
+  const auto offset = static_cast<std::uint32_t>(arguments[1]);
+  const auto size = static_cast<std::uint32_t>(arguments[3]);
+  machine.require(arguments[2], size, true);
+  if (offset > 0xffff || size > 0xffff) return failure(EFAULT);
+  return machine.read_packet(offset, pointer_to(arguments[2]), size) ? 0 : failure(EINVAL);
+}
+
+RingBuffer& ring_at(Machine& machine, std::uint64_t address) {
+  auto* ring = dynamic_cast<RingBuffer*>(&machine.map_at(address));
+  invariant(ring != nullptr, "engine: a record in what is no ring buffer");
+  return *ring;
+}
+
+std::uint64_t ringbuf_reserve(Machine& machine, const Arguments& arguments) {
+  if (arguments[2] != 0) return 0;
+  std::uint8_t* record = ring_at(machine, arguments[0]).reserve(arguments[1]);
+  if (record == nullptr) return 0;
+  machine.memory().add(record, arguments[1], true);
+  return address_of(record);
+}
+
+std::uint64_t ringbuf_submit(Machine& machine, const Arguments& arguments) {
+  invariant(machine.submit(pointer_to(arguments[0])), "engine: a record that was not reserved");
+  return 0;
+}
+
+// skb_pkt_type_ok()
+std::uint64_t skb_change_type(Machine& machine, const Arguments& arguments) {
+  constexpr std::uint32_t last = 3;  // PACKET_OTHERHOST
+  const auto type = static_cast<std::uint32_t>(arguments[1]);
+  if (type > last || machine.packet_type() > last) return failure(EINVAL);
+  machine.set_packet_type(static_cast<std::uint8_t>(type));
+  return 0;
+}
+
 }  // namespace
 
 std::uint64_t call(Machine& machine, FunctionId function, const Arguments& arguments) {
@@ -154,9 +234,9 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
     case FunctionId::map_delete_elem:
       return map_delete(machine, arguments);
     case FunctionId::ktime_get_ns:
-      return monotonic_nanoseconds();
+      return machine.now();
     case FunctionId::get_prandom_u32:
-      return static_cast<std::uint32_t>(machine.random());
+      return machine.random();
     case FunctionId::get_smp_processor_id:
       return machine.cpu();
     case FunctionId::probe_read_kernel:
@@ -172,6 +252,7 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
     case FunctionId::cast_to_kern_ctx:
       return arguments[0];
     case FunctionId::loop:
+    case FunctionId::for_each_map_elem:
       break;  // calls back, which is for who runs the program
     case FunctionId::skb_load_bytes:
       return skb_load_bytes(machine, arguments);
@@ -179,6 +260,21 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
       return skb_load_bytes_relative(machine, arguments);
     case FunctionId::skb_pull_data:
       return skb_pull_data(machine, arguments);
+    case FunctionId::skb_store_bytes:
+    case FunctionId::xdp_store_bytes:
+      return store_bytes(machine, arguments);
+    case FunctionId::l4_csum_replace:
+      return l4_csum_replace(machine, arguments);
+    case FunctionId::skb_change_type:
+      return skb_change_type(machine, arguments);
+    case FunctionId::dynptr_read:
+      return dynptr_read(machine, arguments);
+    case FunctionId::xdp_load_bytes:
+      return xdp_load_bytes(machine, arguments);
+    case FunctionId::ringbuf_reserve:
+      return ringbuf_reserve(machine, arguments);
+    case FunctionId::ringbuf_submit:
+      return ringbuf_submit(machine, arguments);
   }
   throw InvariantError("engine: a function that cannot be called");
 }

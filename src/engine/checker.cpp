@@ -186,11 +186,11 @@ class Exploration {
   }
 
   static bool is_loop(const Operation& operation) {
-    return operation.function != nullptr && operation.function->id == FunctionId::loop;
+    return operation.function != nullptr && calls_back(operation.function->id);
   }
 
-  // bpf_loop(): one way goes into the callback, which comes back here; another one goes on, after
-  // any number of rounds.
+  // bpf_loop(), bpf_for_each_map_elem(): one way goes into the callback, which comes back here;
+  // another one goes on, after any number of rounds.
   Result<bool> loop(Operation& operation) {
     Path inside = path_;
     WEIR_CHECK(transfer_.step(path_.state, operation));

@@ -65,7 +65,14 @@ std::uint64_t Engine::run(std::size_t index, const Input& input) {
 Output Engine::output(std::size_t index) const {
   invariant(index < impl_->programs.size(), "Engine::output: no such program");
   const kernel_structs::SkBuff& skb = impl_->programs[index].machine->skb();
-  return {.mark = skb.mark, .priority = skb.priority};
+  return {.mark = skb.mark,
+          .priority = skb.priority,
+          .pkttype = impl_->programs[index].machine->packet_type()};
+}
+
+Bytes Engine::packet(std::size_t index) const {
+  invariant(index < impl_->programs.size(), "Engine::packet: no such program");
+  return impl_->programs[index].machine->changed_bytes();
 }
 
 Map& Engine::map(isa::MapIndex index) {

@@ -97,12 +97,16 @@ struct Input {
   std::string iifkind = {};  // net_device::rtnl_link_ops->kind; empty: it has none
   std::string oifkind = {};
   std::uint32_t cpu = 0;
+  std::optional<std::uint64_t> now = {};  // what ktime_get_ns() tells; none: the host's clock
+  // What get_prandom_u32() draws from (base/chance.h); none: from where the last run left it.
+  std::optional<std::uint64_t> chance = {};
 };
 
 // What a program left behind that the kernel goes on with.
 struct Output {
   std::uint32_t mark = 0;
   std::uint32_t priority = 0;
+  std::uint8_t pkttype = 0;
 };
 
 enum class Backend : std::uint8_t { interpreter };  // the JIT compiler gets its enumerator here
@@ -122,6 +126,8 @@ class Engine {
   [[nodiscard]] std::uint64_t run(std::size_t index, const Input& input);
   // What the last run of program `index` left behind; not of XDP programs.
   [[nodiscard]] Output output(std::size_t index) const;
+  // Input::bytes as that run left them, which must still be there.
+  [[nodiscard]] Bytes packet(std::size_t index) const;
   [[nodiscard]] Map& map(isa::MapIndex index);
   // Instructions executed by run() since load.
   [[nodiscard]] std::uint64_t executed() const;

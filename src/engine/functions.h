@@ -28,6 +28,15 @@ enum class FunctionId : std::uint8_t {
   dynptr_from_xdp,
   cast_to_kern_ctx,
   loop,
+  skb_store_bytes,
+  xdp_store_bytes,
+  l4_csum_replace,
+  skb_change_type,
+  dynptr_read,
+  ringbuf_reserve,
+  ringbuf_submit,
+  xdp_load_bytes,
+  for_each_map_elem,
 };
 
 enum class Argument : std::uint8_t {
@@ -35,11 +44,15 @@ enum class Argument : std::uint8_t {
   number,           // any number
   zero,             // the number 0, known
   anything,         // any register that was written
-  map,              // a map
+  map,              // a map with keys
+  ring,             // a map that is a ring buffer
+  record_size,      // a known number: the size of what comes back
+  record,           // where what ringbuf_reserve() gave begins; it is gone behind the call
   map_key,          // memory with a key of the map before it
   map_value,        // memory with a value of the map before it
   output,           // writable memory of as many bytes as the next argument says
-  output_size,      // a known number
+  output_size,      // a known number; for memory other than the stack one in known bounds, not 0
+  input,            // memory to read of as many bytes as the next argument says, a known number
   context,          // what r1 held at the start
   skb,              // a struct sk_buff from the context, or a context that stands for one
   new_dynptr,       // 16 aligned bytes of the stack, which become a dynptr
@@ -54,6 +67,7 @@ enum class ReturnKind : std::uint8_t {
   scalar,
   map_value_or_null,  // of the first argument's map
   read_only_or_null,  // memory of buffer_size bytes
+  record_or_null,     // memory of record_size bytes, which has to be submitted
   untrusted,          // memory that may be read anywhere
   kernel_context,     // the structure behind the context
 };
@@ -67,6 +81,11 @@ struct Function {
   std::uint32_t programs = ~std::uint32_t{0};  // types of programs that may call it (bit_of())
   bool moves_packet = false;                   // pointers into the packet are void behind it
 };
+
+// Whether it runs the callback that is its second argument, again and again.
+[[nodiscard]] constexpr bool calls_back(FunctionId id) {
+  return id == FunctionId::loop || id == FunctionId::for_each_map_elem;
+}
 
 // nullptr when there is none.
 [[nodiscard]] const Function* find_helper(std::int64_t number);

@@ -32,8 +32,12 @@ struct Step {
 struct Waiting {
   std::array<std::uint64_t, 4> kept = {};  // r6 to r9
   std::uint32_t next = 0;
-  // Of loops with a callback: that, what it is given, and the rounds.
+  // Of loops with a callback: that, what it is given, and the rounds; of those over the entries of
+  // a map, that, and which of its places comes next.
   bool looping = false;
+  std::uint64_t map = 0;
+  std::uint32_t place = 0;
+  std::size_t regions = 0;  // of the memory before its first round
   std::uint32_t callback = 0;
   std::uint64_t argument = 0;
   std::uint64_t round = 0;
@@ -188,10 +192,34 @@ std::optional<std::uint64_t> loop_at_once(const Registers& r) {
   return std::nullopt;
 }
 
-std::uint32_t begin_round(const Waiting& loop, Registers& r) {
-  r[1] = loop.round;
-  r[2] = loop.argument;
-  return loop.callback;
+// bpf_for_each_map_elem() with flags.
+std::optional<std::uint64_t> walk_at_once(const Registers& r) {
+  if (r[4] != 0) return static_cast<std::uint64_t>(-std::int64_t{EINVAL});
+  return std::nullopt;
+}
+
+// Whether there is another round.
+bool begin_round(Machine& machine, Waiting& loop, Registers& r) {
+  if (loop.map == 0) {
+    if (loop.round == loop.rounds) return false;
+    r[1] = loop.round;
+    r[2] = loop.argument;
+    return true;
+  }
+  const Map& map = machine.map_at(loop.map);
+  machine.memory().keep(loop.regions);
+  while (loop.place < map.places()) {
+    const Map::Entry entry = map.at(loop.place++);
+    if (entry.key == nullptr) continue;
+    machine.memory().add(entry.key, map.spec().key_size, false);
+    machine.memory().add(entry.value, map.spec().value_size, true);
+    r[1] = loop.map;
+    r[2] = address_of(entry.key);
+    r[3] = address_of(entry.value);
+    r[4] = loop.argument;
+    return true;
+  }
+  return false;
 }
 
 std::uint64_t Interpreter::run(Machine& machine) const {
@@ -285,20 +313,28 @@ std::uint64_t Interpreter::run(Machine& machine) const {
         next = step.target;
         break;
       case Opcode::call_helper:
-        if (step.function == FunctionId::loop) {
+        if (calls_back(step.function)) {
           invariant(depth + 1 < max_frames, "engine: calls that are nested too deep");
-          if (const auto answer = loop_at_once(r)) {
+          const bool walks = step.function == FunctionId::for_each_map_elem;
+          if (const auto answer = walks ? walk_at_once(r) : loop_at_once(r)) {
             r[0] = *answer;
             break;
           }
           waiting[depth++] = {.kept = {r[6], r[7], r[8], r[9]},
                               .next = next,
                               .looping = true,
+                              .map = walks ? r[1] : 0,
+                              .regions = machine.memory().count(),
                               .callback = static_cast<std::uint32_t>(r[2]),
                               .argument = r[3],
-                              .rounds = static_cast<std::uint32_t>(r[1])};
+                              .rounds = walks ? 0 : static_cast<std::uint32_t>(r[1])};
+          if (!begin_round(machine, waiting[depth - 1], r)) {
+            r[0] = 0;
+            --depth;
+            break;
+          }
           r[frame_register] -= static_cast<std::uint64_t>(stack_size);
-          next = begin_round(waiting[depth - 1], r);
+          next = waiting[depth - 1].callback;
           break;
         }
         [[fallthrough]];
@@ -319,8 +355,8 @@ std::uint64_t Interpreter::run(Machine& machine) const {
         Waiting& caller = waiting[depth - 1];
         if (caller.looping) {
           ++caller.round;
-          if (r[0] == 0 && caller.round < caller.rounds) {
-            next = begin_round(caller, r);
+          if (r[0] == 0 && begin_round(machine, caller, r)) {
+            next = caller.callback;
             break;
           }
           r[0] = caller.round;

@@ -229,6 +229,8 @@ class Liveness {
       if (arguments[i] == Argument::map_value) {
         read_memory(live, places[i + 1], 0, std::min(value_size, stack_size));
       }
+      // As many as the next argument says, and at most all behind it.
+      if (arguments[i] == Argument::input) read_memory(live, places[i + 1], 0, stack_size);
       if (arguments[i] == Argument::callback_memory && places[i + 1].may_be_stack()) {
         live.slots = all_slots;
       }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "engine/machine.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+
+#include "engine/ring_buffer.h"
 
 namespace weir::engine {
 namespace {
@@ -68,6 +72,8 @@ void Machine::prepare(const Input& input) {
   memory_.add(linear_.data() + headroom, before_ + linear, writable);
 
   cpu_ = input.cpu;
+  now_ = input.now;
+  if (input.chance) chance_ = Chance(*input.chance);
   prepare_devices(input);
   if (type_ == isa::ProgramType::xdp) {
     prepare_xdp(input);
@@ -255,6 +261,24 @@ bool Machine::read_packet(std::int64_t offset, std::uint8_t* out, std::size_t si
   return true;
 }
 
+bool Machine::write_packet(std::uint32_t offset, ByteView value) {
+  const std::size_t end = offset + value.size();
+  if (end > packet().size() || (type_ != isa::ProgramType::xdp && !pull(end))) return false;
+  std::ranges::copy(value,
+                    linear_.begin() + static_cast<std::ptrdiff_t>(headroom + before_ + offset));
+  return true;
+}
+
+Bytes Machine::changed_bytes() const {
+  Bytes out(bytes_.begin(), bytes_.end());
+  std::copy_n(linear_.begin() + headroom, before_ + linear().size(), out.begin());
+  return out;
+}
+
+void Machine::set_packet_type(std::uint8_t type) {
+  skb_.pkt_type_bits = static_cast<decltype(skb_.pkt_type_bits)>((skb_.pkt_type_bits & ~7) | type);
+}
+
 // skb_ensure_writable(), as bpf_skb_pull_data() uses it.
 bool Machine::pull(std::size_t length) {
   if (length > packet().size()) return false;
@@ -289,19 +313,25 @@ Map& Machine::map_at(std::uint64_t address) const {
   return **found;
 }
 
+bool Machine::submit(const std::uint8_t* record) const {
+  return std::ranges::any_of(maps_, [&](Map* map) {
+    auto* ring = dynamic_cast<RingBuffer*>(map);
+    return ring != nullptr && ring->submit(record);
+  });
+}
+
 void Machine::require(std::uint64_t address, std::uint64_t size, bool writable) const {
   invariant(memory_.contains(address, size, writable),
             writable ? "engine: a write outside of live memory"
                      : "engine: a read outside of live memory");
 }
 
-// SplitMix64 (Steele, Lea, Flood 2014): the same numbers in every process.
-std::uint64_t Machine::random() {
-  random_state_ += 0x9e3779b97f4a7c15;
-  std::uint64_t mixed = random_state_;
-  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
-  return mixed ^ (mixed >> 31);
+std::uint64_t Machine::now() const {
+  if (now_) return *now_;
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 }  // namespace weir::engine

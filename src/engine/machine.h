@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/chance.h"
 #include "engine/code.h"
 #include "engine/engine.h"
 #include "engine/layout.h"
@@ -40,20 +41,29 @@ class Machine {
   // Bytes of headers before the program's packet, and from the first of them to the network header.
   [[nodiscard]] std::size_t before() const { return before_; }
   [[nodiscard]] std::size_t network_offset() const { return network_offset_; }
+  // Hands the record of a ring buffer over; false where none of them has one there.
+  [[nodiscard]] bool submit(const std::uint8_t* record) const;
   // Whether the address is that of the skb, or of what stands for it at XDP.
   [[nodiscard]] bool is_packet(std::uint64_t address) const;
   // Copies bytes of the packet, from `offset` on, which may be before it; or none, when they are
   // not all there.
   [[nodiscard]] bool read_packet(std::int64_t offset, std::uint8_t* out, std::size_t size) const;
+  // Puts bytes there, which have to be the packet's; they are in its linear part then.
+  [[nodiscard]] bool write_packet(std::uint32_t offset, ByteView value);
+  // All bytes from the first header on, as they are now.
+  [[nodiscard]] Bytes changed_bytes() const;
+  [[nodiscard]] std::uint8_t packet_type() const { return skb_.pkt_type_bits & 7; }
+  void set_packet_type(std::uint8_t type);
   [[nodiscard]] const kernel_structs::SkBuff& skb() const { return skb_; }
   [[nodiscard]] std::uint32_t cpu() const { return cpu_; }
+  [[nodiscard]] std::uint64_t now() const;  // nanoseconds
   [[nodiscard]] Memory& memory() { return memory_; }
   // Throws InvariantError unless the bytes are alive (and may be written).
   void require(std::uint64_t address, std::uint64_t size, bool writable) const;
   // Has at least `length` bytes of the packet in the linear part of the skb, if it has as many.
   [[nodiscard]] bool pull(std::size_t length);
 
-  std::uint64_t random();
+  std::uint32_t random() { return chance_.next(); }
   std::uint64_t executed = 0;  // instructions, since the machine was made
 
  private:
@@ -99,7 +109,8 @@ class Machine {
   kernel_structs::CtExtensions master_extensions_;
   kernel_structs::ConntrackHelper helper_;
   std::uint32_t cpu_ = 0;
-  std::uint64_t random_state_ = 0;
+  std::optional<std::uint64_t> now_;
+  Chance chance_;
 };
 
 }  // namespace weir::engine

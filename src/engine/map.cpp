@@ -5,12 +5,14 @@
 #include "engine/map.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <new>
 
+#include "engine/ring_buffer.h"
 #include "engine/table.h"
 
 namespace weir::engine {
@@ -71,6 +73,12 @@ class HashMap final : public Map {
   }
 
   int erase(const std::uint8_t* key) override { return table_.erase(key) ? 0 : ENOENT; }
+
+  [[nodiscard]] std::uint32_t places() const override { return table_.places(); }
+  [[nodiscard]] Entry at(std::uint32_t place) const override {
+    if (!table_.holds(place)) return {};
+    return {table_.key_of(place), table_.value_of(place)};
+  }
 
  private:
   Table table_;
@@ -174,6 +182,8 @@ std::uint32_t allowed_flags(isa::MapType type) {
       return access_flags;
     case isa::MapType::lpm_trie:
       return access_flags | no_prealloc;
+    case isa::MapType::ringbuf:
+      return 0;
   }
   throw InvariantError("a map type without flags");
 }
@@ -195,6 +205,8 @@ Status check_key_size(const isa::MapSpec& spec) {
       return expect_number(spec, "key size", spec.key_size, 1, 512);
     case isa::MapType::lpm_trie:
       return expect_number(spec, "key size", spec.key_size, 5, 4 + 256);
+    case isa::MapType::ringbuf:
+      return expect_number(spec, "key size", spec.key_size, 0, 0);
   }
   throw InvariantError("a map type without a key");
 }
@@ -209,6 +221,8 @@ std::unique_ptr<Map> make(const isa::MapSpec& spec) {
       return std::make_unique<HashMap>(spec);
     case isa::MapType::lpm_trie:
       return std::make_unique<LpmTrie>(spec);
+    case isa::MapType::ringbuf:
+      return std::make_unique<RingBuffer>(spec);
   }
   throw InvariantError("a map type that cannot be made");
 }
@@ -226,6 +240,16 @@ Status as_status(const isa::MapSpec& spec, const char* what, ByteView key, int e
                 std::string(what) + " of key " + to_hex(key) + " failed: " + std::strerror(error));
 }
 
+// ringbuf_map_alloc() in kernel/bpf/ringbuf.c.
+Status check_ring(const isa::MapSpec& spec) {
+  constexpr std::uint32_t page = 4096;
+  WEIR_CHECK(expect_number(spec, "value size", spec.value_size, 0, 0));
+  WEIR_CHECK(expect_number(spec, "flags", spec.flags, 0, 0));
+  if (std::has_single_bit(spec.max_entries) && spec.max_entries >= page) return {};
+  return refuse(spec, "found " + std::to_string(spec.max_entries) +
+                          " bytes, expected a power of two from a page on");
+}
+
 }  // namespace
 
 Status check_spec(const isa::MapSpec& spec) {
@@ -236,6 +260,7 @@ Status check_spec(const isa::MapSpec& spec) {
     return refuse(spec, "bad name, expected at most 15 characters of [A-Za-z0-9_.]");
   }
   WEIR_CHECK(check_key_size(spec));
+  if (spec.type == isa::MapType::ringbuf) return check_ring(spec);
   const bool percpu =
       spec.type == isa::MapType::percpu_array || spec.type == isa::MapType::percpu_hash;
   WEIR_CHECK(expect_number(spec, "value size", spec.value_size, 1,

@@ -28,6 +28,14 @@ class Map {
   // Address of the value for spec().key_size bytes at `key`, stable until the entry is deleted; or
   // nullptr. The memory stays allocated as long as the map, even behind a deleted entry.
   [[nodiscard]] virtual std::uint8_t* lookup(const std::uint8_t* key) = 0;
+  // Of hash maps, places where entries may stand, and the one at such a place; keys and values are
+  // nullptr where there is none.
+  struct Entry {
+    std::uint8_t* key = nullptr;
+    std::uint8_t* value = nullptr;
+  };
+  [[nodiscard]] virtual std::uint32_t places() const { return 0; }
+  [[nodiscard]] virtual Entry at(std::uint32_t) const { return {}; }
   // Where all values stand, when that is one block (arrays).
   [[nodiscard]] virtual std::span<std::uint8_t> block() { return {}; }
   [[nodiscard]] Status update(ByteView key, ByteView value);

@@ -157,7 +157,7 @@ void trace_step(const Operation& operation, const Step& step, Needed& needed) {
       needed.back() = without(needed.back(), clobbered);
       return;
     case Step::Way::into_callback:
-      // It got nothing but the third argument of the loop, as its second one.
+      // Of what it got, only the third argument of the loop may be a number.
       needed.pop_back();
       needed.back() = needed.back() | part_of_register(3);
       return;

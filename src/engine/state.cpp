@@ -31,8 +31,9 @@ class Renaming {
 bool covers_pointer(const Value& old, const Value& next, Renaming& renaming) {
   return old.object == next.object && old.offset == next.offset && old.probed == next.probed &&
          old.context == next.context && old.writable == next.writable &&
-         old.maybe_null == next.maybe_null && old.range <= next.range &&
-         old.number.covers(next.number) && renaming.allows(old.id, next.id) &&
+         old.record == next.record && old.maybe_null == next.maybe_null &&
+         old.range <= next.range && old.number.covers(next.number) &&
+         renaming.allows(old.id, next.id) &&
          // Packet pointers without an id all start at the packet's first byte.
          (old.type != Type::packet || (old.id == 0) == (next.id == 0));
 }
@@ -133,6 +134,7 @@ bool covers_frame(const Frame& old, const Frame& next, const Parts& needed, Rena
 
 bool covers(const State& old, const State& next, const Needed& needed) {
   if (old.callers.size() != next.callers.size()) return false;
+  if (old.holds_record != next.holds_record) return false;
   const auto part = [&](std::size_t depth) {
     return depth < needed.size() ? needed[depth] : Parts{};
   };
@@ -241,6 +243,7 @@ std::string describe(const Value& value, const isa::Object& object) {
     case Type::map_value:
       return "a pointer to a value of map " + name_of_map(value, object) + place(value) + null;
     case Type::memory:
+      if (value.record) return "a record of a ring buffer" + place(value) + null;
       return "a pointer to " + std::to_string(value.object) + " bytes of " +
              (value.writable ? "" : "read-only ") + "memory" + place(value) + null;
     case Type::untrusted:

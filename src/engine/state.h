@@ -34,7 +34,9 @@ struct Value {
   bool maybe_null = false;  // of map_value and memory
   bool probed = false;      // of structures: loads through it are probed, null included
   bool context = false;     // of structures: it is what r1 held at the start
-  bool writable = false;  // of memory: an argument of a function; else it is a slice of the packet
+  bool writable = false;    // of memory: an argument of a function, or a record; else it is a slice
+                            // of the packet
+  bool record = false;      // of memory: of a ring buffer
   // Values of one type that share an id other than 0 hold the same number (scalars), are null
   // together (maybe_null), or have the same variable part (packet).
   std::uint32_t id = 0;
@@ -100,6 +102,9 @@ struct Frame {
 // Those hold only what is read after the return.
 struct State : Frame {
   std::uint32_t last_id = 0;
+  // Whether there is a record of a ring buffer, or may be as long as nobody has looked whether it
+  // is null. A program holds one at a time (the kernel's checker lets it hold more).
+  bool holds_record = false;
   std::vector<Frame> callers;
 
   [[nodiscard]] std::uint32_t new_id() { return ++last_id; }

@@ -54,6 +54,7 @@ std::uint32_t Table::new_entry() {
     slabs_.push_back(std::make_unique<std::uint8_t[]>(slab_entries * entry_size_));
   }
   next_.push_back(none);
+  held_.push_back(false);
   return entry;
 }
 
@@ -79,6 +80,7 @@ std::uint8_t* Table::insert(const std::uint8_t* key) {
   std::uint32_t& bucket = buckets_[bucket_of(key)];
   next_[entry] = bucket;
   bucket = entry;
+  held_[entry] = true;
   ++size_;
   return value_of(entry);
 }
@@ -90,6 +92,7 @@ bool Table::erase(const std::uint8_t* key) {
     *link = next_[entry];
     next_[entry] = free_;
     free_ = entry;
+    held_[entry] = false;
     --size_;
     return true;
   }

@@ -23,12 +23,16 @@ class Table {
   // Whether the key was there.
   bool erase(const std::uint8_t* key);
 
+  // Entries by number, of which some may be free.
+  [[nodiscard]] std::uint32_t places() const { return static_cast<std::uint32_t>(next_.size()); }
+  [[nodiscard]] bool holds(std::uint32_t entry) const { return held_[entry]; }
+  [[nodiscard]] std::uint8_t* key_of(std::uint32_t entry) const;
+  [[nodiscard]] std::uint8_t* value_of(std::uint32_t entry) const;
+
  private:
   static constexpr std::uint32_t none = 0xffffffff;
   static constexpr std::size_t slab_entries = 64;
 
-  [[nodiscard]] std::uint8_t* key_of(std::uint32_t entry) const;
-  [[nodiscard]] std::uint8_t* value_of(std::uint32_t entry) const;
   [[nodiscard]] std::size_t bucket_of(const std::uint8_t* key) const;
   std::uint32_t new_entry();
   void grow();
@@ -40,6 +44,7 @@ class Table {
   std::size_t size_ = 0;
   std::vector<std::unique_ptr<std::uint8_t[]>> slabs_;
   std::vector<std::uint32_t> next_;  // of each entry: the one behind it in its bucket or free list
+  std::vector<bool> held_;           // of each entry: whether it is no free one
   std::vector<std::uint32_t> buckets_;
   std::uint32_t free_ = none;
 };

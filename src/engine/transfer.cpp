@@ -121,7 +121,9 @@ void Transfer::push(State& state, Frame callee, std::uint32_t return_to) {
   static_cast<Frame&>(state) = std::move(callee);
 }
 
-// push_callback_call(), set_loop_callback_state(): r1 is the round, r2 what the loop was given.
+// push_callback_call(), set_loop_callback_state(): r1 is the round, r2 what the loop was given. Of
+// the entries of a map (set_map_elem_callback_state()) r1 is the map, r2 the key, r3 the value, and
+// r4 what was given.
 Status Transfer::enter_callback(State& state, const Operation& operation, std::uint32_t loop,
                                 const Parts& caller) {
   if (state.callers.size() + 1 == max_frames) {
@@ -129,10 +131,19 @@ Status Transfer::enter_callback(State& state, const Operation& operation, std::u
                   "is a call at depth " + std::to_string(max_frames) + ", expected less");
   }
   Frame callee;
-  callee.registers[1] = Value::scalar({});
-  callee.registers[2] = state.registers[3];
+  if (operation.function->id == FunctionId::for_each_map_elem) {
+    callee.registers[1] = state.registers[1];
+    callee.registers[2].type = Type::memory;
+    callee.registers[2].object = map_of(state.registers[1]).key_size;
+    callee.registers[3].type = Type::map_value;
+    callee.registers[3].object = state.registers[1].object;
+    callee.registers[4] = state.registers[3];
+  } else {
+    callee.registers[1] = Value::scalar({});
+    callee.registers[2] = state.registers[3];
+  }
   Parts kept = caller;
-  if (callee.registers[2].type == Type::stack) kept.slots = ~std::uint64_t{0};
+  if (state.registers[3].type == Type::stack) kept.slots = ~std::uint64_t{0};
   forget_dead(state, kept);
   ++state.rounds;
   push(state, std::move(callee), loop);
@@ -144,6 +155,9 @@ Status Transfer::end_callback(const State& state, const Operation& operation) {
   needed_ = {};
   WEIR_TRY(result, read(state, operation, 0));
   need(0);
+  if (state.holds_record) {
+    return refuse(operation, "ends a round of a loop with a record that was not submitted");
+  }
   if (result.is_scalar() && result.number.umax() <= 1) return {};
   return refuse(operation, "returns " + describe(result) + " to a loop, expected 0 or 1");
 }
@@ -216,6 +230,9 @@ Status Transfer::stacks() {
 Status Transfer::exit(const State& state, const Operation& operation) {
   needed_ = {};
   WEIR_TRY(result, read(state, operation, 0));
+  if (state.holds_record) {
+    return refuse(operation, "ends with a record of a ring buffer that was not submitted");
+  }
   if (!result.is_scalar()) {
     return refuse(operation, "returns " + describe(result) + ", expected a number");
   }

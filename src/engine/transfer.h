@@ -105,6 +105,8 @@ class Transfer {
   Status returned(State& state, const Operation& operation) const;
   // clear_all_pkt_pointers(): in every frame; slices go with them.
   static void forget_packet_pointers(State& state);
+  static void forget_record(State& state);
+  [[nodiscard]] bool is_ring(const Value& map) const;
 
   // transfer_branch.cpp
   std::optional<Branches> packet_branch(const State& state, const Operation& operation,

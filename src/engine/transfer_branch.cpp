@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Conditional jumps: which sides can be taken, and what is known on each.
+#include <algorithm>
 #include <utility>
 
 #include "engine/transfer.h"
@@ -87,6 +88,11 @@ void prove_range(State& state, std::uint32_t id, std::int64_t range) {
 }
 
 void resolve_null(State& state, std::uint32_t id, bool null) {
+  if (null && std::ranges::any_of(state.registers, [&](const Value& value) {
+        return value.maybe_null && value.id == id && value.record;
+      })) {
+    state.holds_record = false;
+  }
   state.each_value([&](Value& value) {
     if (!value.maybe_null || value.id != id) return;
     if (null) {

@@ -32,6 +32,10 @@ Status Transfer::call(State& state, const Operation& operation) {
   return returned(state, operation);
 }
 
+bool Transfer::is_ring(const Value& map) const {
+  return map_of(map).type == isa::MapType::ringbuf;
+}
+
 Status Transfer::argument(State& state, const Operation& operation, std::size_t index) {
   const Argument kind = operation.function->arguments[index];
   if (kind == Argument::none) return {};
@@ -55,9 +59,21 @@ Status Transfer::argument(State& state, const Operation& operation, std::size_t 
       if (!known || value.number.umin() != 0) return expected("0");
       return {};
     case Argument::map:
-      if (value.type != Type::map) return expected("a map");
+      if (value.type != Type::map || is_ring(value)) return expected("a map with keys");
+      return {};
+    case Argument::ring:
+      if (value.type != Type::map || !is_ring(value)) return expected("a ring buffer");
+      if (state.holds_record) return expected("no record that was not submitted yet");
+      return {};
+    case Argument::record:
+      if (!value.record || value.maybe_null || value.offset != 0 ||
+          value.number != Scalar::constant(0)) {
+        return expected("a record of a ring buffer");
+      }
       return {};
     case Argument::output_size:
+      return {};  // looked at with the memory
+    case Argument::record_size:
     case Argument::buffer_size:
       need(reg);
       if (!known || value.number.umin() > largest_size) return expected("a known size");
@@ -89,6 +105,7 @@ Status Transfer::argument(State& state, const Operation& operation, std::size_t 
     case Argument::map_key:
     case Argument::map_value:
     case Argument::output:
+    case Argument::input:
     case Argument::buffer_or_null:
       return memory_argument(state, operation, reg, kind);
   }
@@ -121,14 +138,18 @@ Status Transfer::memory_argument(State& state, const Operation& operation, std::
   const Value value = state.registers[reg];
   const bool writes = kind == Argument::output || kind == Argument::buffer_or_null;
   std::int64_t size = 0;
-  if (writes) {
+  if (writes || kind == Argument::input) {
     const auto size_reg = static_cast<std::uint8_t>(reg + 1);
     WEIR_TRY(bytes, read(state, operation, size_reg));
-    if (!bytes.is_scalar() || !bytes.number.is_constant() || bytes.number.umin() > largest_size) {
+    // As many bytes as there may be have to be there.
+    const bool bounded = kind == Argument::output && value.type != Type::stack &&
+                         bytes.is_scalar() && bytes.number.umin() > 0;
+    if (!bytes.is_scalar() || !(bytes.number.is_constant() || bounded) ||
+        bytes.number.umax() > largest_size) {
       return refuse(operation, "gets " + describe(bytes) + " in " + name_of(size_reg) +
                                    ", expected a known size");
     }
-    size = static_cast<std::int64_t>(bytes.number.umin());
+    size = static_cast<std::int64_t>(bytes.number.umax());
     need(reg);
     need(size_reg);
     const bool null = value.is_scalar() && value.number == Scalar::constant(0);
@@ -220,9 +241,25 @@ void Transfer::forget_packet_pointers(State& state) {
   for (Frame& caller : state.callers) forget_in(caller);
 }
 
+void Transfer::forget_record(State& state) {
+  const auto forget = [](Value& value) {
+    if (value.record) value = {};
+  };
+  const auto forget_in = [&](Frame& frame) {
+    for (Value& value : frame.registers) forget(value);
+    for (Slot& slot : frame.stack) {
+      if (slot.kind == Slot::Kind::spill && slot.value.record) slot = Slot::with(0);
+    }
+  };
+  forget_in(state);
+  for (Frame& caller : state.callers) forget_in(caller);
+  state.holds_record = false;
+}
+
 Status Transfer::returned(State& state, const Operation& operation) const {
   const Function& function = *operation.function;
   Value result;
+  if (function.arguments[0] == Argument::record) forget_record(state);
   switch (function.result) {
     case ReturnKind::scalar:
       result = Value::scalar({});
@@ -239,6 +276,13 @@ Status Transfer::returned(State& state, const Operation& operation) const {
       }
       break;
     }
+    case ReturnKind::record_or_null:
+      result.type = Type::memory;
+      result.writable = true;
+      result.record = true;
+      result.object = static_cast<std::uint32_t>(state.registers[2].number.umin());
+      state.holds_record = true;
+      break;
     case ReturnKind::untrusted:
       result.type = Type::untrusted;
       break;
@@ -250,7 +294,8 @@ Status Transfer::returned(State& state, const Operation& operation) const {
     }
   }
   if (function.result == ReturnKind::map_value_or_null ||
-      function.result == ReturnKind::read_only_or_null) {
+      function.result == ReturnKind::read_only_or_null ||
+      function.result == ReturnKind::record_or_null) {
     result.maybe_null = true;
     result.id = state.new_id();
   }

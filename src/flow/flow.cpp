@@ -49,9 +49,36 @@ std::string_view shape(Op op) {
   return row(op).shape;
 }
 
-// An operation is worth running for its destination alone, or has none and acts on a map.
+// Most operations are worth running for their destination alone, or have none and act on something.
 bool has_effect(Op op) {
-  return !row(op).shape.starts_with('d');
+  switch (op) {
+    case Op::exchange:
+    case Op::fetch_add:
+    case Op::exchange_at:
+    case Op::fetch_add_at:
+    case Op::insert:
+    case Op::random:
+      return true;
+    default:
+      return !row(op).shape.starts_with('d');
+  }
+}
+
+bool changes_packet(Op op) {
+  return op == Op::store || op == Op::add_to_sum || op == Op::add_to_pseudo_sum;
+}
+
+std::optional<ContextKey> changed_fact(Op op) {
+  switch (op) {
+    case Op::set_mark:
+      return ContextKey::mark;
+    case Op::set_priority:
+      return ContextKey::priority;
+    case Op::set_pkttype:
+      return ContextKey::pkttype;
+    default:
+      return std::nullopt;
+  }
 }
 
 std::string_view to_string(Condition condition) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,8 @@ enum class Op : std::uint8_t {
 };
 
 // Conditions of a branch; all unsigned, on 64 bits.
+constexpr std::size_t record_operands = 3;  // of Op::record
+
 enum class Condition : std::uint8_t { eq, ne, lt, le, gt, ge, set };
 
 struct Instruction {
@@ -51,9 +54,11 @@ struct Instruction {
   Reg b;
   std::uint64_t imm = 0;      // a constant, an offset, a key of the context, a counter, a rule
   std::uint8_t size = 8;      // bytes, of loads
-  std::uint8_t key_size = 0;  // bytes, of map lookups
+  std::uint8_t key_size = 0;  // bytes, of keys of maps
   isa::MapIndex map;
-  std::vector<Reg> args;  // the words of a lookup key, in memory order
+  // The words of a key, in memory order, and of what is inserted with it; what a record is of; or
+  // the one register c.
+  std::vector<Reg> args;
 
   friend bool operator==(const Instruction&, const Instruction&) = default;
 };
@@ -121,11 +126,15 @@ struct Function {
 [[nodiscard]] std::uint8_t width_of(ContextKey key);
 [[nodiscard]] Source source_of(ContextKey key);
 
-// What an operation has: d a destination, a and b registers, i an immediate, s a load size,
+// What an operation has: d a destination, a, b and c registers, i an immediate, s a load size,
 // k a context key, m a map, g a list of arguments.
 [[nodiscard]] std::string_view shape(Op op);
 // Whether it changes anything but its destination.
 [[nodiscard]] bool has_effect(Op op);
+// Whether it may change bytes of the packet: no window can be read behind it.
+[[nodiscard]] bool changes_packet(Op op);
+// The fact of the context that it may change.
+[[nodiscard]] std::optional<ContextKey> changed_fact(Op op);
 
 // The registers that an instruction or a terminator reads.
 [[nodiscard]] std::vector<Reg> uses(const Instruction& instruction);

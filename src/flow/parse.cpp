@@ -351,7 +351,7 @@ class Parser {
       out.op = *op;
       return {};
     }
-    for (const Op op : {Op::load, Op::recall, Op::keep}) {
+    for (const Op op : {Op::load, Op::store, Op::recall, Op::keep}) {
       for (const unsigned size : {1U, 2U, 4U, 8U}) {
         if (name.text != std::string(to_string(op)) + std::to_string(size * 8)) continue;
         out.op = op;
@@ -372,7 +372,13 @@ class Parser {
         return {};
       }
       case Op::entered:
+      case Op::clock:
+      case Op::random:
         return {};
+      case Op::word:
+      case Op::exchange:
+      case Op::fetch_add:
+        return shared_word(out);
       case Op::keep: {
         WEIR_TRY(imm, number());
         out.imm = imm;
@@ -380,6 +386,8 @@ class Parser {
         return register_operand(out.a);
       }
       case Op::set_mark:
+      case Op::set_priority:
+      case Op::set_pkttype:
       case Op::copy:
       case Op::swap16:
       case Op::swap32:
@@ -388,6 +396,7 @@ class Parser {
       case Op::add:
       case Op::sub:
       case Op::mul:
+      case Op::div:
       case Op::and_:
       case Op::or_:
       case Op::xor_:
@@ -396,11 +405,33 @@ class Parser {
         WEIR_CHECK(register_operand(out.a));
         WEIR_CHECK(sign(","));
         return register_or_number(out.b, out.imm);
+      case Op::store:
+      case Op::put_at:
+      case Op::fetch_add_at:
+      case Op::add_to_sum:
+      case Op::add_to_pseudo_sum:
+        WEIR_CHECK(place(out.a, out.imm, false));
+        WEIR_CHECK(sign(","));
+        return register_operand(out.b);
+      case Op::exchange_at: {
+        WEIR_CHECK(place(out.a, out.imm, false));
+        WEIR_CHECK(sign(","));
+        WEIR_CHECK(register_operand(out.b));
+        WEIR_CHECK(sign(","));
+        return register_operand(out.args.emplace_back());
+      }
+      case Op::sweep:
+        WEIR_CHECK(map_operand(out));
+        WEIR_CHECK(sign(","));
+        return register_operand(out.a);
       case Op::load:
+      case Op::word_at:
         return place(out.a, out.imm, false);
       case Op::context:
         return context_key(out);
       case Op::lookup:
+      case Op::insert:
+      case Op::erase:
         return lookup(out);
       case Op::opaque_zero:
         return map_operand(out);
@@ -413,6 +444,8 @@ class Parser {
       }
       case Op::count:
         return count(out);
+      case Op::record:
+        return record(out);
       case Op::trace: {
         WEIR_CHECK(map_operand(out));
         WEIR_CHECK(sign(","));
@@ -420,6 +453,35 @@ class Parser {
       }
     }
     throw InvariantError("no such operation");
+  }
+
+  // "map0[3], v1, v2, v3"
+  Status record(Instruction& out) {
+    WEIR_CHECK(map_operand(out));
+    WEIR_CHECK(sign("["));
+    WEIR_TRY(what, number());
+    out.imm = what;
+    WEIR_CHECK(sign("]"));
+    for (std::size_t i = 0; i < record_operands; ++i) {
+      WEIR_CHECK(sign(","));
+      WEIR_CHECK(register_operand(out.args.emplace_back()));
+    }
+    return {};
+  }
+
+  // "map0[8]", and the registers that the operation has, each behind a comma.
+  Status shared_word(Instruction& out) {
+    WEIR_CHECK(map_operand(out));
+    WEIR_CHECK(sign("["));
+    WEIR_TRY(offset, number());
+    out.imm = offset;
+    WEIR_CHECK(sign("]"));
+    for (Reg* const operand : {&out.a, &out.b}) {
+      if (!shape(out.op).contains(operand == &out.a ? 'a' : 'b')) continue;
+      WEIR_CHECK(sign(","));
+      WEIR_CHECK(register_operand(*operand));
+    }
+    return {};
   }
 
   Status register_operand(Reg& out) {

@@ -105,6 +105,7 @@ std::string print(const Instruction& i) {
     case Op::add:
     case Op::sub:
     case Op::mul:
+    case Op::div:
     case Op::and_:
     case Op::or_:
     case Op::xor_:
@@ -117,6 +118,7 @@ std::string print(const Instruction& i) {
       return reg(i.dst) + " = " + name + " " +
              std::string(to_string(static_cast<ContextKey>(i.imm)));
     case Op::lookup:
+    case Op::insert:
       return reg(i.dst) + " = " + name + " " + map(i.map) + "[" + list(i.args) + "] of " +
              std::to_string(i.key_size);
     case Op::opaque_zero:
@@ -125,14 +127,44 @@ std::string print(const Instruction& i) {
              (i.imm == 0 ? "" : " + " + std::to_string(i.imm));
     case Op::count:
       return name + " " + map(i.map) + "[" + second(i.b, i.imm) + "], " + reg(i.a);
+    case Op::record:
+      return name + " " + map(i.map) + "[" + number(i.imm) + "], " + list(i.args);
     case Op::trace:
       return name + " " + map(i.map) + ", " + second(i.b, i.imm);
-    case Op::set_mark:
-      return name + " " + reg(i.a);
-    case Op::site:
-      return reg(i.dst) + " = " + name + " " + std::to_string(i.imm);
+    case Op::clock:
+    case Op::random:
     case Op::entered:
       return reg(i.dst) + " = " + name;
+    case Op::word:
+      return reg(i.dst) + " = " + name + " " + map(i.map) + "[" + number(i.imm) + "]";
+    case Op::exchange:
+      return reg(i.dst) + " = " + name + " " + map(i.map) + "[" + number(i.imm) + "], " + reg(i.a) +
+             ", " + reg(i.b);
+    case Op::fetch_add:
+      return reg(i.dst) + " = " + name + " " + map(i.map) + "[" + number(i.imm) + "], " + reg(i.a);
+    case Op::word_at:
+      return reg(i.dst) + " = " + name + " " + place(i.a, i.imm);
+    case Op::exchange_at:
+      return reg(i.dst) + " = " + name + " " + place(i.a, i.imm) + ", " + reg(i.b) + ", " +
+             list(i.args);
+    case Op::fetch_add_at:
+      return reg(i.dst) + " = " + name + " " + place(i.a, i.imm) + ", " + reg(i.b);
+    case Op::erase:
+      return name + " " + map(i.map) + "[" + list(i.args) + "] of " + std::to_string(i.key_size);
+    case Op::sweep:
+      return name + " " + map(i.map) + ", " + reg(i.a);
+    case Op::set_mark:
+    case Op::set_priority:
+    case Op::set_pkttype:
+      return name + " " + reg(i.a);
+    case Op::store:
+      return name + std::to_string(i.size * 8) + " " + place(i.a, i.imm) + ", " + reg(i.b);
+    case Op::put_at:
+    case Op::add_to_sum:
+    case Op::add_to_pseudo_sum:
+      return name + " " + place(i.a, i.imm) + ", " + reg(i.b);
+    case Op::site:
+      return reg(i.dst) + " = " + name + " " + std::to_string(i.imm);
     case Op::recall:
       return reg(i.dst) + " = " + name + std::to_string(i.size * 8) + " " + std::to_string(i.imm);
     case Op::keep:

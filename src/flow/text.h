@@ -23,6 +23,7 @@ inline constexpr auto map_type_names = std::to_array<MapTypeName>({
     {isa::MapType::percpu_hash, "percpu_hash"},
     {isa::MapType::percpu_array, "percpu_array"},
     {isa::MapType::lpm_trie, "lpm_trie"},
+    {isa::MapType::ringbuf, "ringbuf"},
 });
 
 // One instruction or terminator as the text form has it, without indentation.

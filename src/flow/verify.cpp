@@ -78,13 +78,27 @@ class Verifier {
             text);
   }
 
+  // Whether the second operand may be no number.
+  static bool needs_second(Op op) {
+    switch (op) {
+      case Op::exchange:
+      case Op::exchange_at:
+      case Op::fetch_add_at:
+      case Op::put_at:
+        return true;
+      default:
+        return false;
+    }
+  }
+
   void check_form(const Instruction& i) const {
     const std::string text = print(i);
     const std::string_view has = shape(i.op);
     check_register(i.dst, has.contains('d'), text);
     check_register(i.a, has.contains('a'), text);
-    if (i.b.valid()) check_register(i.b, has.contains('b'), text);
-    for (const Reg r : i.args) check_register(r, has.contains('g'), text);
+    if (i.b.valid() || needs_second(i.op)) check_register(i.b, has.contains('b'), text);
+    for (const Reg r : i.args) check_register(r, has.contains('g') || has.contains('c'), text);
+    require(!has.contains('c') || i.args.size() == 1, "not one register more", text);
     require(i.map.valid() == has.contains('m'), "a map is missing, or one too many", text);
     require(!i.map.valid() || i.map.index() < function_.maps.size(), "no such map", text);
     if (has.contains('s')) {
@@ -100,14 +114,28 @@ class Verifier {
   }
 
   void check_map(const Instruction& i, const isa::MapSpec& map, const std::string& text) const {
-    if (i.op == Op::lookup) {
+    if (i.op == Op::lookup || i.op == Op::insert || i.op == Op::erase) {
+      const std::size_t value = i.op == Op::insert ? map.value_size : 0;
       require(i.key_size == map.key_size, "the key has not the size of the map's", text);
-      require(i.args.size() == (i.key_size + word_size - 1) / word_size,
+      require(i.args.size() ==
+                  (i.key_size + word_size - 1) / word_size + (value + word_size - 1) / word_size,
               "not as many words as the key has", text);
+      require(i.op == Op::lookup || (map.type == isa::MapType::hash && value % word_size == 0),
+              "not a hash map of words", text);
+    } else if (i.op == Op::sweep) {
+      require(map.type == isa::MapType::hash && map.value_size >= word_size,
+              "not a hash map of words", text);
+    } else if (i.op == Op::word || i.op == Op::exchange || i.op == Op::fetch_add) {
+      require(map.type == isa::MapType::array && map.max_entries == 1,
+              "not an array of one element", text);
+      require(i.imm % word_size == 0 && i.imm < map.value_size, "no such word", text);
     } else if (i.op == Op::map_value || i.op == Op::opaque_zero) {
       require(map.type == isa::MapType::array && map.max_entries == 1,
               "not an array of one element", text);
       require(i.op == Op::opaque_zero || i.imm < map.value_size, "beyond the value", text);
+    } else if (i.op == Op::record) {
+      require(map.type == isa::MapType::ringbuf, "not a ring buffer", text);
+      require(i.args.size() == record_operands, "not lengths, devices and a mark", text);
     } else if (i.op == Op::count) {
       require(map.type == isa::MapType::percpu_array || map.type == isa::MapType::array,
               "not an array", text);
@@ -183,11 +211,20 @@ class Verifier {
 
   void step(const Instruction& i, State& state) const {
     check_read(uses(i), state, print(i));
-    if (i.op == Op::load) check_load(i, state[i.a.index()]);
+    if (i.op == Op::load) check_load(i, state[i.a.index()], i.size);
+    if (i.op == Op::word_at || i.op == Op::exchange_at || i.op == Op::fetch_add_at ||
+        i.op == Op::put_at) {
+      require(i.imm % word_size == 0, "not a word", print(i));
+      check_load(i, state[i.a.index()], word_size);
+    }
     if (i.dst.valid()) state[i.dst.index()] = result(i, state);
+    if (!changes_packet(i.op)) return;
+    for (Value& value : state) {
+      if (value.kind == Value::Kind::window) value = {};
+    }
   }
 
-  void check_load(const Instruction& i, const Value& base) const {
+  void check_load(const Instruction& i, const Value& base, std::uint64_t size) const {
     using Kind = Value::Kind;
     require(base.kind == Kind::window || base.kind == Kind::map_value ||
                 base.kind == Kind::map_interior,
@@ -195,7 +232,7 @@ class Verifier {
                                           : "a load from what is not an address",
             print(i));
     if (base.kind == Kind::map_interior) return;
-    require(i.imm <= base.size && i.size <= base.size - i.imm, "a load outside of its window",
+    require(i.imm <= base.size && size <= base.size - i.imm, "a load outside of its window",
             print(i));
   }
 
@@ -216,6 +253,7 @@ class Verifier {
       case Op::constant:
       case Op::sub:
       case Op::mul:
+      case Op::div:
       case Op::and_:
       case Op::or_:
       case Op::xor_:
@@ -227,9 +265,27 @@ class Verifier {
       case Op::load:
       case Op::context:
       case Op::opaque_zero:
+      case Op::clock:
+      case Op::random:
+      case Op::word:
+      case Op::exchange:
+      case Op::fetch_add:
+      case Op::word_at:
+      case Op::exchange_at:
+      case Op::fetch_add_at:
+      case Op::put_at:
+      case Op::insert:
+      case Op::erase:
+      case Op::sweep:
       case Op::count:
+      case Op::record:
       case Op::trace:
       case Op::set_mark:
+      case Op::set_priority:
+      case Op::set_pkttype:
+      case Op::store:
+      case Op::add_to_sum:
+      case Op::add_to_pseudo_sum:
       case Op::site:
       case Op::entered:
       case Op::recall:

@@ -129,7 +129,9 @@ std::string Annotator::name_of(const Ruleset& ruleset, ExprId expr) const {
         }
         return names;
       },
-      [&](const MapLookup& e) { return name_of(ruleset, e.key); });
+      [&](const MapLookup& e) { return name_of(ruleset, e.key); },
+      [](const Numgen&) { return std::string(); }, [](const Random&) { return std::string(); },
+      [](const Hash&) { return std::string(); });
 }
 
 std::string Annotator::learn(MetaKey key, const Bytes& value) {
@@ -176,9 +178,11 @@ std::string Annotator::annotate(const Ruleset& ruleset, const Statement& stateme
       [&](const MatchSet& s) { return name_of(ruleset, s.key); },
       [&](const VerdictMap& s) { return name_of(ruleset, s.key); },
       [](const VerdictStatement&) { return std::string(); },
-      [](const Counter&) { return std::string(); },
+      [](const Counter&) { return std::string(); }, [](const Meter&) { return std::string(); },
       [&](const MetaWrite& s) { return name_of(ruleset, s.value); },
-      [](const Native&) { return std::string(); });
+      [&](const PayloadWrite& s) { return name_of(ruleset, s.value); },
+      [&](const DynamicSet& s) { return name_of(ruleset, s.key); },
+      [](const Log&) { return std::string(); }, [](const Native&) { return std::string(); });
 }
 
 }  // namespace weir::imr

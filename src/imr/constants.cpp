@@ -71,8 +71,11 @@ void Collector::add(const Statement& statement) {
       },
       [&](const MatchSet& s) { add_elements(s.key, ruleset_[s.set]); },
       [&](const VerdictMap& s) { add_elements(s.key, ruleset_[s.map]); },
-      [](const VerdictStatement&) {}, [](const Counter&) {},
-      [&](const MetaWrite& s) { add_keys(s.value); }, [](const Native&) {});
+      [](const VerdictStatement&) {}, [](const Counter&) {}, [](const Meter&) {},
+      [&](const MetaWrite& s) { add_keys(s.value); },
+      [&](const PayloadWrite& s) { add_keys(s.value); },
+      [&](const DynamicSet& s) { add_elements(s.key, ruleset_[s.set]); }, [](const Log&) {},
+      [](const Native&) {});
 }
 
 void Collector::add_elements(ExprId key, const Set& set) {
@@ -135,7 +138,9 @@ void Collector::add(ExprId expr, Bytes value) {
         }
       },
       // Keys that lead to the value, and keys that do not.
-      [&](const MapLookup& e) { add_elements(e.key, ruleset_[e.map]); });
+      [&](const MapLookup& e) { add_elements(e.key, ruleset_[e.map]); }, [](const Numgen&) {},
+      // Bytes that lead to a given hash would have to be searched for.
+      [](const Random&) {}, [](const Hash&) {});
 }
 
 }  // namespace

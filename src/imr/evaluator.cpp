@@ -7,9 +7,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/chance.h"
 #include "imr/extensions.h"
+#include "imr/hash.h"
 #include "imr/identity.h"
+#include "imr/log.h"
 #include "imr/packet_view.h"
+#include "imr/packet_write.h"
 #include "imr/reading.h"
 #include "imr/visit.h"
 #include "packet/fields.h"
@@ -105,6 +109,8 @@ Bytes shift(Bytes value, Shift::Direction direction, unsigned bits) {
 
 // How running a rule, or the chain it is in, ended.
 struct RuleEnd {
+  RuleId rule;
+  std::uint8_t logs = 0;  // statements so far
   bool matched = false;
   bool native = false;
   Verdict verdict = {.kind = Verdict::Kind::continue_, .chain = {}};
@@ -112,9 +118,21 @@ struct RuleEnd {
 
 class Evaluation {
  public:
-  Evaluation(const Unit& unit, const packet::Packet& packet, const PacketView& view)
-      : unit_(unit), ruleset_(unit.ruleset), packet_(packet), view_(view) {
-    outcome_.counted_bytes = view.counted_bytes;
+  Evaluation(const Unit& unit, const packet::Packet& packet, PacketView view,
+             const EvaluatorOptions& options)
+      : unit_(unit),
+        ruleset_(unit.ruleset),
+        packet_(packet),
+        view_(std::move(view)),
+        now_(options.now),
+        chance_(options.chance),
+        fresh_meters_(options.meters == nullptr ? MeterMemory(unit.ruleset, options.now)
+                                                : MeterMemory()),
+        meters_(options.meters == nullptr ? fresh_meters_ : *options.meters),
+        fresh_elements_(options.elements == nullptr ? ElementMemory(unit.ruleset, options.now)
+                                                    : ElementMemory()),
+        elements_(options.elements == nullptr ? fresh_elements_ : *options.elements) {
+    outcome_.counted_bytes = view_.counted_bytes;
   }
 
   // Every root in turn, until one drops.
@@ -128,14 +146,21 @@ class Evaluation {
 
  private:
   Outcome::Verdict walk(ChainId root);
-  RuleEnd run_rule(const Rule& rule);
-  std::optional<Bytes> value(ExprId expr) const;
+  RuleEnd run_rule(RuleId id);
+  void log(const Log& log, RuleEnd& end);
+  std::optional<Bytes> value(ExprId expr);
   std::optional<Bytes> meta(MetaKey key) const;
   std::optional<Bytes> ct(const Ct& ct) const;
   std::optional<Bytes> connection(const Ct& ct) const;
   std::optional<Bytes> header_field(const HeaderField& field) const;
-  std::optional<std::uint8_t> packet_type() const;
+  packet::PacketType type() const { return outcome_.type.value_or(packet_.type); }
+  std::optional<std::uint8_t> packet_type() const;  // as rules see it
 
+  bool run(const MetaWrite& write);
+  bool run(const PayloadWrite& write);
+  bool run(const DynamicSet& change);
+  bool run(const MatchSet& match);
+  ElementMemory::Held* find_living(const Set& set, SetId id, ByteView value);
   // Whether a statement lets the rule go on; the verdict of a rule is left in `end`.
   bool run_statement(const Statement& statement, RuleEnd& end);
 
@@ -173,7 +198,13 @@ class Evaluation {
   const Unit& unit_;
   const Ruleset& ruleset_;
   const packet::Packet& packet_;
-  const PacketView& view_;
+  PacketView view_;  // of outcome_.bytes, once they are there
+  std::uint64_t now_;
+  Chance chance_;
+  MeterMemory fresh_meters_;
+  MeterMemory& meters_;
+  ElementMemory fresh_elements_;
+  ElementMemory& elements_;
   Outcome outcome_;
 };
 
@@ -191,7 +222,7 @@ Outcome::Verdict Evaluation::walk(ChainId root) {
     RuleId rule;
     if (at.next < rules.size()) {
       rule = rules[at.next++];
-      const RuleEnd end = run_rule(ruleset_[rule]);
+      const RuleEnd end = run_rule(rule);
       if (end.matched && !ruleset_[rule].synthetic)
         outcome_.matched.push_back(as_written(ruleset_, rule));
       if (end.native || end.verdict.kind == Verdict::Kind::queue) {
@@ -231,14 +262,23 @@ Outcome::Verdict Evaluation::walk(ChainId root) {
   }
 }
 
-RuleEnd Evaluation::run_rule(const Rule& rule) {
-  RuleEnd end;
-  for (const Statement& statement : rule.statements) {
+RuleEnd Evaluation::run_rule(RuleId id) {
+  RuleEnd end{.rule = id};
+  for (const Statement& statement : ruleset_[id].statements) {
     if (!run_statement(statement, end)) return end;
     if (end.verdict.kind != Verdict::Kind::continue_) break;
   }
   end.matched = true;
   return end;
+}
+
+void Evaluation::log(const Log& log, RuleEnd& end) {
+  const ByteView all = sees_frames(unit_.hook) ? view_.frame : view_.network;
+  const ByteView kept = all.first(std::min<std::size_t>(all.size(), logged_bytes(log)));
+  outcome_.logged.push_back({.rule = as_written(ruleset_, end.rule),
+                             .number = end.logs++,
+                             .length = static_cast<std::uint32_t>(all.size()),
+                             .bytes = Bytes(kept.begin(), kept.end())});
 }
 
 bool Evaluation::run_statement(const Statement& statement, RuleEnd& end) {
@@ -254,10 +294,7 @@ bool Evaluation::run_statement(const Statement& statement, RuleEnd& end) {
         const bool inside = compare(*lhs, s.from) >= 0 && compare(*lhs, s.to) <= 0;
         return inside != s.inverted;
       },
-      [&](const MatchSet& s) {
-        const auto key = value(s.key);
-        return key && (find_element(ruleset_[s.set], *key) != nullptr) != s.inverted;
-      },
+      [&](const MatchSet& s) { return run(s); },
       [&](const VerdictMap& s) {
         const auto key = value(s.key);
         const Element* element = key ? find_element(ruleset_[s.map], *key) : nullptr;
@@ -274,20 +311,87 @@ bool Evaluation::run_statement(const Statement& statement, RuleEnd& end) {
         outcome_.counted.push_back(s.counter);
         return true;
       },
-      [&](const MetaWrite& s) {
-        const auto written = value(s.value);
-        if (!written) return false;
-        invariant(s.key == MetaKey::mark, "write of a meta key other than mark");
-        outcome_.mark = static_cast<std::uint32_t>(load_native(*written));
+      [&](const Meter& s) {
+        const bool within = meters_.take(ruleset_, s.meter, now_, view_.counted_bytes);
+        return within != ruleset_.meters.at(s.meter.index()).over;
+      },
+      [&](const MetaWrite& s) { return run(s); }, [&](const PayloadWrite& s) { return run(s); },
+      [&](const Log& s) {
+        log(s, end);
         return true;
       },
+      [&](const DynamicSet& s) { return run(s); },
       [&](const Native&) {
         end.native = true;
         return false;
       });
 }
 
-std::optional<Bytes> Evaluation::value(ExprId expr) const {
+ElementMemory::Held* Evaluation::find_living(const Set& set, SetId id, ByteView value) {
+  invariant(set.key_size <= value.size(), "set key longer than the value");
+  return elements_.find(id, value.first(set.key_size), now_);
+}
+
+// nft_lookup_eval() in net/netfilter/nft_lookup.c: the statements of an element run where it is a
+// match to find it.
+bool Evaluation::run(const MatchSet& match) {
+  const auto key = value(match.key);
+  if (!key) return false;
+  const Set& set = ruleset_[match.set];
+  if (!set.dynamic) return (find_element(set, *key) != nullptr) != match.inverted;
+  ElementMemory::Held* element = find_living(set, match.set, *key);
+  if ((element != nullptr) == match.inverted) return false;
+  return element == nullptr ||
+         ElementMemory::run(*set.dynamic, *element, now_, view_.counted_bytes);
+}
+
+// nft_dynset_eval() in net/netfilter/nft_dynset.c.
+bool Evaluation::run(const DynamicSet& change) {
+  const Set& set = ruleset_[change.set];
+  const auto key = value(change.key);
+  const auto data = change.data ? value(*change.data) : Bytes();
+  if (!key || !data) return false;
+  const ByteView member = ByteView(*key).first(set.key_size);
+  const ByteView given = ByteView(*data).first(change.data ? set.data_size : 0U);
+  ElementMemory::Held* element = elements_.change(ruleset_, change, member, given, now_);
+  if (change.op == DynamicSet::Op::remove) return true;
+  if (element == nullptr) return change.inverted;
+  return ElementMemory::run(*set.dynamic, *element, now_, view_.counted_bytes) && !change.inverted;
+}
+
+// nft_meta_set_eval() in net/netfilter/nft_meta.c.
+bool Evaluation::run(const MetaWrite& write) {
+  const auto written = value(write.value);
+  if (!written) return false;
+  const std::uint64_t number = load_native(*written);
+  switch (write.key) {
+    case MetaKey::mark:
+      outcome_.mark = static_cast<std::uint32_t>(number);
+      return true;
+    case MetaKey::priority:
+      outcome_.priority = static_cast<std::uint32_t>(number);
+      return true;
+    case MetaKey::pkttype: {
+      // skb_pkt_type_ok(): the others are neither given nor taken away.
+      constexpr auto last = packet::PacketType::otherhost;
+      if (number <= static_cast<std::uint64_t>(last) && type() <= last) {
+        outcome_.type = static_cast<packet::PacketType>(number);
+      }
+      return true;
+    }
+    default:
+      throw InvariantError("write of a meta key that cannot be written");
+  }
+}
+
+bool Evaluation::run(const PayloadWrite& write) {
+  const auto written = value(write.value);
+  if (!written) return false;
+  if (!outcome_.bytes) move_to(view_, outcome_.bytes.emplace(packet_.bytes));
+  return write_packet(view_, *outcome_.bytes, write, *written);
+}
+
+std::optional<Bytes> Evaluation::value(ExprId expr) {
   using Value = std::optional<Bytes>;
   return match_on(
       ruleset_[expr], [](const Immediate& e) -> Value { return e.value; },
@@ -332,9 +436,27 @@ std::optional<Bytes> Evaluation::value(ExprId expr) const {
       },
       [&](const MapLookup& e) -> Value {
         const Value key = value(e.key);
+        if (key && ruleset_[e.map].dynamic) {
+          const ElementMemory::Held* held = find_living(ruleset_[e.map], e.map, *key);
+          return held == nullptr ? Value() : Value(held->data);
+        }
         const Element* element = key ? find_element(ruleset_[e.map], *key) : nullptr;
         if (element == nullptr) return std::nullopt;
         return element->data;
+      },
+      [&](const Numgen& e) -> Value {
+        return native_bytes((meters_.next(ruleset_, e.meter) + e.offset) & 0xffffffff, 4);
+      },
+      [&](const Random& e) -> Value {
+        const std::uint32_t drawn = chance_.next();
+        const std::uint32_t number = e.modulus == 0 ? drawn : scaled(drawn, e.modulus);
+        return native_bytes((std::uint64_t{number} + e.offset) & 0xffffffff, 4);
+      },
+      [&](const Hash& e) -> Value {
+        Value source = value(e.source);
+        if (!source) return source;
+        const std::uint32_t hash = jhash(ByteView(*source).first(e.length), e.seed);
+        return native_bytes((std::uint64_t{scaled(hash, e.modulus)} + e.offset) & 0xffffffff, 4);
       });
 }
 
@@ -392,7 +514,7 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
       return native_bytes(packet_.cpu, 4);
     case MetaKey::priority:
       not_at_xdp();
-      return native_bytes(packet_.priority, 4);
+      return native_bytes(outcome_.priority.value_or(packet_.priority), 4);
     case MetaKey::rtclassid:
       not_at_xdp();
       if (!packet_.route_class) return std::nullopt;
@@ -418,7 +540,7 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
 
 // nft_meta_get_eval_pkttype_lo(): looped packets are told by their destination.
 std::optional<std::uint8_t> Evaluation::packet_type() const {
-  if (packet_.type != packet::PacketType::loopback) return static_cast<std::uint8_t>(packet_.type);
+  if (type() != packet::PacketType::loopback) return static_cast<std::uint8_t>(type());
   constexpr auto broadcast = static_cast<std::uint8_t>(packet::PacketType::broadcast);
   constexpr auto multicast = static_cast<std::uint8_t>(packet::PacketType::multicast);
   const bool known = is_ip(family_of(unit_)) || family_of(unit_) == Family::netdev;
@@ -562,7 +684,7 @@ Outcome evaluate(const Unit& unit, const packet::Packet& packet, const Evaluator
     const std::uint16_t ethertype = unit.nfproto == Nfproto::ipv4 ? 0x0800 : 0x86dd;
     if (unit.hook.kind != Hook::Kind::netfilter && packet.ethertype != ethertype) return silent;
     const PacketView view = view_of_stack(unit, packet);
-    return Evaluation(unit, packet, view).run();
+    return Evaluation(unit, packet, view, options).run();
   }
   const FrameView frame = view_of_frame(unit, packet);
   switch (frame.kind) {
@@ -577,7 +699,7 @@ Outcome evaluate(const Unit& unit, const packet::Packet& packet, const Evaluator
       return outcome;
     }
     case FrameView::Kind::parsed:
-      return Evaluation(unit, packet, frame.view).run();
+      return Evaluation(unit, packet, frame.view, options).run();
   }
   throw InvariantError("frame kind out of range");
 }

@@ -9,10 +9,21 @@
 #include <optional>
 #include <vector>
 
+#include "imr/dynamic_sets.h"
 #include "imr/imr.h"
+#include "imr/meters.h"
 #include "packet/packet.h"
 
 namespace weir::imr {
+
+// What a log statement leaves of a packet.
+struct LogRecord {
+  RuleId rule;               // as written
+  std::uint8_t number = 0;   // of the rule's log statements, from 0
+  std::uint32_t length = 0;  // of the packet, from the hook's own first header on
+  Bytes bytes = {};          // the first ones of these (imr/log.h)
+  friend bool operator==(const LogRecord&, const LogRecord&) = default;
+};
 
 struct Outcome {
   enum class Verdict : std::uint8_t { accept, drop, native };
@@ -29,6 +40,14 @@ struct Outcome {
   std::uint64_t counted_bytes = 0;
   // The mark that the rules gave the packet; none where they left it alone.
   std::optional<std::uint32_t> mark = std::nullopt;
+  // The same of the priority, of the packet's type, and of packet::Packet::bytes.
+  std::optional<std::uint32_t> priority = std::nullopt;
+  std::optional<packet::PacketType> type = std::nullopt;
+  std::optional<Bytes> bytes = std::nullopt;
+  // What log statements recorded, in order; not where an engine cannot tell.
+  std::vector<LogRecord> logged = {};
+  bool logged_known = true;
+  bool bytes_known = true;  // false where an engine cannot tell whether the rules changed any
 
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
@@ -37,6 +56,12 @@ struct Outcome {
 // the policy of each root, or `drop_unparsable` under a drop policy.
 struct EvaluatorOptions {
   bool drop_unparsable = true;
+  // What meters hold, which the packet changes; without it, all are as they begin.
+  MeterMemory* meters = nullptr;
+  // The same of the elements of dynamic sets.
+  ElementMemory* elements = nullptr;
+  std::uint64_t now = 0;     // nanoseconds, no less than with the packet before
+  std::uint64_t chance = 0;  // what random numbers are drawn from (base/chance.h)
 };
 
 [[nodiscard]] Outcome evaluate(const Unit& unit, const packet::Packet& packet,

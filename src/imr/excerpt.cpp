@@ -25,7 +25,8 @@ ExprId Excerpt::expr(ExprId id) {
         one.map = set(one.map);
       },
       [](Immediate&) {}, [](Payload&) {}, [](HeaderField&) {}, [](Extension&) {}, [](Meta&) {},
-      [](Ct&) {});
+      [](Ct&) {}, [](Random&) {}, [&](Hash& one) { one.source = expr(one.source); },
+      [](Numgen&) { invariant(false, "an excerpt of a rule that takes from a meter"); });
   return exprs_[id] = to_.add(std::move(copy));
 }
 
@@ -82,7 +83,11 @@ RuleId Excerpt::rule(RuleId id, ChainId chain) {
         [](VerdictStatement& one) {
           invariant(!one.verdict.chain.valid(), "an excerpt of a rule that leads to a chain");
         },
-        [&](MetaWrite& one) { one.value = expr(one.value); }, [](Counter&) {}, [](Native&) {});
+        [](Meter&) { invariant(false, "an excerpt of a rule that takes from a meter"); },
+        [&](MetaWrite& one) { one.value = expr(one.value); },
+        [&](PayloadWrite& one) { one.value = expr(one.value); },
+        [](DynamicSet&) { invariant(false, "an excerpt of a rule that changes a set"); },
+        [](Counter&) {}, [](Log&) {}, [](Native&) {});
   }
   return to_.add(std::move(copy));
 }

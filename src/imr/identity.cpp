@@ -9,7 +9,7 @@
 namespace weir::imr {
 
 bool same_expr(const Ruleset& ruleset, ExprId a, ExprId b) {
-  if (a == b) return true;
+  if (a == b) return !may_change(ruleset, a);
   const Expr& left = ruleset[a];
   const Expr& right = ruleset[b];
   if (left.index() != right.index()) return false;
@@ -35,7 +35,15 @@ bool same_expr(const Ruleset& ruleset, ExprId a, ExprId b) {
       },
       [&](const MapLookup& one) {
         const auto& other = std::get<MapLookup>(right);
-        return one.map == other.map && same_expr(ruleset, one.key, other.key);
+        return one.map == other.map && !ruleset[one.map].dynamic &&
+               same_expr(ruleset, one.key, other.key);
+      },
+      [](const Numgen&) { return false; }, [](const Random&) { return false; },
+      [&](const Hash& one) {
+        const auto& other = std::get<Hash>(right);
+        return one.length == other.length && one.seed == other.seed &&
+               one.modulus == other.modulus && one.offset == other.offset &&
+               same_expr(ruleset, one.source, other.source);
       },
       [&](const auto& leaf) { return leaf == std::get<std::decay_t<decltype(leaf)>>(right); });
 }

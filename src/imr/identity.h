@@ -7,6 +7,7 @@
 
 namespace weir::imr {
 
+// Whether both have the same value for a packet. What varies is not even the same as itself.
 [[nodiscard]] bool same_expr(const Ruleset& ruleset, ExprId a, ExprId b);
 [[nodiscard]] bool same_match(const Ruleset& ruleset, const Match& a, const Match& b);
 

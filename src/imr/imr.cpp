@@ -95,6 +95,14 @@ const CtRow& ct_row(CtKey key) {
   return row;
 }
 
+// Whether it is looked up in the map, wherever in the expression.
+bool looks_up_in(const Ruleset& ruleset, ExprId expr, SetId map) {
+  const auto* lookup = std::get_if<MapLookup>(&ruleset[expr]);
+  if (lookup != nullptr && lookup->map == map) return true;
+  return std::ranges::any_of(sources(ruleset[expr]),
+                             [&](ExprId source) { return looks_up_in(ruleset, source, map); });
+}
+
 }  // namespace
 
 TableId Ruleset::add(Table table) {
@@ -111,6 +119,10 @@ ExprId Ruleset::add(Expr expr) {
 }
 CounterId Ruleset::add(CounterState counter) {
   return append<CounterId>(counters.edit(), counter);
+}
+
+MeterId Ruleset::add(MeterState meter) {
+  return append<MeterId>(meters.edit(), meter);
 }
 
 RuleId Ruleset::add(Rule rule) {
@@ -140,7 +152,9 @@ std::size_t value_size(const Ruleset& ruleset, ExprId expr) {
         for (const ExprId part : e.parts) size += padded_size(value_size(ruleset, part));
         return size;
       },
-      [&](const MapLookup& e) -> std::size_t { return ruleset[e.map].data_size; });
+      [&](const MapLookup& e) -> std::size_t { return ruleset[e.map].data_size; },
+      [](const Numgen&) -> std::size_t { return 4; },
+      [](const Random&) -> std::size_t { return 4; }, [](const Hash&) -> std::size_t { return 4; });
 }
 
 std::size_t value_size(MetaKey key) {
@@ -155,6 +169,10 @@ bool may_be_absent(MetaKey key) {
 }
 bool may_be_absent(CtKey key) {
   return key != CtKey::state;
+}
+
+bool is_writable(MetaKey key) {
+  return key == MetaKey::mark || key == MetaKey::priority || key == MetaKey::pkttype;
 }
 
 bool takes_direction(CtKey key) {
@@ -258,26 +276,83 @@ std::vector<ExprId> sources(const Expr& expr) {
       [](const MaskXor& e) { return Sources{e.source}; },
       [](const Shift& e) { return Sources{e.source}; },
       [](const ByteSwap& e) { return Sources{e.source}; }, [](const Concat& e) { return e.parts; },
-      [](const MapLookup& e) { return Sources{e.key}; });
+      [](const MapLookup& e) { return Sources{e.key}; }, [](const Numgen&) { return Sources(); },
+      [](const Random&) { return Sources(); }, [](const Hash& e) { return Sources{e.source}; });
 }
 
-std::optional<ExprId> operand(const Statement& statement) {
-  using Operand = std::optional<ExprId>;
+std::vector<ExprId> operands(const Statement& statement) {
+  using Operands = std::vector<ExprId>;
   return match_on(
-      statement, [](const Match& s) -> Operand { return s.lhs; },
-      [](const MatchRange& s) -> Operand { return s.lhs; },
-      [](const MatchSet& s) -> Operand { return s.key; },
-      [](const VerdictMap& s) -> Operand { return s.key; },
-      [](const VerdictStatement&) -> Operand { return std::nullopt; },
-      [](const Counter&) -> Operand { return std::nullopt; },
-      [](const MetaWrite& s) -> Operand { return s.value; },
-      [](const Native&) -> Operand { return std::nullopt; });
+      statement, [](const Match& s) -> Operands { return {s.lhs}; },
+      [](const MatchRange& s) -> Operands { return {s.lhs}; },
+      [](const MatchSet& s) -> Operands { return {s.key}; },
+      [](const VerdictMap& s) -> Operands { return {s.key}; },
+      [](const VerdictStatement&) -> Operands { return {}; },
+      [](const Counter&) -> Operands { return {}; }, [](const Meter&) -> Operands { return {}; },
+      [](const MetaWrite& s) -> Operands { return {s.value}; },
+      [](const PayloadWrite& s) -> Operands { return {s.value}; },
+      [](const DynamicSet& s) -> Operands {
+        return s.data ? Operands{s.key, *s.data} : Operands{s.key};
+      },
+      [](const Log&) -> Operands { return {}; }, [](const Native&) -> Operands { return {}; });
 }
 
 bool reads(const Ruleset& ruleset, ExprId expr, MetaKey key) {
   if (const auto* meta = std::get_if<Meta>(&ruleset[expr])) return meta->key == key;
   return std::ranges::any_of(sources(ruleset[expr]),
                              [&](ExprId source) { return reads(ruleset, source, key); });
+}
+
+bool varies(const Ruleset& ruleset, ExprId expr) {
+  const Expr& own = ruleset[expr];
+  if (std::holds_alternative<Numgen>(own) || std::holds_alternative<Random>(own)) return true;
+  return std::ranges::any_of(sources(ruleset[expr]),
+                             [&](ExprId source) { return varies(ruleset, source); });
+}
+
+bool may_change(const Ruleset& ruleset, ExprId expr) {
+  if (varies(ruleset, expr)) return true;
+  const auto* lookup = std::get_if<MapLookup>(&ruleset[expr]);
+  if (lookup != nullptr && ruleset[lookup->map].dynamic) return true;
+  return std::ranges::any_of(sources(ruleset[expr]),
+                             [&](ExprId source) { return may_change(ruleset, source); });
+}
+
+std::vector<MeterId> meters_of(const Ruleset& ruleset, const Rule& rule) {
+  std::vector<MeterId> out;
+  const auto look = [&](const auto& self, ExprId expr) -> void {
+    if (const auto* numgen = std::get_if<Numgen>(&ruleset[expr])) out.push_back(numgen->meter);
+    for (const ExprId source : sources(ruleset[expr])) self(self, source);
+  };
+  for (const Statement& statement : rule.statements) {
+    if (const auto* meter = std::get_if<Meter>(&statement)) out.push_back(meter->meter);
+    for (const ExprId expr : operands(statement)) look(look, expr);
+  }
+  return out;
+}
+
+bool reads_packet(const Ruleset& ruleset, ExprId expr) {
+  const bool here = match_on(
+      ruleset[expr], [](const Payload&) { return true; }, [](const HeaderField&) { return true; },
+      [](const Extension&) { return true; },
+      // That of a looped packet is told by its destination.
+      [](const Meta& e) { return e.key == MetaKey::pkttype; },
+      [](const Immediate&) { return false; }, [](const Ct&) { return false; },
+      [](const MaskXor&) { return false; }, [](const Shift&) { return false; },
+      [](const ByteSwap&) { return false; }, [](const Concat&) { return false; },
+      [](const MapLookup&) { return false; }, [](const Numgen&) { return false; },
+      [](const Random&) { return false; }, [](const Hash&) { return false; });
+  return here || std::ranges::any_of(sources(ruleset[expr]),
+                                     [&](ExprId source) { return reads_packet(ruleset, source); });
+}
+
+bool reads_written(const Ruleset& ruleset, const Statement& write, ExprId expr) {
+  if (const auto* change = std::get_if<DynamicSet>(&write)) {
+    return looks_up_in(ruleset, expr, change->set);
+  }
+  if (std::holds_alternative<PayloadWrite>(write)) return reads_packet(ruleset, expr);
+  const auto* meta = std::get_if<MetaWrite>(&write);
+  return meta != nullptr && reads(ruleset, expr, meta->key);
 }
 
 std::string qualified_name(const Ruleset& ruleset, ChainId chain) {

@@ -34,6 +34,7 @@ using RuleId = Id<struct RuleTag>;
 using ExprId = Id<struct ExprTag>;
 using SetId = Id<struct SetTag>;
 using CounterId = Id<struct CounterTag>;
+using MeterId = Id<struct MeterTag>;
 
 constexpr std::size_t max_value_size = 64;  // bytes; NFT_REG32_COUNT registers of 4 in the kernel
 
@@ -192,8 +193,36 @@ struct MapLookup {
   friend bool operator==(const MapLookup&, const MapLookup&) = default;
 };
 
+// 4 bytes, host order: the next number of a meter's sequence, plus `offset`
+// (net/netfilter/nft_numgen.c). Each time that the value is asked for it is another one.
+struct Numgen {
+  MeterId meter;
+  std::uint32_t offset = 0;
+  friend bool operator==(const Numgen&, const Numgen&) = default;
+};
+
+// 4 bytes, host order: a number drawn anew each time that the value is asked for, below `modulus`
+// and plus `offset`; with modulus 0 any of 32 bits (get_random_u32() of net/netfilter/nft_meta.c,
+// nft_numgen.c).
+struct Random {
+  std::uint32_t modulus = 0;
+  std::uint32_t offset = 0;
+  friend bool operator==(const Random&, const Random&) = default;
+};
+
+// 4 bytes, host order: a hash of the first `length` bytes of the source, scaled to below `modulus`,
+// plus `offset` (net/netfilter/nft_hash.c; imr/hash.h).
+struct Hash {
+  ExprId source;
+  std::uint8_t length = 4;
+  std::uint32_t seed = 0;
+  std::uint32_t modulus = 1;
+  std::uint32_t offset = 0;
+  friend bool operator==(const Hash&, const Hash&) = default;
+};
+
 using Expr = std::variant<Immediate, Payload, HeaderField, Extension, Meta, Ct, MaskXor, Shift,
-                          ByteSwap, Concat, MapLookup>;
+                          ByteSwap, Concat, MapLookup, Numgen, Random, Hash>;
 
 // ---- Statements
 // ----------------------------------------------------------------------------------
@@ -257,12 +286,60 @@ struct Counter {
   friend bool operator==(const Counter&, const Counter&) = default;
 };
 
+// Takes from a limit or a quota, and ends the rule for packets beyond it; of one that is `over`,
+// for packets within it.
+struct Meter {
+  MeterId meter;
+  friend bool operator==(const Meter&, const Meter&) = default;
+};
+
 // Gives the packet's fact the value. Rules behind it, of other roots too, read the new one. Of the
-// keys, mark alone can be written.
+// keys, those of is_writable() can be written.
 struct MetaWrite {
   MetaKey key = MetaKey::mark;
   ExprId value;
   friend bool operator==(const MetaWrite&, const MetaWrite&) = default;
+};
+
+// Puts the first `length` bytes of the value at `offset` of a header, which must be there (a
+// transport header: not in later fragments), and adds the difference to checksums
+// (nft_payload_set_eval() in net/netfilter/nft_payload.c). Rules behind it read the new bytes;
+// where headers are and what the packet's protocol is stays as it was found.
+struct PayloadWrite {
+  HeaderBase base = HeaderBase::network;
+  std::uint16_t offset = 0;
+  std::uint16_t length = 0;
+  std::optional<std::uint8_t> checksum = {};  // where in the same header one of 16 bits stands
+  bool pseudo_header = false;  // whether that of TCP, UDP, UDP-Lite or ICMPv6 changes with it
+  ExprId value;
+  friend bool operator==(const PayloadWrite&, const PayloadWrite&) = default;
+};
+
+// Records the packet: its first bytes, for who reads the log (net/netfilter/nft_log.c). The rule
+// goes on whether somebody does or not.
+struct Log {
+  SharedText prefix;
+  std::optional<std::uint16_t> group = {};  // of nfnetlink_log; none: the kernel's own log
+  std::uint8_t level = 4;                   // of the kernel's log, as syslog(2) has them
+  std::uint8_t flags = 0;                   // of it: NF_LOG_* of linux/netfilter/nf_log.h
+  std::uint32_t snaplen = 0;                // of a group: bytes of the packet; 0: all
+  std::uint16_t threshold = 0;              // of it: packets that are handed over at once
+  friend bool operator==(const Log&, const Log&) = default;
+};
+
+// Makes the first key_size bytes of `key` a member of a dynamic set, or takes it out
+// (net/netfilter/nft_dynset.c). A member that is there already stays as it is, but that `update`
+// begins its time anew. Its statements run then, which may end the rule; so does a set that is full
+// (of one that is `inverted`, success does). `remove` never ends it. See imr/dynamic_sets.h.
+struct DynamicSet {
+  enum class Op : std::uint8_t { add, update, remove };
+  Op op = Op::add;
+  ExprId key;
+  SetId set;
+  std::optional<ExprId> data = {};  // of data maps, but to remove: what a new member has
+  std::uint64_t timeout = 0;        // milliseconds; 0: that of the set
+  bool inverted = false;
+  friend bool operator==(const DynamicSet&, const DynamicSet&) = default;
 };
 
 // What stays with the kernel, word for word, and why. Always the last statement of its rule.
@@ -273,7 +350,7 @@ struct Native {
 };
 
 using Statement = std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter,
-                               MetaWrite, Native>;
+                               Meter, MetaWrite, PayloadWrite, Log, DynamicSet, Native>;
 
 // ---- Rulesets
 // ------------------------------------------------------------------------------------
@@ -321,12 +398,52 @@ struct Chain {
   std::vector<RuleId> rules;
 };
 
+// What packets use up, all those of a ruleset together (net/netfilter/nft_limit.c, nft_quota.c,
+// nft_numgen.c). See imr/meters.h.
+struct MeterState {
+  enum class Kind : std::uint8_t {
+    packet_rate,  // a limit: `amount` packets each `unit` seconds, and `burst` at once
+    byte_rate,    // the same of bytes, where `burst` comes on top of a unit's
+    quota,        // `amount` bytes in all, `used` of them to begin with
+    sequence,     // the numbers below `amount`, again and again
+  };
+  Kind kind = Kind::packet_rate;
+  bool over = false;
+  std::uint64_t amount = 1;
+  std::uint64_t unit = 1;
+  std::uint32_t burst = 0;
+  std::uint64_t used = 0;
+  friend bool operator==(const MeterState&, const MeterState&) = default;
+};
+
+// What each element of a dynamic set has for itself: a limit, a quota, or a counter.
+struct ElementCounter {
+  std::uint64_t packets = 0;  // that a new element begins with
+  std::uint64_t bytes = 0;
+  friend bool operator==(const ElementCounter&, const ElementCounter&) = default;
+};
+using ElementStatement = std::variant<MeterState, ElementCounter>;
+
+// Of sets that packets change, whose elements expire, or whose elements keep something: there may
+// be other elements at each packet.
+struct Dynamics {
+  bool timeouts = false;                          // whether elements may expire
+  std::uint64_t timeout = 0;                      // milliseconds that they last; 0: for good
+  std::uint32_t size = 0;                         // how many there may be
+  std::vector<ElementStatement> statements = {};  // that each of them has, run in order
+  friend bool operator==(const Dynamics&, const Dynamics&) = default;
+};
+
 // Of concatenations with intervals, key and last are the lower and upper ends field by field.
 struct Element {
   Bytes key;                       // lower end of an interval
   Bytes last;                      // upper end, inclusive; equal to key for a single value
   std::optional<Verdict> verdict;  // of verdict maps
   Bytes data = {};                 // of data maps: data_size bytes
+  // Of dynamic sets: milliseconds that are left, 0 where it stays; and the words that its
+  // statements hold (imr/dynamic_sets.h), none where they are as they begin.
+  std::uint64_t expires = 0;
+  std::vector<std::uint64_t> held = {};
   friend bool operator==(const Element&, const Element&) = default;
 };
 
@@ -347,17 +464,20 @@ struct Set {
   // Ascending by key, never overlapping. But of a concatenation with intervals they may overlap,
   // and the first one that holds every field of the key decides (net/netfilter/nft_set_pipapo.c).
   SharedList<Element> elements;
-  std::optional<Element> catch_all;  // "*"; its key and last are empty
-  std::string native_reason;         // not empty: nothing that uses the set can be translated
+  std::optional<Element> catch_all;      // "*"; its key and last are empty
+  std::optional<Dynamics> dynamic = {};  // then without intervals, verdicts and a catch-all element
+  std::string native_reason;             // not empty: nothing that uses the set can be translated
 
   [[nodiscard]] bool is_data_map() const { return data_size != 0; }
   [[nodiscard]] bool has_interval_fields() const { return interval && !field_sizes.empty(); }
 };
 
 struct CounterState {
-  RuleId rule;
+  RuleId rule;                // the first one, of a counter with a name
   std::uint64_t packets = 0;  // initial values, as written
   std::uint64_t bytes = 0;
+  SharedText name = {};  // within the rule's table; rules share it
+  friend bool operator==(const CounterState&, const CounterState&) = default;
 };
 
 // An interface that the ruleset names by "iif" or "oif": its index is in the expressions.
@@ -375,6 +495,7 @@ struct Ruleset {
   SharedList<Rule> rules;
   std::vector<Set> sets;
   SharedList<CounterState> counters;
+  SharedList<MeterState> meters;
   std::vector<Interface> interfaces;
   std::vector<Expr> exprs;
 
@@ -394,6 +515,7 @@ struct Ruleset {
   SetId add(Set set);
   ExprId add(Expr expr);
   CounterId add(CounterState counter);
+  MeterId add(MeterState meter);
   RuleId add(Rule rule);  // also appends the rule to its chain
 };
 
@@ -417,6 +539,8 @@ struct Unit {
 // Whether some packets have no value.
 [[nodiscard]] bool may_be_absent(MetaKey key);
 [[nodiscard]] bool may_be_absent(CtKey key);
+// Whether MetaWrite may give it: mark, priority and pkttype.
+[[nodiscard]] bool is_writable(MetaKey key);
 // Whether there may be one of each direction, and whether it always is of one.
 [[nodiscard]] bool takes_direction(CtKey key);
 [[nodiscard]] bool needs_direction(CtKey key);
@@ -429,6 +553,13 @@ struct Unit {
 [[nodiscard]] std::string_view to_string(HeaderBase base);
 [[nodiscard]] std::string_view to_string(ExtensionKind kind);
 [[nodiscard]] std::string_view to_string(Relop op);
+// Whether the value is another one each time that it is asked for.
+[[nodiscard]] bool varies(const Ruleset& ruleset, ExprId expr);
+// Whether it may be another one later on, with the same packet: that, or what is looked up in a map
+// that packets change.
+[[nodiscard]] bool may_change(const Ruleset& ruleset, ExprId expr);
+// The meters that a rule takes from, in order.
+[[nodiscard]] std::vector<MeterId> meters_of(const Ruleset& ruleset, const Rule& rule);
 
 enum class Translation : std::uint8_t { full, partial, native };
 // full: no native statement. native: nothing before it. partial: something before it.
@@ -440,10 +571,15 @@ enum class Translation : std::uint8_t { full, partial, native };
 }
 // The expressions that an expression is made of, the key of a lookup included.
 [[nodiscard]] std::vector<ExprId> sources(const Expr& expr);
-// The expression whose value a statement looks at or writes; none of verdicts and counters.
-[[nodiscard]] std::optional<ExprId> operand(const Statement& statement);
+// The expressions whose values a statement looks at or writes; none of verdicts and counters.
+[[nodiscard]] std::vector<ExprId> operands(const Statement& statement);
 // Whether the value depends on a meta key, wherever in the expression.
 [[nodiscard]] bool reads(const Ruleset& ruleset, ExprId expr, MetaKey key);
+// Whether it reads bytes of the packet.
+[[nodiscard]] bool reads_packet(const Ruleset& ruleset, ExprId expr);
+// Whether its value may be another one behind the statement, a write or not. Of what changes a map,
+// everything that is looked up there.
+[[nodiscard]] bool reads_written(const Ruleset& ruleset, const Statement& write, ExprId expr);
 
 // "inet filter forward"
 [[nodiscard]] std::string qualified_name(const Ruleset& ruleset, ChainId chain);

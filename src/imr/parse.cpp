@@ -72,11 +72,21 @@ class Parser {
   void rule(ChainId chain);
   void origin(Origin& origin);
   bool statement(RuleDraft& rule);
+  Statement write(TableId table);
+  Statement log();
   Statement match(TableId table);
   CounterId counter(std::optional<std::size_t> rule);
+  MeterId meter();
+  void meter_state(MeterState& state);
+  Dynamics dynamics();
+  Statement change(DynamicSet::Op op, TableId table);
+  Expr numgen();
+  Expr random();
+  Expr hash(TableId table, int nesting);
   std::optional<Verdict> verdict(TableId table);
   ExprId expr(TableId table, int nesting = 0);
   Expr parenthesis(TableId table, int nesting);
+  Payload payload_place();
   Expr payload();
   Expr extension();
   MetaKey meta_key();
@@ -132,8 +142,10 @@ void Parser::ruleset() {
       chain();
     } else if (take_word("counter")) {
       counter(std::nullopt);
+    } else if (take_word("meter")) {
+      meter();
     } else {
-      fail(lexer_.peek(), "table, interface, set, map, chain or counter");
+      fail(lexer_.peek(), "table, interface, set, map, chain, counter or meter");
     }
   }
 }
@@ -212,6 +224,7 @@ void Parser::set(bool is_map) {
   set.is_verdict_map = is_map && !set.is_data_map();
   set.interval = take_word("interval");
   set.anonymous = take_word("anonymous");
+  if (take_word("dynamic")) set.dynamic = dynamics();
   if (take_word("native")) set.native_reason = string("a reason");
   expect_symbol("{");
   std::vector<Element> elements;
@@ -249,7 +262,34 @@ Element Parser::element(const Set& set) {
     element.verdict = verdict(set.table);
     if (!element.verdict) fail(lexer_.peek(), "a verdict");
   }
+  if (take_word("expires")) element.expires = number<std::uint64_t>("a number of milliseconds");
+  if (take_word("held")) {
+    while (lexer_.peek().kind == Kind::number) {
+      element.held.push_back(number<std::uint64_t>("what a statement holds"));
+    }
+  }
   return element;
+}
+
+Dynamics Parser::dynamics() {
+  Dynamics out;
+  out.timeouts = take_word("timeouts");
+  if (out.timeouts) out.timeout = number<std::uint64_t>("a number of milliseconds");
+  expect_word("size");
+  out.size = number<std::uint32_t>("a number of elements");
+  while (take_word("each")) {
+    if (!take_word("counter")) {
+      meter_state(std::get<MeterState>(out.statements.emplace_back(MeterState{})));
+      continue;
+    }
+    ElementCounter counter;
+    expect_word("packets");
+    counter.packets = number<std::uint64_t>("a number of packets");
+    expect_word("bytes");
+    counter.bytes = number<std::uint64_t>("a number of bytes");
+    out.statements.emplace_back(counter);
+  }
+  return out;
 }
 
 void Parser::chain() {
@@ -336,10 +376,18 @@ bool Parser::statement(RuleDraft& draft) {
     out.push_back(VerdictMap{key, draft_.set_named(table, name("a map"), at.location)});
   } else if (take_word("counter")) {
     out.push_back(Counter{counter(draft.index)});
+  } else if (take_word("meter")) {
+    out.push_back(Meter{meter()});
   } else if (take_word("write")) {
-    expect_word("meta");
-    const MetaKey key = meta_key();
-    out.push_back(MetaWrite{key, expr(table)});
+    out.push_back(write(table));
+  } else if (take_word("log")) {
+    out.push_back(log());
+  } else if (take_word("add")) {
+    out.push_back(change(DynamicSet::Op::add, table));
+  } else if (take_word("update")) {
+    out.push_back(change(DynamicSet::Op::update, table));
+  } else if (take_word("delete")) {
+    out.push_back(change(DynamicSet::Op::remove, table));
   } else if (take_word("native")) {
     Native native{.text = string("the text of the statement"), .reason = {}};
     expect_word("because");
@@ -351,9 +399,54 @@ bool Parser::statement(RuleDraft& draft) {
              at_word("interface") || at_word("set") || at_word("map") || at_word("chain")) {
     return false;
   } else {
-    fail(lexer_.peek(), "a statement: match, vmap, counter, write, native or a verdict");
+    fail(lexer_.peek(),
+         "a statement: match, vmap, counter, meter, write, log, add, update, delete, native or a "
+         "verdict");
   }
   return true;
+}
+
+Statement Parser::write(TableId table) {
+  if (!take_word("payload")) {
+    expect_word("meta");
+    const MetaKey key = meta_key();
+    return MetaWrite{key, expr(table)};
+  }
+  const Payload place = payload_place();
+  PayloadWrite out{.base = place.base, .offset = place.offset, .length = place.length, .value = {}};
+  if (take_word("checksum")) out.checksum = number<std::uint8_t>("an offset");
+  out.pseudo_header = take_word("pseudo-header");
+  out.value = expr(table);
+  return out;
+}
+
+Statement Parser::log() {
+  expect_word("prefix");
+  Log log{.prefix = string("a prefix")};
+  if (take_word("group")) {
+    log.group = number<std::uint16_t>("a group");
+    expect_word("snaplen");
+    log.snaplen = number<std::uint32_t>("a number of bytes");
+    expect_word("threshold");
+    log.threshold = number<std::uint16_t>("a number of packets");
+  } else {
+    expect_word("level");
+    log.level = number<std::uint8_t>("a level");
+    expect_word("flags");
+    log.flags = number<std::uint8_t>("flags");
+  }
+  return log;
+}
+
+Statement Parser::change(DynamicSet::Op op, TableId table) {
+  DynamicSet out{.op = op, .key = expr(table), .set = {}};
+  if (take_symbol(":")) out.data = expr(table);
+  expect_symbol("@");
+  const Token at = lexer_.peek();
+  out.set = draft_.set_named(table, name("a set"), at.location);
+  if (take_word("timeout")) out.timeout = number<std::uint64_t>("a number of milliseconds");
+  out.inverted = take_word("inverted");
+  return out;
 }
 
 Statement Parser::match(TableId table) {
@@ -383,6 +476,7 @@ CounterId Parser::counter(std::optional<std::size_t> rule) {
     expect_word("bytes");
     counter.bytes = number<std::uint64_t>("a number of bytes");
   }
+  if (take_word("name")) counter.name = string("the counter's name");
   if (take_word("of")) {
     expect_symbol("#");
     counter.owner = number<std::uint32_t>("a rule number", 0xfffffffe);
@@ -390,6 +484,73 @@ CounterId Parser::counter(std::optional<std::size_t> rule) {
     fail(lexer_.peek(), "'of', since this counter stands in no rule");
   }
   return draft_.add_counter(std::move(counter));
+}
+
+MeterId Parser::meter() {
+  MeterDraft meter{.location = lexer_.peek().location, .number = {}, .state = {}};
+  if (take_symbol("#")) meter.number = number<std::uint32_t>("a meter number", 0xfffffffe);
+  meter_state(meter.state);
+  return draft_.add_meter(std::move(meter));
+}
+
+void Parser::meter_state(MeterState& state) {
+  state.over = take_word("over");
+  if (take_word("limit")) {
+    state.amount = number<std::uint64_t>("a rate");
+    state.kind = MeterState::Kind::byte_rate;
+    if (!take_word("bytes")) {
+      expect_word("packets");
+      state.kind = MeterState::Kind::packet_rate;
+    }
+    expect_word("each");
+    state.unit = number<std::uint64_t>("a number of seconds");
+    expect_word("burst");
+    state.burst = number<std::uint32_t>("a burst");
+  } else if (take_word("quota")) {
+    state.kind = MeterState::Kind::quota;
+    state.amount = number<std::uint64_t>("a number of bytes");
+    expect_word("used");
+    state.used = number<std::uint64_t>("a number of bytes");
+  } else {
+    if (!take_word("sequence")) fail(lexer_.peek(), "limit, quota or sequence");
+    state.kind = MeterState::Kind::sequence;
+    state.amount = number<std::uint32_t>("a modulus");
+  }
+}
+
+Expr Parser::numgen() {
+  MeterDraft meter{.location = lexer_.peek().location, .number = {}, .state = {}};
+  meter.state.kind = MeterState::Kind::sequence;
+  if (take_symbol("#")) meter.number = number<std::uint32_t>("a meter number", 0xfffffffe);
+  expect_word("mod");
+  meter.state.amount = number<std::uint32_t>("a modulus");
+  expect_word("plus");
+  const auto offset = number<std::uint32_t>("an offset");
+  return Numgen{draft_.add_meter(std::move(meter)), offset};
+}
+
+Expr Parser::random() {
+  Random random;
+  if (take_word("mod")) random.modulus = number<std::uint32_t>("a modulus");
+  expect_word("plus");
+  random.offset = number<std::uint32_t>("an offset");
+  return random;
+}
+
+Expr Parser::hash(TableId table, int nesting) {
+  Hash hash;
+  expect_symbol("(");
+  hash.source = expr(table, nesting + 1);
+  expect_symbol(",");
+  hash.length = number<std::uint8_t>("a number of bytes");
+  expect_symbol(")");
+  expect_word("seed");
+  hash.seed = number<std::uint32_t>("a seed");
+  expect_word("mod");
+  hash.modulus = number<std::uint32_t>("a modulus");
+  expect_word("plus");
+  hash.offset = number<std::uint32_t>("an offset");
+  return hash;
 }
 
 std::optional<Verdict> Parser::verdict(TableId table) {
@@ -406,7 +567,7 @@ std::optional<Verdict> Parser::verdict(TableId table) {
                  .chain = draft_.chain_named(table, name("a chain"), at.location)};
 }
 
-Expr Parser::payload() {
+Payload Parser::payload_place() {
   Payload payload;
   const Token base = lexer_.next();
   bool known = false;
@@ -419,6 +580,11 @@ Expr Parser::payload() {
   if (!known) fail(base, "link, network or transport");
   payload.offset = number<std::uint16_t>("an offset");
   payload.length = number<std::uint16_t>("a length", max_value_size);
+  return payload;
+}
+
+Expr Parser::payload() {
+  Payload payload = payload_place();
   payload.in_later_fragments = take_word("later-fragments");
   return payload;
 }
@@ -489,6 +655,9 @@ ExprId Parser::expr(TableId table, int nesting) {
   if (take_word("extension")) return draft_.ruleset.add(extension());
   if (take_word("meta")) return draft_.ruleset.add(Meta{meta_key()});
   if (take_word("ct")) return draft_.ruleset.add(ct());
+  if (take_word("numgen")) return draft_.ruleset.add(numgen());
+  if (take_word("random")) return draft_.ruleset.add(random());
+  if (take_word("jhash")) return draft_.ruleset.add(hash(table, nesting));
   for (const std::uint8_t unit : swap_units) {
     if (!take_word("swap" + std::to_string(unit))) continue;
     expect_symbol("(");
@@ -517,7 +686,7 @@ ExprId Parser::expr(TableId table, int nesting) {
   }
   fail(lexer_.peek(),
        "an expression: payload, field, extension, meta, ct, swap2, swap4, swap8, concat, lookup, "
-       "bytes or '('");
+       "numgen, random, jhash, bytes or '('");
 }
 
 // Behind its "(": a shift, or a mask, a flip or both.

@@ -70,6 +70,8 @@ class Printer {
   void rule(RuleId id, ChainId listed_in, bool removed);
   std::string statement(const Statement& statement, RuleId rule);
   std::string counter(CounterId id, RuleId rule);
+  std::string meter(MeterId id) const;
+  static std::string dynamics(const Dynamics& dynamics);
   std::optional<std::uint16_t> ethertype_of(TableId table) const;
 
   const Ruleset& ruleset_;
@@ -87,6 +89,13 @@ std::string Printer::run() {
   }
   for (const Interface& interface : ruleset_.interfaces) {
     out_ += "interface " + name(interface.name) + " = " + number(interface.index) + "\n";
+  }
+  std::vector<bool> named(ruleset_.meters.size());
+  for (const Rule& rule : ruleset_.rules) {
+    for (const MeterId id : meters_of(ruleset_, rule)) named.at(id.index()) = true;
+  }
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    if (!named[i]) out_ += meter(MeterId(i)) + "\n";
   }
   for (std::size_t i = 0; i < ruleset_.tables.size(); ++i) {
     const TableId id(i);
@@ -112,6 +121,7 @@ void Printer::set(const Set& set) {
   if (set.is_data_map()) out_ += " to " + name(set.data_type) + " " + number(set.data_size);
   if (set.interval) out_ += " interval";
   if (set.anonymous) out_ += " anonymous";
+  if (set.dynamic) out_ += dynamics(*set.dynamic);
   if (!set.native_reason.empty()) out_ += " native " + quoted(set.native_reason);
   out_ += " {";
   std::vector<std::string> items;
@@ -119,6 +129,9 @@ void Printer::set(const Set& set) {
     std::string item = key;
     if (element.verdict) item += " : " + verdict(*element.verdict);
     if (!element.data.empty()) item += " : " + to_hex(element.data);
+    if (element.expires != 0) item += " expires " + std::to_string(element.expires);
+    if (!element.held.empty()) item += " held";
+    for (const std::uint64_t word : element.held) item += " " + std::to_string(word);
     items.push_back(std::move(item));
   };
   for (const Element& e : set.elements) {
@@ -235,6 +248,19 @@ std::string Printer::expr(ExprId id) const {
       },
       [&](const MapLookup& e) {
         return "lookup(" + expr(e.key) + ", @" + name(ruleset_[e.map].name) + ")";
+      },
+      [&](const Numgen& e) {
+        return "numgen #" + number(e.meter.value) + " mod " +
+               std::to_string(ruleset_.meters.at(e.meter.index()).amount) + " plus " +
+               number(e.offset);
+      },
+      [&](const Random& e) {
+        const std::string modulus = e.modulus == 0 ? "" : " mod " + number(e.modulus);
+        return "random" + modulus + " plus " + number(e.offset);
+      },
+      [&](const Hash& e) {
+        return "jhash(" + expr(e.source) + ", " + number(e.length) + ") seed " + number(e.seed) +
+               " mod " + number(e.modulus) + " plus " + number(e.offset);
       });
 }
 
@@ -263,8 +289,58 @@ std::string Printer::counter(CounterId id, RuleId rule) {
   counted_.at(id.index()) = true;
   std::string text = "counter #" + number(id.value) + " packets " + std::to_string(state.packets) +
                      " bytes " + std::to_string(state.bytes);
+  if (!state.name.empty()) text += " name " + quoted(state.name.str());
   if (state.rule != rule) text += " of #" + number(state.rule.value);
   return text;
+}
+
+// What a meter is, behind its number.
+std::string meter_text(const MeterState& state) {
+  const std::string amount = std::to_string(state.amount);
+  const std::string text = state.over ? " over" : "";
+  switch (state.kind) {
+    case MeterState::Kind::packet_rate:
+    case MeterState::Kind::byte_rate:
+      return text + " limit " + amount +
+             (state.kind == MeterState::Kind::packet_rate ? " packets" : " bytes") + " each " +
+             std::to_string(state.unit) + " burst " + number(state.burst);
+    case MeterState::Kind::quota:
+      return text + " quota " + amount + " used " + std::to_string(state.used);
+    case MeterState::Kind::sequence:
+      return text + " sequence " + amount;
+  }
+  throw InvariantError("meter out of range");
+}
+
+std::string Printer::meter(MeterId id) const {
+  return "meter #" + number(id.value) + meter_text(ruleset_.meters.at(id.index()));
+}
+
+std::string Printer::dynamics(const Dynamics& dynamics) {
+  std::string out = " dynamic";
+  if (dynamics.timeouts) out += " timeouts " + std::to_string(dynamics.timeout);
+  out += " size " + number(dynamics.size);
+  for (const ElementStatement& statement : dynamics.statements) {
+    out += " each" + match_on(
+                         statement, [](const MeterState& meter) { return meter_text(meter); },
+                         [](const ElementCounter& counter) {
+                           return " counter packets " + std::to_string(counter.packets) +
+                                  " bytes " + std::to_string(counter.bytes);
+                         });
+  }
+  return out;
+}
+
+std::string change(const DynamicSet& statement) {
+  switch (statement.op) {
+    case DynamicSet::Op::add:
+      return "add ";
+    case DynamicSet::Op::update:
+      return "update ";
+    case DynamicSet::Op::remove:
+      return "delete ";
+  }
+  throw InvariantError("change of a set out of range");
 }
 
 std::string Printer::statement(const Statement& statement, RuleId rule) {
@@ -286,8 +362,26 @@ std::string Printer::statement(const Statement& statement, RuleId rule) {
       },
       [&](const VerdictStatement& s) { return verdict(s.verdict); },
       [&](const Counter& s) { return counter(s.counter, rule); },
+      [&](const Meter& s) { return meter(s.meter); },
       [&](const MetaWrite& s) {
         return "write meta " + std::string(to_string(s.key)) + " " + expr(s.value);
+      },
+      [&](const PayloadWrite& s) {
+        return "write payload " + std::string(to_string(s.base)) + " " + number(s.offset) + " " +
+               number(s.length) + (s.checksum ? " checksum " + number(*s.checksum) : "") +
+               (s.pseudo_header ? " pseudo-header " : " ") + expr(s.value);
+      },
+      [&](const Log& s) {
+        const std::string text = "log prefix " + quoted(s.prefix.str());
+        if (!s.group) return text + " level " + number(s.level) + " flags " + number(s.flags);
+        return text + " group " + number(*s.group) + " snaplen " + number(s.snaplen) +
+               " threshold " + number(s.threshold);
+      },
+      [&](const DynamicSet& s) {
+        return change(s) + expr(s.key) + (s.data ? " : " + expr(*s.data) : "") + " @" +
+               name(ruleset_[s.set].name) +
+               (s.timeout == 0 ? "" : " timeout " + std::to_string(s.timeout)) +
+               (s.inverted ? " inverted" : "");
       },
       [](const Native& s) {
         return "native " + quoted(s.text.str()) + " because " + quoted(s.reason.str());

@@ -5,27 +5,9 @@
 #include "imr/reading.h"
 
 namespace weir::imr {
-namespace {
-
-bool takes_frames(const Hook& hook) {
-  switch (hook.kind) {
-    case Hook::Kind::xdp:
-    case Hook::Kind::tc_ingress:
-    case Hook::Kind::tc_egress:
-    case Hook::Kind::socket:
-      return true;
-    case Hook::Kind::netfilter:
-    case Hook::Kind::cgroup_ingress:
-    case Hook::Kind::cgroup_egress:
-      return false;
-  }
-  throw InvariantError("hook kind out of range");
-}
-
-}  // namespace
 
 Reading reading_of(const Ruleset& ruleset, const Hook& hook, ChainId root) {
-  if (!takes_frames(hook)) return Reading::stack;
+  if (!sees_frames(hook)) return Reading::stack;
   const Chain& chain = ruleset[root];
   switch (ruleset[chain.table].family) {
     case Family::netdev:
@@ -86,8 +68,8 @@ bool counts_link_header(const Unit& unit) {
 
 std::uint8_t nfproto_value(const Unit& unit) {
   const Family family = family_of(unit);
-  return static_cast<std::uint8_t>(is_ip(family) ? static_cast<std::uint8_t>(unit.nfproto)
-                                                 : static_cast<std::uint8_t>(family));
+  return is_ip(family) ? static_cast<std::uint8_t>(unit.nfproto)
+                       : static_cast<std::uint8_t>(family);
 }
 
 bool has_input_device(const Unit& unit) {

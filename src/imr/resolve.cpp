@@ -57,6 +57,11 @@ CounterId Draft::add_counter(CounterDraft counter) {
   return CounterId(counters_.size() - 1);
 }
 
+MeterId Draft::add_meter(MeterDraft meter) {
+  meters_.push_back(std::move(meter));
+  return MeterId(meters_.size() - 1);
+}
+
 Draft::Name Draft::qualify(TableId table, std::string name, SourceLocation location) const {
   return {.family = ruleset[table].family,
           .table = ruleset[table].name,
@@ -130,16 +135,38 @@ std::vector<CounterId> Draft::place_counters(const std::vector<RuleId>& rules) {
     const RuleId owner = draft.owner ? RuleId(*draft.owner) : rules[*draft.rule];
     std::optional<CounterState>& state = states[ids[i].index()];
     if (!state) {
-      state = CounterState{.rule = owner, .packets = draft.packets, .bytes = draft.bytes};
+      state = CounterState{
+          .rule = owner, .packets = draft.packets, .bytes = draft.bytes, .name = draft.name};
       used = std::max(used, ids[i].index() + 1);
     } else if (state->rule != owner || state->packets != draft.packets ||
-               state->bytes != draft.bytes) {
-      fail(name + " differs from the same counter above, expected the same numbers and rule",
+               state->bytes != draft.bytes || state->name != draft.name) {
+      fail(name + " differs from the same counter above, expected the same numbers, name and rule",
            draft.location);
     }
   }
   for (std::size_t i = 0; i < used; ++i) {
     if (!states[i]) fail("counter #" + std::to_string(i) + " is missing", counters_[0].location);
+    ruleset.add(*states[i]);
+  }
+  return ids;
+}
+
+std::vector<MeterId> Draft::place_meters() {
+  std::vector<MeterId> ids = number_all<MeterId>(meters_, true, "meter");
+  std::vector<std::optional<MeterState>> states(meters_.size());
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < meters_.size(); ++i) {
+    std::optional<MeterState>& state = states[ids[i].index()];
+    if (!state) state = meters_[i].state;
+    used = std::max(used, ids[i].index() + 1);
+    if (*state != meters_[i].state) {
+      fail("meter #" + std::to_string(ids[i].value) +
+               " differs from the same meter above, expected the same numbers",
+           meters_[i].location);
+    }
+  }
+  for (std::size_t i = 0; i < used; ++i) {
+    if (!states[i]) fail("meter #" + std::to_string(i) + " is missing", meters_[0].location);
     ruleset.add(*states[i]);
   }
   return ids;
@@ -151,20 +178,27 @@ void Draft::resolve(Verdict& verdict) const {
   }
 }
 
-void Draft::resolve_statements(Rule& rule, const std::vector<CounterId>& counters) const {
+void Draft::resolve_statements(Rule& rule, const std::vector<CounterId>& counters,
+                               const std::vector<MeterId>& meters) const {
   for (Statement& statement : rule.statements.edit()) {
     match_on(
         statement, [](Match&) {}, [](MatchRange&) {},
         [&](MatchSet& s) { s.set = final_set(s.set); },
         [&](VerdictMap& s) { s.map = final_set(s.map); },
         [&](VerdictStatement& s) { resolve(s.verdict); },
-        [&](Counter& s) { s.counter = counters[s.counter.index()]; }, [](MetaWrite&) {},
+        [&](Counter& s) { s.counter = counters[s.counter.index()]; },
+        [&](Meter& s) { s.meter = meters[s.meter.index()]; }, [](MetaWrite&) {},
+        [](PayloadWrite&) {}, [&](DynamicSet& s) { s.set = final_set(s.set); }, [](Log&) {},
         [](Native&) {});
   }
 }
 
 void Draft::resolve_rules(const std::vector<RuleId>& rules) {
   const std::vector<CounterId> counters = place_counters(rules);
+  const std::vector<MeterId> meters = place_meters();
+  for (Expr& expr : ruleset.exprs) {
+    if (auto* numgen = std::get_if<Numgen>(&expr)) numgen->meter = meters[numgen->meter.index()];
+  }
   ruleset.rules.edit().resize(rules_.size());
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     RuleDraft& draft = rules_[i];
@@ -177,7 +211,7 @@ void Draft::resolve_rules(const std::vector<RuleId>& rules) {
       }
       rule.copy_of = RuleId(*draft.copy_of);
     }
-    resolve_statements(rule, counters);
+    resolve_statements(rule, counters, meters);
     if (!draft.removed) ruleset[draft.listed_in].rules.push_back(rules[i]);
     ruleset[rules[i]] = std::move(rule);
   }

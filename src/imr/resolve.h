@@ -33,6 +33,13 @@ struct CounterDraft {
   std::optional<std::uint32_t> owner;  // number of the rule it belongs to, if another
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
+  std::string name = {};
+};
+
+struct MeterDraft {
+  SourceLocation location;
+  std::optional<std::uint32_t> number;
+  MeterState state;
 };
 
 // All members but finish() only take down what they are told.
@@ -42,6 +49,7 @@ class Draft {
 
   RuleDraft& add_rule(ChainId chain, SourceLocation location);
   CounterId add_counter(CounterDraft counter);  // provisional
+  MeterId add_meter(MeterDraft meter);          // provisional
   ChainId chain_named(TableId table, std::string name, SourceLocation location);
   SetId set_named(TableId table, std::string name, SourceLocation location);
   // A root may stand before its table; its provisional id goes to the end of `roots`.
@@ -63,14 +71,18 @@ class Draft {
   std::vector<RuleId> number_rules() const;
   // Fills ruleset.counters; one final id for each CounterDraft.
   std::vector<CounterId> place_counters(const std::vector<RuleId>& rules);
+  // Fills ruleset.meters; one final id for each MeterDraft.
+  std::vector<MeterId> place_meters();
   void resolve_rules(const std::vector<RuleId>& rules);
-  void resolve_statements(Rule& rule, const std::vector<CounterId>& counters) const;
+  void resolve_statements(Rule& rule, const std::vector<CounterId>& counters,
+                          const std::vector<MeterId>& meters) const;
   void resolve(Verdict& verdict) const;
   ChainId final_chain(ChainId provisional) const;
   SetId final_set(SetId provisional) const;
 
   std::vector<RuleDraft> rules_;
   std::vector<CounterDraft> counters_;
+  std::vector<MeterDraft> meters_;
   std::vector<Name> chain_names_;
   std::vector<Name> set_names_;
 };

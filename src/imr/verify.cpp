@@ -7,7 +7,9 @@
 #include <string_view>
 #include <tuple>
 
+#include "imr/dynamic_sets.h"
 #include "imr/extensions.h"
+#include "imr/meters.h"
 #include "imr/visit.h"
 #include "packet/fields.h"
 
@@ -33,6 +35,7 @@ class Verifier {
     for (std::size_t i = 0; i < ruleset_.exprs.size(); ++i) check_expr(ExprId(i));
     for (const Set& set : ruleset_.sets) check_set(set);
     check_counters();
+    check_meters();
     listed_.assign(ruleset_.rules.size(), false);
     for (std::size_t i = 0; i < ruleset_.chains.size(); ++i) check_chain(ChainId(i));
     check_removed_rules();
@@ -52,11 +55,14 @@ class Verifier {
   void check_interval_fields(const Set& set, const Element& element);
   void check_value(const Set& set, const Element& element);
   void check_counters();
+  void check_meters();
   void check_chain(ChainId id);
   void check_removed_rules();
   void check_rule(RuleId id, TableId table);
   void check_statement(const Statement& statement, TableId table);
   void check_lookup(ExprId key, SetId id, TableId table);
+  void check_change(const DynamicSet& change, TableId table);
+  void check_dynamics(const Set& set);
   void check_maps(ExprId expr, TableId table);
   void check_verdict(const Verdict& verdict, TableId table);
   std::size_t check_depth(ChainId chain);
@@ -180,6 +186,17 @@ void Verifier::check_expr(ExprId id) {
         require(map.key_size <= source_size(e.key), name + ": map key longer than the value");
         require(map.native_reason.empty(),
                 name + ": translated use of a map that stays with the kernel");
+      },
+      [&](const Numgen& e) {
+        require(e.meter.index() < ruleset_.meters.size(), name + ": meter id out of range");
+        require(ruleset_.meters.at(e.meter.index()).kind == MeterState::Kind::sequence,
+                name + ": numgen of a meter that is no sequence");
+      },
+      [](const Random&) {},
+      [&](const Hash& e) {
+        const std::size_t size = source_size(e.source);
+        require(e.length >= 1 && e.length <= size, name + ": hash of more than its source");
+        require(e.modulus >= 1, name + ": hash below 0");
       });
 }
 
@@ -231,6 +248,7 @@ void Verifier::check_set(const Set& set) {
   require(set.key_size >= 1 && set.key_size <= max_value_size, "key of other than 1 to 64 bytes");
   require(!set.is_verdict_map || !set.is_data_map(), "map to verdicts and to data");
   require(set.data_size <= max_value_size, "data of more than 64 bytes");
+  check_dynamics(set);
   check_fields(set);
   const Element* previous = nullptr;
   for (const Element& element : set.elements) {
@@ -252,9 +270,43 @@ void Verifier::check_set(const Set& set) {
   where_.clear();
 }
 
+void Verifier::check_dynamics(const Set& set) {
+  const std::string refusal = why_not_dynamic(set);
+  require(refusal.empty(), refusal);
+  for (const Element& element : set.elements) {
+    require(element.expires == 0 || (set.dynamic && set.dynamic->timeouts),
+            "an element that expires in a set without timeouts");
+    require(element.expires <= longest_timeout, "an element that stays for more than 146 years");
+    require(element.held.empty() || (set.dynamic && element.held.size() == words_of(*set.dynamic)),
+            "an element that holds what its statements do not");
+  }
+}
+
+void Verifier::check_change(const DynamicSet& change, TableId table) {
+  using Op = DynamicSet::Op;
+  check_lookup(change.key, change.set, table);
+  const Set& set = ruleset_[change.set];
+  require(set.dynamic.has_value(), "change of a set that is not dynamic");
+  require(set.elements.size() <= set.dynamic->size, "more elements than the set may have");
+  const bool takes_data = set.is_data_map() && change.op != Op::remove;
+  require(change.data.has_value() == takes_data, "a new element without its data, or with some");
+  require(!takes_data || size_of(*change.data) >= set.data_size,
+          "data of fewer bytes than the map's");
+  require(change.timeout == 0 || set.dynamic->timeouts, "a timeout in a set without any");
+  require(change.timeout <= longest_timeout, "a timeout of more than 146 years");
+}
+
 void Verifier::check_counters() {
   for (const CounterState& counter : ruleset_.counters) {
     require_in(counter.rule, ruleset_.rules, "counter's rule");
+  }
+}
+
+// What the kernel itself refuses, and what imr/meters.h leaves to it.
+void Verifier::check_meters() {
+  for (const MeterState& meter : ruleset_.meters) {
+    const std::string refusal = why_no_meter(meter);
+    require(refusal.empty(), refusal);
   }
 }
 
@@ -320,12 +372,27 @@ void Verifier::check_statement(const Statement& statement, TableId table) {
       },
       [&](const VerdictStatement& s) { check_verdict(s.verdict, table); },
       [&](const Counter& s) { require_in(s.counter, ruleset_.counters, "counter"); },
-      [&](const MetaWrite& s) {
-        require(s.key == MetaKey::mark, "write of a meta key other than mark");
-        require(size_of(s.value) == value_size(s.key), "write of other than 4 bytes to the mark");
+      [&](const Meter& s) {
+        require_in(s.meter, ruleset_.meters, "meter");
+        require(ruleset_.meters.at(s.meter.index()).kind != MeterState::Kind::sequence,
+                "statement that takes from a sequence");
       },
-      [](const Native&) {});
-  if (const auto expr = operand(statement)) check_maps(*expr, table);
+      [&](const DynamicSet& s) { check_change(s, table); },
+      [&](const MetaWrite& s) {
+        require(is_writable(s.key), "write of a meta key that cannot be written");
+        require(size_of(s.value) == value_size(s.key), "write of a value of another size");
+      },
+      [&](const PayloadWrite& s) {
+        require(s.length >= 1 && s.length <= max_value_size && s.length <= size_of(s.value),
+                "write of no bytes, or of more than the value has");
+        require(s.base == HeaderBase::network || !s.pseudo_header,
+                "write of a pseudo header outside of the network header");
+        // What stands behind the addresses may be in metadata.
+        require(s.base != HeaderBase::link || (!s.checksum && s.offset + s.length <= 12),
+                "write of more of the link header than its addresses");
+      },
+      [](const Log&) {}, [](const Native&) {});
+  for (const ExprId expr : operands(statement)) check_maps(expr, table);
 }
 
 void Verifier::check_maps(ExprId expr, TableId table) {

@@ -37,6 +37,7 @@ enum class MapType : std::uint8_t {
   percpu_hash = 5,
   percpu_array = 6,
   lpm_trie = 11,
+  ringbuf = 27,  // without keys and values; max_entries are bytes
 };
 
 struct MapEntry {
@@ -56,6 +57,10 @@ struct MapSpec {
   SharedList<MapEntry> entries;
   // Rules, into Object::rule_names, that are no code of their own but rows of a table in here.
   SharedList<std::uint32_t> rules = {};
+  bool written_in_place = false;  // programs change its values where they stand
+  // Values begin with a word that says when they expire, 0: never (backend/dynamic_sets.h). Of the
+  // entries here it is how long after the start, in nanoseconds.
+  bool expires = false;
 };
 
 // Numbers of enum bpf_prog_type; the attach types are those that go with them.

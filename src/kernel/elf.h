@@ -24,8 +24,8 @@ struct ElfProgram {
 };
 
 struct LoadedElf {
-  LoadedObject loaded;                     // programs in the order that was asked for
-  std::vector<std::string> map_names;      // without dots; "rodata" and "bss" are data sections
+  LoadedObject loaded;                 // programs in the order that was asked for
+  std::vector<std::string> map_names;  // without dots; "rodata", "data" and "bss" are data sections
   std::vector<std::uint32_t> value_sizes;  // bytes, of the same maps
 };
 

@@ -83,12 +83,14 @@ struct TestInput {
   std::uint32_t ifindex = 0;
   std::uint32_t ingress_ifindex = 0;  // skb->skb_iif; any number
   std::uint32_t repeat = 1;
+  bool packet_back = false;  // whether TestRun::packet is wanted
 };
 struct TestRun {
   std::uint32_t result = 0;       // r0
   std::uint32_t duration_ns = 0;  // mean of a run, as the kernel measured it
   std::uint32_t mark = 0;         // behind programs that run on a struct __sk_buff, as the next one
   std::uint32_t priority = 0;
+  Bytes packet;  // of XDP and sched_cls: as the program left it
 };
 // BPF_PROG_TEST_RUN (net/bpf/test_run.c).
 //
@@ -201,6 +203,8 @@ enum class ObjectKind : std::uint8_t { program, map, link };
 // was created with BPF_F_RDONLY_PROG. Success where it is so already.
 [[nodiscard]] Status freeze(const Fd& map);
 [[nodiscard]] Result<std::uint32_t> possible_cpus();
+// Nanoseconds of the clock that programs read, bpf_ktime_get_ns().
+[[nodiscard]] std::uint64_t clock_now();
 
 // What this kernel can do, found out by trying (never by reading settings).
 struct Feature {

@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 
+#include "isa/expiry.h"
 #include "kernel/syscall.h"
 
 namespace weir::kernel {
@@ -85,6 +87,13 @@ Status fill(const Fd& map, const isa::MapSpec& spec) {
   return fill_one_by_one(map, spec, 1);
 }
 
+// With times of the clock that programs read.
+isa::MapSpec started(isa::MapSpec spec) {
+  const std::uint64_t now = clock_now();
+  for (isa::MapEntry& entry : spec.entries.edit()) entry.value = isa::started(entry, now);
+  return spec;
+}
+
 bool is_frozen(const Fd& map) {
   std::ifstream file("/proc/self/fdinfo/" + std::to_string(map.get()));
   for (std::string line; std::getline(file, line);) {
@@ -110,8 +119,16 @@ Result<Fd> create_map(const isa::MapSpec& spec) {
         "creating map " + spec.name + " of " + std::to_string(spec.max_entries) + " elements",
         -map.get());
   }
-  WEIR_CHECK(fill(map, spec));
+  WEIR_CHECK(fill(map, spec.expires ? started(spec) : spec));
   return map;
+}
+
+std::uint64_t clock_now() {
+  constexpr std::uint64_t nanoseconds = 1'000'000'000;
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * nanoseconds +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 Result<std::uint32_t> possible_cpus() {

@@ -102,6 +102,11 @@ Result<TestRun> test_run(const Fd& program, isa::ProgramType type, const TestInp
   prepare(call, type, input);
   call.attr.data_in = user_pointer(call.data.data());
   call.attr.data_size_in = static_cast<std::uint32_t>(call.data.size());
+  Bytes packet(input.packet_back ? input.packet.size() : 0);
+  if (input.packet_back) {
+    call.attr.data_out = user_pointer(packet.data());
+    call.attr.data_size_out = static_cast<std::uint32_t>(packet.size());
+  }
   const int result = bpf(Command::prog_test_run, call.attr);
   if (result < 0) {
     return system_error(
@@ -111,7 +116,8 @@ Result<TestRun> test_run(const Fd& program, isa::ProgramType type, const TestInp
   return TestRun{.result = call.attr.retval,
                  .duration_ns = call.attr.duration,
                  .mark = call.skb.mark,
-                 .priority = call.skb.priority};
+                 .priority = call.skb.priority,
+                 .packet = std::move(packet)};
 }
 
 Result<TestRun> test_run(const Fd& program, isa::ProgramType type, ByteView packet, NfHook hook,

@@ -25,6 +25,7 @@ constexpr std::uint32_t note_type = 1;
 // What libbpf calls the maps of the data sections, behind a dot.
 constexpr std::string_view read_only_name = "rodata";
 constexpr std::string_view zeros_name = "bss";
+constexpr std::string_view data_name = "data";
 constexpr std::uint64_t code_flags = SHF_ALLOC | SHF_EXECINSTR;
 constexpr std::uint64_t data_flags = SHF_ALLOC | SHF_WRITE;
 constexpr std::size_t slot_size = sizeof(bpf_insn);
@@ -34,7 +35,7 @@ std::size_t aligned(std::size_t size) {
 }
 
 // Where a map stands in the file.
-enum class MapPlace : std::uint8_t { definition, read_only, zeros, nowhere };
+enum class MapPlace : std::uint8_t { definition, read_only, data, zeros, nowhere };
 
 struct MapUse {
   bool as_map = false;
@@ -115,7 +116,8 @@ Result<MapPlace> place_of(const isa::MapSpec& map, const MapUse& use) {
   };
   const bool array = map.type == isa::MapType::array || map.type == isa::MapType::percpu_array;
   if (use.as_value) {
-    return std::ranges::any_of(map.entries, filled) ? MapPlace::read_only : MapPlace::zeros;
+    if (std::ranges::none_of(map.entries, filled)) return MapPlace::zeros;
+    return map.written_in_place ? MapPlace::data : MapPlace::read_only;
   }
   // Elements of an array are there and zero without being written.
   const bool empty = array ? std::ranges::none_of(map.entries, filled) : map.entries.empty();
@@ -128,7 +130,8 @@ Result<MapPlace> place_of(const isa::MapSpec& map, const MapUse& use) {
 Result<std::vector<Placement>> placements(const isa::Object& object) {
   const std::vector<MapUse> used = uses(object);
   std::vector<Placement> out(object.maps.size());
-  std::set<std::string> names = {std::string(read_only_name), std::string(zeros_name)};
+  std::set<std::string> names = {std::string(read_only_name), std::string(data_name),
+                                 std::string(zeros_name)};
   for (std::size_t i = 0; i < object.maps.size(); ++i) {
     const isa::MapSpec& map = object.maps[i];
     WEIR_TRY(place, place_of(map, used[i]));
@@ -148,6 +151,7 @@ void Writer::place_map(std::size_t index, const Placement& placement) {
   const bool defined = place == MapPlace::definition;
   const std::size_t section = section_of(defined                        ? ".maps"
                                          : place == MapPlace::read_only ? ".rodata"
+                                         : place == MapPlace::data      ? ".data"
                                                                         : ".bss");
   ElfFile::Section& where = file_.section(section);
   const std::uint32_t type =
@@ -229,7 +233,7 @@ Status Writer::name_kernel() {
 std::size_t Writer::section_of(std::string_view name) {
   if (const auto it = section_numbers_.find(name); it != section_numbers_.end()) return it->second;
   ElfFile::Section section = {.name = std::string(name), .flags = code_flags};
-  if (name == ".maps") section.flags = data_flags;
+  if (name == ".maps" || name == ".data") section.flags = data_flags;
   if (name == ".rodata") section.flags = SHF_ALLOC;
   if (name == ".bss") {
     section.flags = data_flags;
@@ -470,6 +474,7 @@ std::vector<std::string> program_names(const isa::Object& object) {
 Result<std::vector<FileMap>> file_maps(const isa::Object& object) {
   WEIR_TRY(places, placements(object));
   FileMap read_only = {.name = std::string(read_only_name), .key_size = 4, .max_entries = 1};
+  FileMap data = {.name = std::string(data_name), .key_size = 4, .max_entries = 1};
   FileMap zeros = {.name = std::string(zeros_name), .key_size = 4, .max_entries = 1};
   std::vector<FileMap> out;
   for (std::size_t i = 0; i < places.size(); ++i) {
@@ -489,6 +494,9 @@ Result<std::vector<FileMap>> file_maps(const isa::Object& object) {
       case MapPlace::read_only:
         append(read_only);
         break;
+      case MapPlace::data:
+        append(data);
+        break;
       case MapPlace::zeros:
         append(zeros);
         break;
@@ -496,7 +504,7 @@ Result<std::vector<FileMap>> file_maps(const isa::Object& object) {
         break;
     }
   }
-  for (FileMap* section : {&read_only, &zeros}) {
+  for (FileMap* section : {&read_only, &data, &zeros}) {
     if (!section->holds.empty()) out.push_back(std::move(*section));
   }
   return out;

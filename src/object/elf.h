@@ -27,7 +27,7 @@ namespace weir::object {
 
 // A map that a loader of the file makes.
 struct FileMap {
-  std::string name;  // "rodata" and "bss" are data sections, whose maps have one element
+  std::string name;  // "rodata", "data" and "bss" are data sections, whose maps have one element
   std::uint32_t key_size = 0;
   std::uint32_t value_size = 0;
   std::uint32_t max_entries = 0;

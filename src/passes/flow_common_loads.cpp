@@ -34,9 +34,9 @@ class CommonLoads {
     for (std::size_t r = 0; r < function.registers; ++r) same_as_.emplace_back(r);
     for (const Block& block : function.blocks) {
       if (block.end.dst.valid()) window_[block.end.dst.index()] = true;
-      writes_mark_ = writes_mark_ || std::ranges::any_of(block.instructions, [](const auto& i) {
-                       return i.op == Op::set_mark;
-                     });
+      for (const Instruction& i : block.instructions) {
+        if (const auto fact = flow::changed_fact(i.op)) changed_.insert(*fact);
+      }
     }
   }
 
@@ -103,6 +103,7 @@ class CommonLoads {
       case Op::add:
       case Op::sub:
       case Op::mul:
+      case Op::div:
       case Op::and_:
       case Op::or_:
       case Op::xor_:
@@ -113,15 +114,33 @@ class CommonLoads {
       case Op::swap64:
         return true;
       case Op::context:
-        return !writes_mark_ || static_cast<flow::ContextKey>(i.imm) != flow::ContextKey::mark;
+        return !changed_.contains(static_cast<flow::ContextKey>(i.imm));
       case Op::constant:     // cheaper to make than to keep
       case Op::copy:         // flow_fold's business
       case Op::opaque_zero:  // the kernel's verifier must not know that two are equal
       case Op::lookup:       // user space may write the map meanwhile
       case Op::map_value:    // cheaper to make than to keep
+      case Op::clock:
+      case Op::random:
+      case Op::word:
+      case Op::exchange:
+      case Op::fetch_add:
+      case Op::word_at:
+      case Op::exchange_at:
+      case Op::fetch_add_at:
+      case Op::put_at:
+      case Op::insert:
+      case Op::erase:
+      case Op::sweep:
       case Op::count:
+      case Op::record:
       case Op::trace:
       case Op::set_mark:
+      case Op::set_priority:
+      case Op::set_pkttype:
+      case Op::store:
+      case Op::add_to_sum:
+      case Op::add_to_pseudo_sum:
       case Op::site:
       case Op::entered:
       case Op::recall:
@@ -166,7 +185,7 @@ class CommonLoads {
   Function& function_;
   RegisterCounts counts_;
   SettledRegisters settled_;
-  bool writes_mark_ = false;
+  std::set<flow::ContextKey> changed_;    // facts that some instruction gives another value
   std::vector<bool> window_;              // registers that are handles of windows
   std::vector<Reg> same_as_;              // by register: the one to read in its place
   std::map<Key, Known> known_;            // at the point reached

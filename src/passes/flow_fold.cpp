@@ -42,6 +42,8 @@ std::optional<std::uint64_t> compute(Op op, std::uint64_t a, std::uint64_t b) {
       return a - b;
     case Op::mul:
       return a * b;
+    case Op::div:
+      return b == 0 ? 0 : a / b;
     case Op::and_:
       return a & b;
     case Op::or_:
@@ -62,11 +64,29 @@ std::optional<std::uint64_t> compute(Op op, std::uint64_t a, std::uint64_t b) {
     case Op::load:
     case Op::context:
     case Op::opaque_zero:
+    case Op::clock:
+    case Op::random:
+    case Op::word:
+    case Op::exchange:
+    case Op::fetch_add:
+    case Op::word_at:
+    case Op::exchange_at:
+    case Op::fetch_add_at:
+    case Op::put_at:
+    case Op::insert:
+    case Op::erase:
+    case Op::sweep:
     case Op::lookup:
     case Op::map_value:
     case Op::count:
+    case Op::record:
     case Op::trace:
     case Op::set_mark:
+    case Op::set_priority:
+    case Op::set_pkttype:
+    case Op::store:
+    case Op::add_to_sum:
+    case Op::add_to_pseudo_sum:
     case Op::site:
     case Op::entered:
     case Op::recall:
@@ -87,6 +107,7 @@ bool changes_nothing(Op op, std::uint64_t imm, std::uint64_t bits) {
     case Op::shr:
       return imm == 0;
     case Op::mul:
+    case Op::div:
       return imm == 1;
     case Op::and_:
       return (bits & ~imm) == 0;
@@ -98,11 +119,29 @@ bool changes_nothing(Op op, std::uint64_t imm, std::uint64_t bits) {
     case Op::load:
     case Op::context:
     case Op::opaque_zero:
+    case Op::clock:
+    case Op::random:
+    case Op::word:
+    case Op::exchange:
+    case Op::fetch_add:
+    case Op::word_at:
+    case Op::exchange_at:
+    case Op::fetch_add_at:
+    case Op::put_at:
+    case Op::insert:
+    case Op::erase:
+    case Op::sweep:
     case Op::lookup:
     case Op::map_value:
     case Op::count:
+    case Op::record:
     case Op::trace:
     case Op::set_mark:
+    case Op::set_priority:
+    case Op::set_pkttype:
+    case Op::store:
+    case Op::add_to_sum:
+    case Op::add_to_pseudo_sum:
     case Op::site:
     case Op::entered:
     case Op::recall:
@@ -211,20 +250,39 @@ class Folder {
       case Op::swap16:
         return bytes_mask(2);
       case Op::swap32:
+      case Op::random:
         return bytes_mask(4);
       case Op::load:
         return bytes_mask(i.size);
       case Op::add:
       case Op::sub:
       case Op::mul:
+      case Op::div:
       case Op::swap64:
       case Op::context:
       case Op::opaque_zero:
+      case Op::clock:
+      case Op::word:
+      case Op::exchange:
+      case Op::fetch_add:
+      case Op::word_at:
+      case Op::exchange_at:
+      case Op::fetch_add_at:
+      case Op::put_at:
+      case Op::insert:
+      case Op::erase:
+      case Op::sweep:
       case Op::lookup:
       case Op::map_value:
       case Op::count:
+      case Op::record:
       case Op::trace:
       case Op::set_mark:
+      case Op::set_priority:
+      case Op::set_pkttype:
+      case Op::store:
+      case Op::add_to_sum:
+      case Op::add_to_pseudo_sum:
       case Op::site:
       case Op::entered:
       case Op::recall:

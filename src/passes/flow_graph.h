@@ -4,6 +4,7 @@
 // function; a pass that moves edges asks again.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
@@ -20,6 +21,13 @@ namespace weir::passes {
 
 // Drops the blocks that the entry does not reach; the others keep their order and are renumbered.
 void remove_unreachable(flow::Function& function);
+
+// Whether an instruction or a terminator reads the register.
+template <typename One>
+[[nodiscard]] bool reads(const One& one, flow::Reg reg) {
+  const std::vector<flow::Reg> used = flow::uses(one);
+  return std::ranges::find(used, reg) != used.end();
+}
 
 // How often the function writes and reads each register, as written down.
 struct RegisterCounts {

@@ -216,6 +216,7 @@ class WindowRows {
       if (!block.instructions.empty() && block.rule != rule) return false;
       for (const Instruction& i : block.instructions) {
         if (i.dst.valid() && i.dst == link.window.a) return false;
+        if (flow::changes_packet(i.op)) return false;
       }
     }
     return true;
@@ -369,7 +370,12 @@ class WindowRows {
 
 void flow_merge_windows(Function& function) {
   remove_unreachable(function);
-  DominatedWindows(function).run();
+  // Behind a change of the packet a handle cannot be read any more.
+  const bool changes = std::ranges::any_of(function.blocks, [](const Block& block) {
+    return std::ranges::any_of(block.instructions,
+                               [](const Instruction& i) { return flow::changes_packet(i.op); });
+  });
+  if (!changes) DominatedWindows(function).run();
   remove_unreachable(function);
   WindowRows(function).run();
 }

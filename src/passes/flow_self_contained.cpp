@@ -184,7 +184,7 @@ bool is_replaced(const Function& function, const Instruction& instruction) {
   const isa::MapSpec& map = function.maps.at(instruction.map.index());
   const bool kind = map.type == isa::MapType::hash || map.type == isa::MapType::lpm_trie ||
                     map.type == isa::MapType::array;
-  return kind && !map.entries.empty();
+  return kind && !map.entries.empty() && !map.written_in_place;
 }
 
 // One lookup that becomes a search.

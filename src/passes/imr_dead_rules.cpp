@@ -17,7 +17,7 @@ bool never_holds(const imr::Ruleset& ruleset, const imr::Rule& rule, std::size_t
   }
   if (const auto* lookup = std::get_if<imr::MatchSet>(&statement)) {
     const imr::Set& set = ruleset[lookup->set];
-    return !lookup->inverted && set.elements.empty() && !set.catch_all;
+    return !lookup->inverted && set.elements.empty() && !set.catch_all && !set.dynamic;
   }
   if (const auto* lookup = std::get_if<imr::VerdictMap>(&statement)) {
     const imr::Set& map = ruleset[lookup->map];
@@ -39,7 +39,7 @@ bool never_holds(const imr::Ruleset& ruleset, const imr::Rule& rule, std::size_t
 
 bool is_dead(const imr::Ruleset& ruleset, const imr::Rule& rule) {
   for (std::size_t i = 0; i < rule.statements.size(); ++i) {
-    if (never_holds(ruleset, rule, i)) return !acts_before(rule, i);
+    if (never_holds(ruleset, rule, i)) return !acts_before(ruleset, rule, i);
   }
   return false;
 }

@@ -124,7 +124,7 @@ void imr_fold_constants(imr::Unit& unit) {
         Match simple = *match;
         simplify_equality(ruleset, simple);
         const std::optional<bool> known = outcome(unit, simple);
-        if (known == false && !acts_before(rule, i)) return true;
+        if (known == false && !acts_before(ruleset, rule, i)) return true;
         changed = changed || known == true || simple != *match;
         if (known != true) kept.emplace_back(std::move(simple));
       }

@@ -31,8 +31,14 @@ class Resolver {
           [&](imr::MatchRange& s) { s.lhs = resolved(s.lhs, out); },
           [&](imr::MatchSet& s) { s.key = resolved(s.key, out); },
           [&](imr::VerdictMap& s) { s.key = resolved(s.key, out); }, [](imr::VerdictStatement&) {},
-          [](imr::Counter&) {}, [&](imr::MetaWrite& s) { s.value = resolved(s.value, out); },
-          [](imr::Native&) {});
+          [](imr::Counter&) {}, [](imr::Meter&) {},
+          [&](imr::MetaWrite& s) { s.value = resolved(s.value, out); },
+          [&](imr::PayloadWrite& s) { s.value = resolved(s.value, out); },
+          [&](imr::DynamicSet& s) {
+            s.key = resolved(s.key, out);
+            if (s.data) s.data = resolved(*s.data, out);
+          },
+          [](imr::Log&) {}, [](imr::Native&) {});
       out.push_back(std::move(statement));
     }
     ruleset_[id].statements = std::move(out);
@@ -60,10 +66,10 @@ class Resolver {
   }
 
   bool stays(const imr::Statement& statement) {
-    const std::optional<ExprId> operand = imr::operand(statement);
-    if (!operand) return true;
-    const Resolved& made = resolve(*operand);
-    return made.expr == *operand && made.guards.empty();
+    return std::ranges::all_of(imr::operands(statement), [&](ExprId operand) {
+      const Resolved& made = resolve(operand);
+      return made.expr == operand && made.guards.empty();
+    });
   }
 
   // The same expression without named fields; a new one if there was any.
@@ -93,7 +99,8 @@ class Resolver {
         [&](const imr::Payload& load) { return has_header(load.base) ? id : absent(id); },
         [&](const imr::Extension& item) { return extension(item, id); },
         [&](const imr::Meta& meta) { return fact(meta.key, id); },
-        [&](const imr::Ct&) { return id; });
+        [&](const imr::Ct&) { return id; }, [&](const imr::Numgen&) { return id; },
+        [&](const imr::Random&) { return id; }, [&](const imr::Hash& op) { return rebuilt(op); });
   }
 
   // Items of a network protocol are looked for in its packets only (skb->protocol); what is said to

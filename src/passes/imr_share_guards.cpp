@@ -58,7 +58,10 @@ class Sharing {
       : ruleset_(unit.ruleset), names_(unit.ruleset), levels_(levels) {
     for (const imr::Rule& rule : ruleset_.rules) {
       for (const imr::Statement& statement : rule.statements) {
-        writes_mark_ = writes_mark_ || std::holds_alternative<imr::MetaWrite>(statement);
+        const bool is_write = std::holds_alternative<imr::MetaWrite>(statement) ||
+                              std::holds_alternative<imr::PayloadWrite>(statement) ||
+                              std::holds_alternative<imr::DynamicSet>(statement);
+        if (is_write && !known_write(statement)) writes_.push_back(statement);
       }
     }
   }
@@ -82,13 +85,32 @@ class Sharing {
   }
 
  private:
+  // Whether a write is known that changes the same: the fact of one key, one set, or the packet.
+  [[nodiscard]] bool known_write(const imr::Statement& statement) const {
+    if (const auto* change = std::get_if<imr::DynamicSet>(&statement)) {
+      return std::ranges::any_of(writes_, [&](const imr::Statement& known) {
+        const auto* other = std::get_if<imr::DynamicSet>(&known);
+        return other != nullptr && other->set == change->set;
+      });
+    }
+    const auto* fact = std::get_if<imr::MetaWrite>(&statement);
+    return std::ranges::any_of(writes_, [&](const imr::Statement& known) {
+      if (std::holds_alternative<imr::DynamicSet>(known)) return false;
+      const auto* other = std::get_if<imr::MetaWrite>(&known);
+      return fact == nullptr || other == nullptr ? fact == other : fact->key == other->key;
+    });
+  }
+
   [[nodiscard]] std::size_t run_end(const std::vector<imr::RuleId>& rules, std::size_t from) const {
     const imr::Ruleset& same = ruleset_;  // reading rules changes none
     const imr::Match* first = guard(same, same[rules[from]]);
     std::size_t to = from + 1;
     if (first == nullptr) return to;
     // A rule of the group, or a chain that it jumps to, may change what the test was about.
-    if (writes_mark_ && imr::reads(ruleset_, first->lhs, imr::MetaKey::mark)) return to;
+    const auto changes = [&](const imr::Statement& write) {
+      return imr::reads_written(ruleset_, write, first->lhs);
+    };
+    if (std::ranges::any_of(writes_, changes)) return to;
     while (to < rules.size()) {
       const imr::Match* next = guard(same, same[rules[to]]);
       if (next == nullptr || !imr::same_match(ruleset_, *first, *next)) break;
@@ -123,7 +145,7 @@ class Sharing {
   imr::Ruleset& ruleset_;
   ChainNames names_;
   std::size_t levels_;
-  bool writes_mark_ = false;
+  std::vector<imr::Statement> writes_;  // one for all that change the same
 };
 
 }  // namespace

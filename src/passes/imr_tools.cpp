@@ -42,7 +42,10 @@ std::optional<Bytes> constant_value(const imr::Unit& unit, ExprId expr) {
       [](const imr::Ct&) -> Value { return std::nullopt; },
       [](const imr::Shift&) -> Value { return std::nullopt; },
       [](const imr::Concat&) -> Value { return std::nullopt; },
-      [](const imr::MapLookup&) -> Value { return std::nullopt; });
+      [](const imr::MapLookup&) -> Value { return std::nullopt; },
+      [](const imr::Numgen&) -> Value { return std::nullopt; },
+      [](const imr::Random&) -> Value { return std::nullopt; },
+      [](const imr::Hash&) -> Value { return std::nullopt; });
 }
 
 std::vector<imr::ChainId> unit_chains(const imr::Unit& unit) {
@@ -59,16 +62,22 @@ void remove_rules(imr::Chain& chain, const std::function<bool(imr::RuleId)>& dea
   std::erase_if(chain.rules, dead);
 }
 
-bool acts_before(const imr::Rule& rule, std::size_t index) {
-  const auto acts = [](const imr::Statement& statement) {
+bool acts_before(const imr::Ruleset& ruleset, const imr::Rule& rule, std::size_t index) {
+  const auto acts = [&](const imr::Statement& statement) {
+    const std::vector<ExprId> operands = imr::operands(statement);
+    const auto varies = [&](ExprId operand) { return imr::varies(ruleset, operand); };
+    if (std::ranges::any_of(operands, varies)) return true;
     return imr::match_on(
-        statement, [](const imr::Counter&) { return true; },
+        statement, [](const imr::Counter&) { return true; }, [](const imr::Meter&) { return true; },
         [](const imr::VerdictMap&) { return true; }, [](const imr::MetaWrite&) { return true; },
+        [](const imr::PayloadWrite&) { return true; }, [](const imr::Log&) { return true; },
         [](const imr::VerdictStatement& s) {
           return s.verdict.kind != imr::Verdict::Kind::continue_;
         },
         [](const imr::Native&) { return true; }, [](const imr::Match&) { return false; },
-        [](const imr::MatchRange&) { return false; }, [](const imr::MatchSet&) { return false; });
+        [](const imr::MatchRange&) { return false; }, [](const imr::DynamicSet&) { return true; },
+        // Elements with statements act.
+        [&](const imr::MatchSet& s) { return ruleset[s.set].dynamic.has_value(); });
   };
   return std::any_of(rule.statements.begin(),
                      rule.statements.begin() + static_cast<std::ptrdiff_t>(index), acts);

@@ -25,7 +25,8 @@ void remove_rules(imr::Chain& chain, const std::function<bool(imr::RuleId)>& dea
 
 // Whether a rule does something in front of statement `index` that must not be lost: it counts, or
 // may have reached its verdict already.
-[[nodiscard]] bool acts_before(const imr::Rule& rule, std::size_t index);
+[[nodiscard]] bool acts_before(const imr::Ruleset& ruleset, const imr::Rule& rule,
+                               std::size_t index);
 
 // Names for chains that a pass makes: a stem and the first number that no chain of the table has.
 class ChainNames {

@@ -7,7 +7,10 @@
 #include "passes/flow_dead_code.h"
 #include "passes/flow_fold.h"
 #include "passes/flow_merge_windows.h"
+#include "passes/flow_preset.h"
+#include "passes/flow_show_values.h"
 #include "passes/flow_thread_branches.h"
+#include "passes/flow_thread_values.h"
 #include "passes/imr_dead_rules.h"
 #include "passes/imr_find_runs.h"
 #include "passes/imr_fold_constants.h"
@@ -33,8 +36,11 @@ constexpr std::array flow_table = {
     FlowPass{"thread-branches", flow_thread_branches},
     FlowPass{"merge-windows", flow_merge_windows},
     FlowPass{"common-loads", flow_common_loads},
+    FlowPass{"show-values", flow_show_values},
     FlowPass{"fold", flow_fold},
     FlowPass{"dead-code", flow_dead_code},
+    FlowPass{"thread-values", flow_thread_values},
+    FlowPass{"preset", flow_preset},
     FlowPass{"thread-branches", flow_thread_branches},  // what the others have emptied
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/apply.h"
+#include "service/dynamic_sets.h"
 
 #include <net/if.h>
 
@@ -103,6 +104,7 @@ PolicyState describe_policy(const imr::Ruleset& ruleset, const driver::Compilati
       state.sets.push_back({.family = table.family, .table = table.name, .set = std::move(set)});
     }
   }
+  state.dynamic_sets = describe_dynamic_sets(ruleset, compilation);
   state.has_counters = compilation.counters.valid();
   if (state.has_counters) {
     state.counter_room = compilation.object.maps.at(compilation.counters.index()).max_entries;

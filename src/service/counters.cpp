@@ -5,6 +5,7 @@
 #include <map>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <variant>
 
 namespace weir::service {
@@ -21,9 +22,19 @@ class KnownRules {
       for (const ChainState& chain : *chains) {
         for (const RuleState& rule : chain.rules) {
           rules_.emplace(Key(chain.family, chain.table, chain.name, rule.handle), &rule);
+          for (const CounterState& counter : rule.counters) {
+            if (counter.name.empty()) continue;
+            shared_.emplace(SharedKey(chain.family, chain.table, counter.name), &counter);
+          }
         }
       }
     }
+  }
+  // A counter with a name.
+  [[nodiscard]] const CounterState* find(Family family, const std::string& table,
+                                         const std::string& name) const {
+    const auto found = shared_.find(SharedKey(family, table, name));
+    return found == shared_.end() ? nullptr : found->second;
   }
   [[nodiscard]] const RuleState* find(Family family, const std::string& table,
                                       const std::string& chain, std::uint64_t handle) const {
@@ -42,6 +53,7 @@ class KnownRules {
     for (const auto& [key, rule] : rules_) {
       for (const CounterState& counter : rule->counters) taken.at(counter.index) = true;
     }
+    for (const auto& [key, counter] : shared_) taken.at(counter->index) = true;
     std::vector<std::uint32_t> out;
     for (std::uint32_t i = 0; i < room; ++i) {
       if (!taken[i]) out.push_back(i);
@@ -51,7 +63,9 @@ class KnownRules {
 
  private:
   using Key = std::tuple<Family, std::string_view, std::string_view, std::uint64_t>;
+  using SharedKey = std::tuple<Family, std::string_view, std::string_view>;
   std::map<Key, const RuleState*> rules_;
+  std::map<SharedKey, const CounterState*> shared_;
   const std::optional<RuleName>& replaced_;
 };
 
@@ -96,14 +110,43 @@ void reserve_counters(imr::Ruleset& ruleset) {
                                  imr::CounterState{.rule = imr::RuleId(0U)});
 }
 
+namespace {
+
+// Where a rule's counter was in the policy: one with a name, whichever rules had it.
+const CounterState* counter_before(const KnownRules& known, const RuleState* rule, std::size_t k,
+                                   const imr::Ruleset& ruleset, const imr::CounterState& counter) {
+  if (counter.name.empty()) return rule == nullptr ? nullptr : &rule->counters.at(k);
+  const imr::Table& table = ruleset[ruleset[ruleset[counter.rule].chain].table];
+  return known.find(table.family, table.name, counter.name);
+}
+
+}  // namespace
+
 CounterPlan keep_counters(const PolicyState& policy, const std::optional<RuleName>& replaced,
                           imr::Ruleset& ruleset) {
   const KnownRules known(policy, replaced);
-  CounterPlan out;
+  // Each counter once, in the order of the rules, with what it was before.
+  struct Place {
+    bool used = false;
+    const CounterState* before = nullptr;
+    std::optional<std::uint32_t> index{};
+  };
+  std::vector<Place> places(ruleset.counters.size());
   std::size_t fresh = 0;
   for (imr::Rule& rule : ruleset.rules.edit()) {
-    if (known.find(ruleset, rule) == nullptr) fresh += counters_of(rule).size();
+    const RuleState* const before = known.find(ruleset, rule);
+    const std::vector<imr::CounterId*> counters = counters_of(rule);
+    invariant(before == nullptr || before->counters.size() == counters.size(),
+              "a rule that kept its handle has other counters");
+    for (std::size_t k = 0; k < counters.size(); ++k) {
+      Place& place = places.at(counters[k]->index());
+      if (std::exchange(place.used, true)) continue;
+      const imr::CounterState& state = ruleset.counters.at(counters[k]->index());
+      place.before = counter_before(known, before, k, ruleset, state);
+      if (place.before == nullptr) ++fresh;
+    }
   }
+  CounterPlan out;
   const std::vector<std::uint32_t> free = known.free_elements(policy.counter_room);
   out.shared = policy.has_counters && fresh <= free.size();
   if (out.shared) {
@@ -115,26 +158,20 @@ CounterPlan keep_counters(const PolicyState& policy, const std::optional<RuleNam
       imr::CounterState{.rule = imr::RuleId(0U)});
   std::uint32_t next = 0;
   for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
-    imr::Rule& rule = ruleset[imr::RuleId(i)];
-    const RuleState* const before = known.find(ruleset, rule);
-    const std::vector<imr::CounterId*> counters = counters_of(rule);
-    invariant(before == nullptr || before->counters.size() == counters.size(),
-              "a rule that kept its handle has other counters");
-    for (std::size_t k = 0; k < counters.size(); ++k) {
-      imr::CounterState state = ruleset.counters.at(counters[k]->index());
-      state.rule = imr::RuleId(i);
-      std::uint32_t index = 0;
-      if (before != nullptr) {
-        state.packets = before->counters[k].packets;
-        state.bytes = before->counters[k].bytes;
+    for (imr::CounterId* const counter : counters_of(ruleset[imr::RuleId(i)])) {
+      Place& place = places.at(counter->index());
+      if (!place.index) {
+        const bool kept = out.shared && place.before != nullptr;
+        place.index = kept ? place.before->index : out.shared ? out.fresh.at(next++) : next++;
+        imr::CounterState& state = states.at(*place.index);
+        state = ruleset.counters.at(counter->index());
+        state.rule = imr::RuleId(i);
+        if (place.before != nullptr) {
+          state.packets = place.before->packets;
+          state.bytes = place.before->bytes;
+        }
       }
-      if (out.shared) {
-        index = before != nullptr ? before->counters[k].index : out.fresh.at(next++);
-      } else {
-        index = next++;
-      }
-      states.at(index) = state;
-      *counters[k] = imr::CounterId(index);
+      *counter = imr::CounterId(*place.index);
     }
   }
   // A ruleset without rules has no counters for anybody.
@@ -169,9 +206,13 @@ void carry_rules(const PolicyState& policy, const std::optional<RuleName>& repla
         const RuleState* const before =
             known.find(chain.family, chain.table, chain.name, rule.handle);
         rule.line = before == nullptr ? 0 : before->line;
-        if (before == nullptr || shared) continue;
+        if (shared) continue;
         for (std::size_t k = 0; k < rule.counters.size(); ++k) {
-          rule.counters[k].carried = before->counters.at(k).index;
+          CounterState& counter = rule.counters[k];
+          const CounterState* was = before == nullptr ? nullptr : &before->counters.at(k);
+          if (!counter.name.empty()) was = known.find(chain.family, chain.table, counter.name);
+          if (was == nullptr) continue;
+          counter.carried = was->index;
           carried = true;
         }
       }

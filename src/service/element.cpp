@@ -8,6 +8,7 @@
 #include "frontend/nft/nft.h"
 #include "kernel/forward.h"
 #include "kernel/kernel.h"
+#include "service/dynamic_sets.h"
 #include "service/exchange.h"
 #include "service/store.h"
 
@@ -192,6 +193,40 @@ void note_change(const ElementChange& change, PolicyState& policy) {
   if (noted->added.empty() && noted->deleted.empty()) policy.elements.erase(noted);
 }
 
+// The dynamic set that the change is of, or nullptr.
+const DynamicSetState* find_dynamic(const PolicyState& policy, const ElementChange& change) {
+  for (const DynamicSetState& state : policy.dynamic_sets) {
+    const imr::Ruleset one = described(state);
+    const imr::Set& set = one.sets.front();
+    const imr::Table& table = one[set.table];
+    if (set.name == change.set && table.name == change.table && table.family == change.family) {
+      return &state;
+    }
+  }
+  return nullptr;
+}
+
+// nft reads the elements, whichever way they go, in a set that has no others: which ones there are,
+// only the map knows.
+Status change_dynamic(const PolicyState& policy, const DynamicSetState& state,
+                      const ElementChange& change, const Paths& paths) {
+  const std::string set =
+      std::string(to_string(change.family)) + " " + change.table + " " + change.set;
+  frontend::nft::Options options{.interface_index = {}, .commands = change_commands(policy)};
+  const std::string kind = described(state).sets.front().is_data_map() ? "map " : "set ";
+  options.commands.push_back("flush " + kind + set);
+  options.commands.push_back("add element " + set + " " + change.elements);
+  auto ruleset = frontend::nft::read_script(policy.source, "elements", options);
+  if (!ruleset) {
+    Diagnostic error = ruleset.error();
+    error.location = {};
+    return std::unexpected(error);
+  }
+  WEIR_TRY(given, find_set(*ruleset, change));
+  return change.kind == ElementChange::Kind::add ? add_elements(policy, state, *given, paths)
+                                                 : delete_elements(policy, state, *given, paths);
+}
+
 bool same_elements(const imr::Set& a, const imr::Set& b) {
   return a.elements == b.elements && a.catch_all == b.catch_all;
 }
@@ -261,6 +296,9 @@ Status change_elements(const std::string& name, const ElementChange& change, con
   // Programs may still be in the version that a change before left, which this one is to write.
   if (policy.pending) kernel::wait_for_programs();
   WEIR_CHECK(settle_elements(policy, paths));
+  if (const DynamicSetState* dynamic = find_dynamic(policy, change)) {
+    return change_dynamic(policy, *dynamic, change, paths);
+  }
   WEIR_TRY(state, find_state(policy, change));
   WEIR_TRY(old_rules, read(policy));
   WEIR_TRY(new_rules, read(policy, command_of(change)));

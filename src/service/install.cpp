@@ -7,6 +7,7 @@
 #include <array>
 #include <filesystem>
 
+#include "backend/records.h"
 #include "kernel/forward.h"
 #include "service/attach.h"
 #include "service/exchange.h"
@@ -166,6 +167,8 @@ Result<Installed> load(Plan plan, const Terms& terms) {
   }
   if (!terms.lock) return installed;
   for (std::size_t i = 0; i < installed.loaded.maps.size(); ++i) {
+    // Who reads the ring moves its position, which is all that can be written to it.
+    if (installed.state.maps.at(i).name == backend::record_ring_name) continue;
     if (const Status frozen = kernel::freeze(installed.loaded.maps[i]); !frozen) {
       Diagnostic error = frozen.error();
       error.message = "map " + installed.state.maps.at(i).name + ": " + error.message;

@@ -3,14 +3,18 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
 
 #include "kernel/kernel.h"
 #include "service/attach.h"
+#include "service/dynamic_sets.h"
 #include "service/guard.h"
+#include "service/meters.h"
 #include "service/netns.h"
+#include "service/rule_text.h"
 #include "service/store.h"
 
 namespace weir::service {
@@ -24,30 +28,6 @@ std::string dump(const ordered_json& json) {
 
 std::string count_words(const Count& count) {
   return "packets " + std::to_string(count.packets) + " bytes " + std::to_string(count.bytes);
-}
-
-// Where the word that starts at `at` ends.
-std::size_t word_end(std::string_view text, std::size_t at) {
-  if (text[at] == '"') {
-    const auto quote = text.find('"', at + 1);
-    return quote == std::string_view::npos ? text.size() : quote + 1;
-  }
-  const auto space = text.find(' ', at);
-  return space == std::string_view::npos ? text.size() : space;
-}
-
-std::vector<std::string_view> words(std::string_view text) {
-  std::vector<std::string_view> out;
-  for (std::size_t at = 0; at < text.size();) {
-    if (text[at] == ' ') {
-      ++at;
-      continue;
-    }
-    const std::size_t end = word_end(text, at);
-    out.push_back(text.substr(at, end - at));
-    at = end;
-  }
-  return out;
 }
 
 bool is_number(std::string_view word) {
@@ -139,7 +119,26 @@ Result<ordered_json> rules_json(const PolicyState& policy, const Body& body) {
   return rules;
 }
 
+// Those of the chain's table whose elements packets change.
+Result<std::string> sets_text(const PolicyState& policy, const ChainState& chain,
+                              const Paths& paths) {
+  std::string out;
+  for (const DynamicSetState& state : policy.dynamic_sets) {
+    const imr::Ruleset one = described(state);
+    const imr::Set& set = one.sets.front();
+    const imr::Table& table = one[set.table];
+    if (table.family != chain.family || table.name != chain.table) continue;
+    WEIR_TRY(elements, living_elements(policy, state, paths));
+    out += listed(set, elements) + "\n";
+  }
+  return out;
+}
+
 }  // namespace
+
+Result<kernel::Fd> open_map(const PolicyState& policy, const MapState& map, const Paths& paths) {
+  return open_object(policy, map.pin, kernel::ObjectKind::map, map.id, paths);
+}
 
 Result<std::vector<Count>> live_counts(const PolicyState& policy, const RuleState& rule,
                                        const Paths& paths) {
@@ -150,7 +149,7 @@ Result<std::vector<Count>> live_counts(const PolicyState& policy, const RuleStat
   if (policy.has_counters) {
     const auto known = std::ranges::find(policy.maps, "counters", &MapState::name);
     invariant(known != policy.maps.end(), "counters in no map");
-    WEIR_TRY(opened, open_object(policy, known->pin, kernel::ObjectKind::map, known->id, paths));
+    WEIR_TRY(opened, open_map(policy, *known, paths));
     map = std::move(opened);
   }
   if (!policy.old_counters.empty()) {
@@ -178,8 +177,17 @@ std::string with_counts(std::string_view rule_text, const std::vector<Count>& co
   std::size_t next = 0;
   const auto put = [&](std::string_view word) { (out += out.empty() ? "" : " ") += word; };
   for (std::size_t i = 0; i < parts.size(); ++i) {
+    while (i < parts.size() && behind_element(parts, i) != i) {
+      for (const std::size_t end = behind_element(parts, i); i < end; ++i) put(parts[i]);
+    }
+    if (i == parts.size()) break;
     put(parts[i]);
     if (parts[i] != "counter" || next == counts.size()) continue;
+    // One with a name has its values there.
+    if (i + 1 < parts.size() && parts[i + 1] == "name") {
+      ++next;
+      continue;
+    }
     put(count_words(counts[next++]));
     const bool has_values = i + 4 < parts.size() && parts[i + 1] == "packets" &&
                             is_number(parts[i + 2]) && parts[i + 3] == "bytes" &&
@@ -189,7 +197,34 @@ std::string with_counts(std::string_view rule_text, const std::vector<Count>& co
   return out;
 }
 
+namespace {
+
+// Counters with names that the policy's rules of the table share, as nft lists them.
+Result<std::string> shared_counters(const PolicyState& policy, const ChainState& table,
+                                    const Paths& paths) {
+  std::map<std::string, Count> found;
+  for (const ChainState& chain : policy.chains) {
+    if (chain.family != table.family || chain.table != table.table) continue;
+    for (const RuleState& rule : chain.rules) {
+      const auto has_name = [](const CounterState& one) { return !one.name.empty(); };
+      if (std::ranges::none_of(rule.counters, has_name)) continue;
+      WEIR_TRY(counts, live_counts(policy, rule, paths));
+      for (std::size_t i = 0; i < counts.size(); ++i) {
+        if (has_name(rule.counters[i])) found.emplace(rule.counters[i].name, counts[i]);
+      }
+    }
+  }
+  std::string out;
+  for (const auto& [name, count] : found) {
+    out += "\tcounter " + name + " {\n\t\t" + count_words(count) + "\n\t}\n\n";
+  }
+  return out;
+}
+
+}  // namespace
+
 Result<std::string> list_text(const PolicyState& policy, const Paths& paths) {
+  WEIR_TRY(held, read_meters(policy, paths));
   std::string out;
   std::string open_table;
   for (const ChainState& chain : policy.chains) {
@@ -197,15 +232,19 @@ Result<std::string> list_text(const PolicyState& policy, const Paths& paths) {
     if (table != open_table) {
       out += (open_table.empty() ? "table " : "}\ntable ") + table + " { # policy " + policy.name +
              "\n";
+      WEIR_TRY(counters, shared_counters(policy, chain, paths));
+      out += counters;
       open_table = table;
+      WEIR_TRY(sets, sets_text(policy, chain, paths));
+      out += sets;
     } else {
       out += "\n";
     }
     out += chain_header(chain);
     for (const RuleState& rule : chain.rules) {
       WEIR_TRY(counts, live_counts(policy, rule, paths));
-      out += "\t\t" + with_counts(rule.text, counts) + " # handle " + std::to_string(rule.handle) +
-             "\n";
+      out += "\t\t" + with_used(with_counts(rule.text, counts), rule.meters, held) + " # handle " +
+             std::to_string(rule.handle) + "\n";
     }
     out += "\t}\n";
   }

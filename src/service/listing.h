@@ -13,6 +13,11 @@
 
 namespace weir::service {
 
+// A map of the policy. What is not pinned, since the policy waits for confirmation, is found by its
+// number.
+[[nodiscard]] Result<kernel::Fd> open_map(const PolicyState& policy, const MapState& map,
+                                          const Paths& paths);
+
 // Each counter of a rule: its initial value and what the programs have counted since.
 [[nodiscard]] Result<std::vector<Count>> live_counts(const PolicyState& policy,
                                                      const RuleState& rule, const Paths& paths);
@@ -21,7 +26,7 @@ namespace weir::service {
 // are left alone.
 [[nodiscard]] std::string with_counts(std::string_view rule_text, const std::vector<Count>& counts);
 
-// The policy as nft would list it, with live counters.
+// The policy as nft would list it, with live counters; of its sets, those that packets change.
 [[nodiscard]] Result<std::string> list_text(const PolicyState& policy, const Paths& paths);
 // {"name","rules":[{"family","table","chain","handle","line","text","packets","bytes","programs",
 // "maps"}]}; packets and bytes are null for rules without a counter, programs and maps are ids.

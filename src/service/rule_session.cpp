@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/rule_session.h"
 
-#include <sys/stat.h>
-
 #include <utility>
 
 #include "service/rule_swap.h"
@@ -10,22 +8,12 @@
 
 namespace weir::service {
 
-RuleSession::FileState RuleSession::look_at(const std::string& file) {
-  struct stat info{};
-  if (::stat(file.c_str(), &info) != 0) return {};
-  return {.facts = {info.st_dev, info.st_ino, static_cast<std::uint64_t>(info.st_size),
-                    static_cast<std::uint64_t>(info.st_mtim.tv_sec),
-                    static_cast<std::uint64_t>(info.st_mtim.tv_nsec)}};
-}
-
 bool RuleSession::is_current() const {
-  return known_ && look_at(paths_.state_file(policy_)) == state_file_ &&
-         look_at(paths_.journal(policy_)) == journal_;
+  return known_ && look_at(policy_, paths_) == files_;
 }
 
 void RuleSession::note_files() {
-  state_file_ = look_at(paths_.state_file(policy_));
-  journal_ = look_at(paths_.journal(policy_));
+  files_ = look_at(policy_, paths_);
 }
 
 Result<RuleSession> RuleSession::open(const std::string& policy, const Paths& paths) {

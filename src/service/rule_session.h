@@ -5,12 +5,12 @@
 // cannot be done in place is done as by change_rules().
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "base/error.h"
+#include "service/policy_files.h"
 #include "service/rule.h"
 #include "service/rules_in_place.h"
 #include "service/state.h"
@@ -33,13 +33,6 @@ class RuleSession {
   [[nodiscard]] Status tidy_up(const StepHook& at_step = {});
 
  private:
-  // Which file it is, and that nobody has written to it.
-  struct FileState {
-    std::array<std::uint64_t, 5> facts = {};  // none of a file that is not there
-    friend bool operator==(const FileState&, const FileState&) = default;
-  };
-  [[nodiscard]] static FileState look_at(const std::string& file);
-
   RuleSession(std::string policy, Paths paths)
       : policy_(std::move(policy)), paths_(std::move(paths)) {}
   // Whether the policy is as this process has left it. The caller holds the lock.
@@ -50,8 +43,7 @@ class RuleSession {
 
   std::string policy_;
   Paths paths_;
-  FileState state_file_;
-  FileState journal_;
+  PolicyFiles files_;
   bool known_ = false;                 // what stands in `rules_` is of what is in force
   std::optional<RulesInPlace> rules_;  // none: nothing of it changes in place
 };

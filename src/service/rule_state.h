@@ -16,7 +16,28 @@ struct CounterState {
   std::uint64_t packets = 0;  // what it counts from: as written, and what maps before this one had
   std::uint64_t bytes = 0;
   std::optional<std::uint32_t> carried = {};  // see PolicyState::old_counters
+  std::string name = {};                      // within the table, of one that rules share
   friend bool operator==(const CounterState&, const CounterState&) = default;
+};
+
+// A limit, a quota or a sequence.
+struct MeterUse {
+  std::uint32_t index = 0;               // word of the pinned map `meters`
+  std::optional<std::uint64_t> quota{};  // bytes, where it is one: the word says how many are used
+  friend bool operator==(const MeterUse&, const MeterUse&) = default;
+};
+
+// What log statements of a rule say of its packets.
+struct LogUse {
+  struct Statement {
+    std::string prefix;
+    std::optional<std::uint16_t> group{};
+    std::uint8_t level = 0;  // where there is no group
+    friend bool operator==(const Statement&, const Statement&) = default;
+  };
+  std::uint32_t rule = 0;  // as records name it (backend/records.h)
+  std::vector<Statement> statements;
+  friend bool operator==(const LogUse&, const LogUse&) = default;
 };
 
 struct RuleState {
@@ -28,6 +49,8 @@ struct RuleState {
   // never match, which no program carries.
   std::vector<std::uint32_t> programs = {};
   std::vector<std::uint32_t> maps = {};
+  std::vector<MeterUse> meters = {};  // in the order of the rule's text
+  std::optional<LogUse> log = {};     // of a rule that logs
   friend bool operator==(const RuleState&, const RuleState&) = default;
 };
 

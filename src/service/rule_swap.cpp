@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/rule_swap.h"
+#include "service/dynamic_sets.h"
 
 #include <algorithm>
 #include <map>
@@ -12,6 +13,7 @@
 #include "service/apply.h"
 #include "service/element.h"
 #include "service/exchange.h"
+#include "service/meters.h"
 #include "service/netns.h"
 #include "service/store.h"
 
@@ -138,8 +140,10 @@ void forget_lines(imr::Ruleset& ruleset) {
 
 Result<std::vector<kernel::Fd>> shared_maps(const PolicyState& policy, const CounterPlan& counters,
                                             const driver::Compilation& compilation,
+                                            const std::vector<DynamicSetState>& dynamic_sets,
                                             const Paths& paths) {
   std::vector<kernel::Fd> out(compilation.object.maps.size());
+  WEIR_CHECK(share_dynamic_sets(policy, dynamic_sets, paths, out));
   if (!counters.shared || !compilation.counters.valid()) return out;
   const auto known = std::ranges::find(policy.maps, "counters", &MapState::name);
   invariant(known != policy.maps.end(), "counters in no map");
@@ -217,8 +221,15 @@ Result<SwappedRules> swap_rules(const PolicyState& policy, const RuleChange& cha
   next.elements = policy.elements;
   next.classifier = policy.classifier;
   Plan plan = {.state = std::move(next), .load = [&](Installed& installed) -> Status {
-                 WEIR_TRY(given, shared_maps(policy, rules.counters, rules.compilation, paths));
-                 return load_programs(rules.compilation.object, std::move(given), installed);
+                 const std::vector<DynamicSetState>& sets = installed.state.dynamic_sets;
+                 WEIR_TRY(given,
+                          shared_maps(policy, rules.counters, rules.compilation, sets, paths));
+                 WEIR_CHECK(load_programs(rules.compilation.object, std::move(given), installed));
+                 WEIR_CHECK(carry_dynamic_sets(policy, sets, installed.loaded.maps, paths));
+                 const isa::MapIndex meters = rules.compilation.meters;
+                 if (!meters.valid()) return {};
+                 return carry_meters(policy, replaced, installed.state,
+                                     installed.loaded.maps.at(meters.index()), paths);
                }};
   WEIR_TRY(now, exchange(policy, std::move(plan), paths, at_step));
   const auto handle = handle_of(change, rules.ruleset);

@@ -242,7 +242,12 @@ Result<std::optional<RulesInPlace::Done>> RulesInPlace::change(const RuleChange&
   untidy_ = true;
   after_ = change->after;
   const imr::Ruleset& ruleset = ruleset_;
-  if (edit->removed) freed_ = counters_of(ruleset[*edit->removed]);
+  if (edit->removed) {
+    freed_ = counters_of(ruleset[*edit->removed]);
+    std::erase_if(freed_, [&](std::uint32_t index) {  // others may share them
+      return !ruleset.counters.at(index).name.empty();
+    });
+  }
   Done done;
   if (edit->added) done.handle = ruleset[*edit->added].origin.handle;
   return std::optional<Done>(done);

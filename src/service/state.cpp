@@ -197,6 +197,9 @@ Result<PolicyState> policy_from(const ordered_json& json, Rules& rules) {
                            .pin = from.at("pin")});
   }
   for (const ordered_json& from : json.at("sets")) policy.sets.push_back(set_from_json(from));
+  for (const ordered_json& from : json.value("dynamic_sets", ordered_json::array())) {
+    policy.dynamic_sets.push_back({.map = from.at("map"), .text = from.at("set")});
+  }
   WEIR_TRY(elements, elements_from(json.at("elements")));
   policy.elements = std::move(elements);
   if (const ordered_json& pending = json.at("pending"); !pending.is_null()) {
@@ -250,6 +253,10 @@ ordered_json policy_json(const PolicyState& policy) {
   }
   ordered_json sets = ordered_json::array();
   for (const SetState& set : policy.sets) sets.push_back(to_json(set));
+  ordered_json dynamic_sets = ordered_json::array();
+  for (const DynamicSetState& set : policy.dynamic_sets) {
+    dynamic_sets.push_back({{"map", set.map}, {"set", set.text}});
+  }
   ordered_json classifier = nullptr;
   if (policy.classifier) classifier = to_string(*policy.classifier);
   ordered_json pending = nullptr;
@@ -277,6 +284,7 @@ ordered_json policy_json(const PolicyState& policy) {
           {"attachments", std::move(attachments)},
           {"maps", std::move(maps)},
           {"sets", std::move(sets)},
+          {"dynamic_sets", std::move(dynamic_sets)},
           {"elements", elements_json(policy.elements)},
           {"pending", std::move(pending)},
           {"commands", policy.commands},
@@ -379,11 +387,23 @@ RuleState describe_rule(const imr::Ruleset& ruleset, imr::RuleId id) {
                    .text = rule.origin.text,
                    .counters = {}};
   for (const imr::Statement& statement : rule.statements) {
+    if (const auto* log = std::get_if<imr::Log>(&statement)) {
+      if (!out.log) out.log = LogUse{.rule = id.value, .statements = {}};
+      out.log->statements.push_back(
+          {.prefix = log->prefix.str(), .group = log->group, .level = log->level});
+    }
     const auto* counter = std::get_if<imr::Counter>(&statement);
     if (counter == nullptr) continue;
     const imr::CounterState& initial = ruleset.counters.at(counter->counter.index());
-    out.counters.push_back(
-        {.index = counter->counter.value, .packets = initial.packets, .bytes = initial.bytes});
+    out.counters.push_back({.index = counter->counter.value,
+                            .packets = initial.packets,
+                            .bytes = initial.bytes,
+                            .name = initial.name.str()});
+  }
+  for (const imr::MeterId meter : imr::meters_of(ruleset, rule)) {
+    MeterUse& use = out.meters.emplace_back(MeterUse{.index = meter.value});
+    const imr::MeterState& state = ruleset.meters.at(meter.index());
+    if (state.kind == imr::MeterState::Kind::quota) use.quota = state.amount;
   }
   return out;
 }

@@ -76,6 +76,13 @@ struct MapState {
   friend bool operator==(const MapState&, const MapState&) = default;
 };
 
+// A set that packets change, and which map it is in. Its elements are nowhere else.
+struct DynamicSetState {
+  std::uint32_t map = 0;  // number in PolicyState::maps
+  std::string text;       // the set and its table as the IMR has them, without elements
+  friend bool operator==(const DynamicSetState&, const DynamicSetState&) = default;
+};
+
 // How the elements of a set differ from those in the ruleset's text; as nft writes them.
 struct ElementsState {
   Family family = Family::inet;
@@ -111,8 +118,9 @@ struct PolicyState {
   std::vector<ChainState> chains;
   std::vector<ChainState> unreached;  // by no attachment: rules that have counters, without text
   std::vector<AttachmentState> attachments;
-  std::vector<MapState> maps;      // in the order of the object
-  std::vector<SetState> sets;      // those whose elements may change
+  std::vector<MapState> maps;  // in the order of the object
+  std::vector<SetState> sets;  // those whose elements may change
+  std::vector<DynamicSetState> dynamic_sets;
   bool has_counters = false;       // the map `counters` is pinned
   std::uint32_t counter_room = 0;  // elements that it has
   // Pin of a map of counters that was full: what CounterState::carried had there counts as well.

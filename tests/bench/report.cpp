@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -72,16 +73,20 @@ std::string table(const Results& results) {
 }
 
 std::string table(const std::vector<HookCase>& cases) {
+  constexpr std::size_t gap = 2;
+  std::size_t widest = 20;
+  for (const auto& measured : cases) widest = std::max(widest, measured.hook.size());
   std::string text =
-      fmt::format("{:<22}{:>6}  {:<6}{:>10}{:>11}{:>10}  {:<22}{:>8}\n", "hook", "rules", "engine",
-                  "floor", "ns/packet", "net", "quartiles of net", "insns");
+      fmt::format("{:<{}}{:>6}  {:<6}{:>10}{:>11}{:>10}  {:<22}{:>8}\n", "hook", widest + gap,
+                  "rules", "engine", "floor", "ns/packet", "net", "quartiles of net", "insns");
   for (const auto& measured : cases) {
     for (const auto& [engine, series, floor] : rows(measured)) {
       const auto net = spread_of(series->net);
-      text += fmt::format("{:<22}{:>6}  {:<6}{:>10.1f}{:>11.1f}{:>10.1f}  {:<22}{:>8}\n",
-                          measured.hook, measured.rules, engine, spread_of(*floor).median,
-                          spread_of(series->total).median, net.median, quartiles(net),
-                          engine != "nft" ? std::to_string(measured.instructions) : "");
+      text +=
+          fmt::format("{:<{}}{:>6}  {:<6}{:>10.1f}{:>11.1f}{:>10.1f}  {:<22}{:>8}\n", measured.hook,
+                      widest + gap, measured.rules, engine, spread_of(*floor).median,
+                      spread_of(series->total).median, net.median, quartiles(net),
+                      engine != "nft" ? std::to_string(measured.instructions) : "");
     }
   }
   return text;

@@ -82,19 +82,20 @@ std::vector<Hook> hooks_of(const CorpusPlace& place) {
 
 bool test_run_suffices(const driver::Reads& reads, const Hook& hook) {
   const bool marks = hook.kind != Hook::Kind::netfilter;
-  return !reads.connection && std::ranges::all_of(reads.meta, [&](imr::MetaKey key) {
-    switch (key) {
-      case imr::MetaKey::l4proto:
-      case imr::MetaKey::nfproto:
-      case imr::MetaKey::protocol:
-      case imr::MetaKey::length:
-        return true;
-      case imr::MetaKey::mark:
-        return marks;
-      default:
-        return false;
-    }
-  });
+  return !reads.connection && !reads.random &&
+         std::ranges::all_of(reads.meta, [&](imr::MetaKey key) {
+           switch (key) {
+             case imr::MetaKey::l4proto:
+             case imr::MetaKey::nfproto:
+             case imr::MetaKey::protocol:
+             case imr::MetaKey::length:
+               return true;
+             case imr::MetaKey::mark:
+               return marks;
+             default:
+               return false;
+           }
+         });
 }
 
 }  // namespace

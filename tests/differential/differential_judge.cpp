@@ -18,6 +18,7 @@
 #include <string>
 
 #include "backend/profile.h"
+#include "backend/servable.h"
 #include "differential/drop_runs.h"
 #include "differential/failure.h"
 #include "differential/generator.h"
@@ -53,6 +54,22 @@ struct Generated {
   bool beyond_test_run = false;  // its packets are not for a test run
   bool seldom_facts = false;     // of GeneratorOptions
 };
+
+// Whether a hook refuses the rules for the one thing that depends on the chains around them.
+bool moves_headers(const RulesetAtHook& subject) {
+  const backend::Profile profile = backend::profile_for(subject.hook);
+  const auto moves = [](const backend::Need& need) {
+    return need.kind == backend::Need::Kind::move_headers;
+  };
+  for (const driver::Attachment& attachment : subject.attachments) {
+    for (const imr::Unit& unit : driver::units_of(subject.ruleset, attachment)) {
+      for (const imr::Rule& rule : unit.ruleset.rules) {
+        if (std::ranges::any_of(backend::unserved(unit, rule, profile), moves)) return true;
+      }
+    }
+  }
+  return false;
+}
 
 class Run {
  public:
@@ -131,10 +148,16 @@ Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
     options.input_device = of_device || hook_.kind == Hook::Kind::tc_ingress;
     options.output_device = of_device || hook_.kind == Hook::Kind::tc_egress;
     options.connections = false;
-    options.marks = backend::profile_for(hook_).writes_mark;
+    const backend::Profile profile = backend::profile_for(hook_);
+    options.marks = profile.writes_mark;
+    options.writes = profile.writes_packets && family_ != Family::arp;
+    options.transport_writes = profile.knows_open_checksums;
     // A test run takes the link header off what socket filters get.
     options.length = hook_.kind != Hook::Kind::socket || beyond_test_run;
   }
+  // A test run takes that header off for counts and logs as well.
+  options.state = hook_.kind != Hook::Kind::socket || beyond_test_run;
+  options.chance = beyond_test_run && hook_.kind != Hook::Kind::xdp;
   for (;;) {
     Script script = generate(options, random);
     auto subject = read_at_hook(scratch_, script.text(), hook_);
@@ -153,6 +176,11 @@ Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
       std::cout << "stays with the kernel: " << rule->origin.text << ": "
                 << std::get<imr::Native>(rule->statements.back()).reason << "\n";
       invariant(native_ < 20 + settings_.rulesets / 10, "too many scripts hold untranslated rules");
+      continue;
+    }
+    if (moves_headers(*subject)) {
+      ++native_;
+      std::cout << "writes where headers are, in front of another chain\n";
       continue;
     }
     return {.script = std::move(script),
@@ -190,6 +218,11 @@ JudgeOptions Run::variant(const JudgeOptions& plain, bool seldom_facts,
       }
       for (const passes::FlowPass& pass : passes::flow_passes()) {
         if (random() % 2 == 0) options.compiler.disabled_passes.emplace_back(pass.name);
+      }
+      // Without it rules of the other protocol stay in a program, and what they would write there
+      // is refused where it could be of headers (backend::Need::Kind::move_headers).
+      if (backend::profile_for(hook_).writes_packets) {
+        std::erase(options.compiler.disabled_passes, "fold-constants");
       }
       break;
     default:
@@ -342,9 +375,10 @@ bool Run::broken() {
       options.compiler.break_a_pass = true;
       const auto found = judge_one(generated, packets, options, i);
       if (!found) continue;
-      const bool judged = found->kind == Mismatch::Kind::verdict ||
-                          found->kind == Mismatch::Kind::mark ||
-                          found->kind == Mismatch::Kind::counters;
+      const bool judged =
+          found->kind == Mismatch::Kind::verdict || found->kind == Mismatch::Kind::mark ||
+          found->kind == Mismatch::Kind::bytes || found->kind == Mismatch::Kind::logs ||
+          found->kind == Mismatch::Kind::counters;
       std::cout << (interpreter ? "interpreter" : "kernel") << (judged ? " notices" : " fails on")
                 << " the broken pass at ruleset " << i << ": " << found->what << "\n";
       return judged;
@@ -364,9 +398,9 @@ void Run::summary(std::size_t failed) const {
   std::cout << to_string(hook_) << (family_ ? " " + settings_.family : "") << ": "
             << settings_.rulesets << " rulesets with " << rules_ << " rules, " << plain_.pairs
             << " pairs judged (" << plain_.matched << " matched a rule, " << plain_.dropped
-            << " dropped, " << plain_.marked << " given a mark), " << plain_.interpreter_runs
-            << " by the interpreter, " << plain_.kernel_runs << " by the kernel; "
-            << variants_.pairs
+            << " dropped, " << plain_.marked << " given a mark, " << plain_.written
+            << " other bytes), " << plain_.interpreter_runs << " by the interpreter, "
+            << plain_.kernel_runs << " by the kernel; " << variants_.pairs
             << " more traced, with passes off, in small parts, all runs searched or by slices ("
             << variants_.kernel_runs << " by the kernel too); nft refused " << refused_
             << " scripts, " << native_ << " were not translated whole; " << failed

@@ -93,6 +93,8 @@ std::string TableWriter::rule(std::size_t chain) {
     if (random_.chance(4)) out += "counter ";
   }
   if (marked && mark_at == count) out += matches.mark(subject) + " ";
+  if (options_.state && random_.chance(12)) out += matches.state(subject) + " ";
+  if (options_.writes && random_.chance(15)) out += matches.write(subject) + " ";
   const std::uint64_t ending = random_.below(100);
   if (ending < 10) {
     if (random_.chance(60)) out += "counter ";
@@ -167,6 +169,11 @@ Script generate(const GeneratorOptions& options, std::mt19937_64& engine) {
                              .chains = {}});
   }
   for (Script::Table& table : script.tables) {
+    if (options.state) {
+      table.sets.push_back({"shared0", "counter shared0 { packets 3 bytes 300; }"});
+      table.sets.push_back({"shared1", "counter shared1 { }"});
+      table.sets.push_back({"slow", "limit slow { rate 1/day burst 9 packets; }"});
+    }
     const std::uint64_t way = random.below(100);
     const std::size_t bases = options.single_chain || way < 80 ? 1 : way < 95 ? 2 : 3;
     std::size_t users = !options.user_chains || random.chance(40)

@@ -35,8 +35,14 @@ struct GeneratorOptions {
   bool input_device = true;
   bool output_device = true;
   bool connections = true;
-  bool marks = false;  // rules read and write the mark, whatever `facts` is
-  bool length = true;  // rules may read the packet's length
+  bool marks = false;            // rules read and write the mark, whatever `facts` is
+  bool writes = false;           // rules write to packets
+  bool transport_writes = true;  // then also what checksums of transport headers are of
+  bool length = true;            // rules may read the packet's length
+  // Rules log, hash, count in shared counters, and take from limits, quotas and sequences; with
+  // `chance` they draw numbers as well.
+  bool state = false;
+  bool chance = false;
   // Where facts are `all`: sockets, routes, groups of devices, and all of connections, too.
   bool seldom_facts = false;
 };

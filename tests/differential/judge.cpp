@@ -21,7 +21,19 @@ std::string list_rules(const std::vector<imr::RuleId>& rules) {
 
 std::string verdict_of(const imr::Outcome& outcome) {
   const std::string word = outcome.verdict == imr::Outcome::Verdict::accept ? "accept" : "drop";
-  return word + (outcome.mark ? ", mark " + std::to_string(*outcome.mark) : "");
+  return word + (outcome.mark ? ", mark " + std::to_string(*outcome.mark) : "") +
+         (outcome.priority ? ", priority " + std::to_string(*outcome.priority) : "") +
+         (outcome.type ? ", type " + std::to_string(static_cast<unsigned>(*outcome.type)) : "") +
+         (outcome.bytes ? ", bytes " + to_hex(*outcome.bytes) : "");
+}
+
+std::string logs_of(const imr::Outcome& outcome) {
+  std::string out;
+  for (const imr::LogRecord& one : outcome.logged) {
+    out += "\n  rule " + std::to_string(one.rule.value) + " log " + std::to_string(one.number) +
+           ", " + std::to_string(one.length) + " bytes: " + to_hex(one.bytes);
+  }
+  return out.empty() ? " nothing" : out;
 }
 
 std::string describe(const imr::Outcome& outcome) {
@@ -64,6 +76,21 @@ std::optional<Mismatch> compare(EngineKind kind, const RulesetAtHook& subject,
     if (goes_on && outcome->mark.value_or(mark) != wanted.mark.value_or(mark)) {
       return mismatch(Kind::mark, both, i);
     }
+    if (goes_on && kind == EngineKind::interpreter) {
+      const packet::Packet& packet = packets[i];
+      const bool same = outcome->priority.value_or(packet.priority) ==
+                            wanted.priority.value_or(packet.priority) &&
+                        outcome->type.value_or(packet.type) == wanted.type.value_or(packet.type);
+      if (!same) return mismatch(Kind::mark, both, i);
+    }
+    if (goes_on && outcome->bytes_known && outcome->bytes != wanted.bytes) {
+      return mismatch(Kind::bytes, both, i);
+    }
+    if (outcome->logged_known && outcome->logged != wanted.logged) {
+      return mismatch(
+          Kind::logs,
+          "evaluator logs" + logs_of(wanted) + "\n" + name + " logs" + logs_of(*outcome), i);
+    }
     if (!traced) continue;
     if (outcome->matched != wanted.matched || outcome->decided_by != wanted.decided_by) {
       return mismatch(Kind::rules, both, i);
@@ -98,6 +125,7 @@ std::optional<Mismatch> judge_throwing(const RulesetAtHook& subject,
     tally.matched += outcome->matched.empty() ? 0 : 1;
     tally.dropped += outcome->verdict == imr::Outcome::Verdict::drop ? 1 : 0;
     tally.marked += outcome->mark ? 1 : 0;
+    tally.written += outcome->bytes ? 1 : 0;
     expected.outcomes.push_back(std::move(*outcome));
   }
   auto counters = evaluator->counters();

@@ -2,8 +2,8 @@
 //
 // One ruleset and its packets before the judges: the reference evaluator says what must come out,
 // the compiled program in weir's engine and in the kernel's test run say what does. Verdicts are
-// compared packet by packet, and the marks of those that go on; counters after the batch, and,
-// where the program is traced, the rules that matched and the one that decided.
+// compared packet by packet, and the marks and bytes of those that go on; counters after the batch,
+// and, where the program is traced, the rules that matched and the one that decided.
 #pragma once
 
 #include <cstddef>
@@ -30,21 +30,24 @@ struct Mismatch {
     checker,
     verifier,
     verdict,
-    mark,
+    mark,  // or another fact
+    bytes,
+    logs,
     rules,
     counters,
     crash
   };
   Kind kind = Kind::verdict;
   std::string what;                   // both sides, in words
-  std::optional<std::size_t> packet;  // of `verdict`, `mark`, `rules`
+  std::optional<std::size_t> packet;  // of `verdict`, `mark`, `bytes`, `logs`, `rules`
 };
 
 struct Tally {
   std::uint64_t pairs = 0;    // (ruleset, packet) that the evaluator judged
   std::uint64_t matched = 0;  // of these: at least one rule matched
   std::uint64_t dropped = 0;
-  std::uint64_t marked = 0;  // given a mark, maybe the one that it had
+  std::uint64_t marked = 0;   // given a mark, maybe the one that it had
+  std::uint64_t written = 0;  // with other bytes behind the rules
   std::uint64_t kernel_runs = 0;
   std::uint64_t interpreter_runs = 0;
 };

@@ -517,4 +517,66 @@ std::string MatchWriter::mark(Subject& subject) {
   return set + writer.number_map(*writer.draw_key(subject, true), Contents::marks);
 }
 
+std::string MatchWriter::write(const Subject& subject) {
+  const std::string byte = std::to_string(random.below(256));
+  const std::string port = std::to_string(random.one_in(3) ? 53 : random.below(65536));
+  const std::string host = std::to_string(1 + random.below(3));
+  std::vector<std::string> choice = {"@nh,64,8 set " + byte, "@th,32,16 set " + port,
+                                     "@ll,88,8 set " + byte};
+  const auto add = [&](bool transport, std::initializer_list<std::string> some) {
+    if (!transport || options.transport_writes) choice.insert(choice.end(), some);
+  };
+  // Where a test of link-layer bytes tells the protocol, hooks do not know that what stands at
+  // these offsets in the other one is left alone, and refuse in front of another chain.
+  if (subject.l3 == L3::ipv4) {
+    add(false, {"ip ttl set " + byte, "ip dscp set cs1"});
+    if (is_ip(table.family)) add(false, {"ip id set " + port});
+    add(true, {"ip saddr set 10.0.0." + host, "ip daddr set ip saddr"});
+  }
+  if (subject.l3 == L3::ipv6) {
+    add(false, {"ip6 hoplimit set " + byte});
+    if (is_ip(table.family)) add(false, {"ip6 flowlabel set " + port});
+    add(true, {"ip6 saddr set fd00::" + host, "ip6 daddr set ip6 saddr"});
+  }
+  if (subject.l4 == L4::tcp) add(true, {"tcp dport set " + port, "tcp flags set syn | ack"});
+  if (subject.l4 == L4::udp) add(true, {"udp sport set " + port, "udp dport set udp sport"});
+  if (subject.l4 == L4::udplite) add(false, {"udplite sport set " + port});
+  return random.pick(choice);
+}
+
+std::string MatchWriter::state(const Subject& subject) {
+  const auto number = [&](std::uint64_t below) { return std::to_string(random.below(below)); };
+  const std::string burst = std::to_string(1 + random.below(20));
+  const std::string bytes = std::to_string(100 + random.below(3000));
+  const std::string modulus = std::to_string(3 + random.below(8));
+  const std::string over = random.one_in(2) ? "over " : "";
+  // What flows in within a test is far less than a packet or a byte.
+  std::vector<std::string> choice = {
+      "log",
+      "log prefix \"drawn " + number(9) + ": \"",
+      "log group " + number(9) + " snaplen " + number(200),
+      "log group 1 log group 2",
+      "limit rate " + over + "1/day burst " + burst + " packets",
+      "limit rate " + over + "10 bytes/day burst " + bytes + " bytes",
+      "quota " + over + bytes + " bytes",
+      "numgen inc mod " + modulus + " < 2",
+      "numgen inc mod " + modulus + " offset 7 { 7, 9 }",
+      "counter name \"shared" + number(2) + "\"",
+      "limit name \"slow\"",
+  };
+  if (options.chance) {
+    choice.push_back("numgen random mod " + modulus + " < 2");
+    choice.push_back("meta random & 1 == 1");
+  }
+  const auto hash = [&](const std::string& of) {
+    choice.push_back("jhash " + of + " mod " + modulus + " seed " + number(99) + " < 2");
+    choice.push_back("jhash " + of + " mod " + modulus + " seed 7 offset 3 { 3, 4 }");
+  };
+  if (subject.l3 == L3::ipv4) hash(random.one_in(2) ? "ip saddr" : "ip saddr . ip daddr");
+  if (subject.l3 == L3::ipv6) hash(random.one_in(2) ? "ip6 daddr" : "ip6 saddr . ip6 daddr");
+  if (subject.l4 == L4::udp) hash("udp dport");
+  if (subject.l4 == L4::tcp) hash("tcp sport . tcp dport");
+  return random.pick(choice);
+}
+
 }  // namespace weir::differential

@@ -57,6 +57,10 @@ struct MatchWriter {
   [[nodiscard]] std::string verdict_map(Subject& subject);
   // "meta mark set 5", "meta mark set tcp dport map { ... }".
   [[nodiscard]] std::string mark(Subject& subject);
+  // "ip ttl set 5", "udp dport set udp sport": of the headers that the rule is about, or raw bytes.
+  [[nodiscard]] std::string write(const Subject& subject);
+  // "log group 2", "limit rate 1/day", "jhash ip saddr mod 3 seed 5 1", "counter name \"shared\"".
+  [[nodiscard]] std::string state(const Subject& subject);
 };
 
 }  // namespace weir::differential

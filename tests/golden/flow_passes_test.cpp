@@ -11,7 +11,10 @@
 #include "passes/flow_dead_code.h"
 #include "passes/flow_fold.h"
 #include "passes/flow_merge_windows.h"
+#include "passes/flow_preset.h"
+#include "passes/flow_show_values.h"
 #include "passes/flow_thread_branches.h"
+#include "passes/flow_thread_values.h"
 
 namespace weir::test {
 namespace {
@@ -35,7 +38,10 @@ Transforms transforms() {
       {"flow_dead_code", over_flow(passes::flow_dead_code)},
       {"flow_fold", over_flow(passes::flow_fold)},
       {"flow_merge_windows", over_flow(passes::flow_merge_windows)},
+      {"flow_preset", over_flow(passes::flow_preset)},
+      {"flow_show_values", over_flow(passes::flow_show_values)},
       {"flow_thread_branches", over_flow(passes::flow_thread_branches)},
+      {"flow_thread_values", over_flow(passes::flow_thread_values)},
   };
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Facts about packets that only traffic of real sockets has: who opened them, what connection
-// tracking knows, by which CPU and route. The same traffic past nft's rules and past weir's
+// tracking knows, by which CPU and route; and limits, quotas and sequences, which all processors
+// share. The same traffic past nft's rules and past weir's
 // programs, each in a fresh namespace; each rule counts alike.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -12,6 +13,7 @@
 #include <array>
 #include <cerrno>
 
+#include "driver/runner.h"
 #include "frontend/nft/nft.h"
 #include "kernel/host.h"
 #include "kernel/support/root_only.h"
@@ -53,7 +55,8 @@ constexpr std::array socket_rules = {
     "meta skuid != 1234",  "meta skuid 1000-2000",   "meta skgid 4321",
     "meta skgid != 4321",  "meta skuid { 1234, 7 }", "meta skgid . meta skuid { 4321 . 1234 }",
     "meta cgroup 0",       "meta cgroup != 0",       "meta rtclassid 5",
-    "meta rtclassid != 5", "meta rtclassid 0",
+    "meta rtclassid != 5", "meta rtclassid 0",       "rt classid 5",
+    "rt classid != 5",
 };
 constexpr std::array connection_rules = {
     "ct direction original",
@@ -115,10 +118,100 @@ constexpr std::array connection_rules = {
     "ct helper != \"ftp\"",
 };
 
+// Filled so slowly that the traffic meets each bucket as it was.
+constexpr std::array meter_rules = {
+    "limit rate 1/day burst 3 packets",
+    "limit rate over 1/day burst 3 packets",
+    "limit rate 2/week",
+    "limit rate over 4/hour burst 1 packets",
+    "limit rate 5000000000/second",
+    "limit rate 10 bytes/hour burst 200 bytes",
+    "limit rate over 10 bytes/hour burst 200 bytes",
+    "limit rate 2 bytes/day",
+    "limit rate 1 kbytes/hour burst 1 bytes",
+    "quota 100 bytes",
+    "quota over 100 bytes",
+    "quota 124 bytes",
+    "quota over 31 bytes",
+    "quota 31 bytes",
+    "quota 0 bytes",
+    "numgen inc mod 3 1",
+    "numgen inc mod 2 offset 10 11",
+    "numgen inc mod 5 { 0, 3 }",
+    "numgen inc mod 4 != 2",
+    "meta l4proto udp numgen inc mod 2 0",
+    "meta l4proto tcp limit rate 1/day burst 1 packets",
+    "meta l4proto udp quota over 60 bytes",
+};
+
+// Chance where it has no choice, and hashes.
+constexpr std::array chance_rules = {
+    "numgen random mod 1 0",
+    "numgen random mod 3 offset 5 { 5, 6, 7 }",
+    "numgen random mod 3 > 2",
+    "meta random >= 0",
+    "jhash ip saddr . udp dport mod 2 seed 0xdeadbeef 0",
+    "jhash udp dport mod 3 seed 1 1",
+    "jhash udp dport mod 3 seed 1 offset 7 9",
+    "jhash ip saddr . ip daddr . udp dport . udp sport mod 5 seed 99 { 0, 1, 4 }",
+    "jhash meta mark . udp dport mod 2 seed 5 1",
+    "meta l4proto tcp jhash tcp dport mod 1 seed 3 0",
+    "jhash ip6 daddr mod 4 seed 9 1",
+};
+
+// Elements that last longer than the traffic does.
+constexpr const char* dynamic_sets = R"(
+  set seen { type ipv4_addr; flags dynamic; timeout 1h; size 100; }
+  set few { type inet_service; flags dynamic; size 1; }
+  set some { type ipv4_addr . inet_service; flags dynamic; }
+  set rates { type ipv4_addr; flags dynamic; }
+  set over { type inet_service; flags dynamic,timeout; }
+  set bytes { type ipv4_addr; flags dynamic; }
+  set quotas { type inet_service; flags dynamic; }
+  set counted { type ipv4_addr; flags dynamic,timeout; timeout 5m
+    counter
+  }
+  set timed { type ipv4_addr; timeout 1h; elements = { 10.0.0.2, 10.0.0.7 timeout 5m expires 3m } }
+  set kept { type ipv4_addr; flags dynamic; elements = { 10.0.0.2 } }
+  map marks { type ipv4_addr : mark; flags dynamic; timeout 10m; }
+)";
+constexpr std::array dynamic_rules = {
+    "ip saddr @seen",
+    "add @seen { ip saddr }",
+    "ip saddr @seen",
+    "ip daddr @seen",
+    "update @seen { ip daddr timeout 2h }",
+    "ip daddr != @seen",
+    "add @few { th dport }",
+    "th dport @few",
+    "th sport @few",
+    "udp sport 1003 add @few { udp sport }",
+    "add @some { ip saddr . th dport }",
+    "ip daddr . th sport @some",
+    "ip saddr . th dport @some",
+    "update @rates { ip saddr limit rate 1/day burst 3 packets }",
+    "update @over { th dport timeout 1h limit rate over 1/day burst 2 packets }",
+    "th dport @over",
+    "add @bytes { ip daddr limit rate over 10 bytes/hour burst 200 bytes }",
+    "add @quotas { th sport quota 100 bytes }",
+    "th sport @quotas",
+    "update @counted { ip saddr }",
+    "ip saddr @counted",
+    "ip saddr @timed",
+    "delete @timed { ip daddr }",
+    "ip daddr @timed",
+    "ip saddr @kept",
+    "delete @kept { ip saddr }",
+    "ip saddr @kept",
+    "udp sport 1003 add @kept { ip saddr }",
+    "add @marks { ip saddr : 0x7 }",
+    "update @marks { ip daddr : 0x8 }",
+};
+
 template <typename Rules>
-std::string script_of(const std::string& hook, const Rules& rules) {
-  std::string text =
-      "table inet t {\n  chain c {\n    type filter hook " + hook + " priority 5; policy accept;\n";
+std::string script_of(const std::string& hook, const Rules& rules, const char* sets = "") {
+  std::string text = std::string("table inet t {\n") + sets + "  chain c {\n    type filter hook " +
+                     hook + " priority 5; policy accept;\n";
   for (const char* rule : rules) text += std::string("    ") + rule + " counter\n";
   return text + "    counter\n  }\n}\n";
 }
@@ -230,8 +323,8 @@ class Facts : public testing::TestWithParam<std::string> {
 
   // Each rule counts as nft does; how many rules counted something, and not all packets.
   template <typename Rules>
-  std::size_t judge(const Rules& rules) {
-    const std::string script = script_of(GetParam(), rules);
+  std::size_t judge(const Rules& rules, const char* sets = "") {
+    const std::string script = script_of(GetParam(), rules, sets);
     std::vector<RuleCounter> by_nft;
     {
       const auto host = prepared();
@@ -265,16 +358,48 @@ TEST_P(Facts, OfConnections) {
   EXPECT_GE(judge(connection_rules), 30u) << "rules that tell packets apart";
 }
 
+TEST_P(Facts, OfMeters) {
+  EXPECT_GE(judge(meter_rules), 15u) << "rules that tell packets apart";
+}
+
+TEST_P(Facts, OfChance) {
+  EXPECT_GE(judge(chance_rules), 2u) << "rules that tell packets apart";
+}
+
+TEST_P(Facts, OfDynamicSets) {
+  EXPECT_GE(judge(dynamic_rules, dynamic_sets), 15u) << "rules that tell packets apart";
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Facts,
                          testing::Values("prerouting", "input", "output", "postrouting"),
                          [](const auto& hook) { return hook.param; });
 
+// Seven times the deviation of so many tosses, that nobody meets by chance.
+TEST(Chance, IsDrawnAnewForEachPacket) {
+  constexpr int packets = 1000;
+  const auto ruleset = expect(frontend::nft::read_script(
+      "table inet t {\n  chain c {\n    type filter hook input priority 0; policy accept;\n"
+      "    numgen random mod 4 0 counter\n    meta random & 1 == 1 counter\n  }\n}\n",
+      "chance.nft"));
+  const auto attachments =
+      expect(driver::plan(ruleset, Hook{.kind = Hook::Kind::xdp, .device = {}}, {}));
+  const auto compilation = expect(driver::compile(ruleset, attachments, {}));
+  auto runner = expect(driver::Runner::create(driver::EngineKind::kernel, ruleset, compilation));
+  packet::Packet packet = packet::build({.link = packet::Ethernet{}, .transport = packet::Udp{}});
+  packet.bytes.resize(64);
+  for (int i = 0; i < packets; ++i) expect(runner.run(packet));
+  const auto counted = expect(runner.counters());
+  ASSERT_EQ(counted.size(), 2U);
+  EXPECT_NEAR(static_cast<double>(counted[0].packets), 250, 96);
+  EXPECT_NEAR(static_cast<double>(counted[1].packets), 500, 111);
+}
+
 // The kernel's verifier takes all of it, at every hook that serves it.
 TEST(FactsAtOtherHooks, Load) {
-  const auto loads = [](const std::string& rules, const Hook& hook) {
+  const auto loads = [](const std::string& rules, const Hook& hook, const char* sets = "") {
     const std::string script =
-        "table inet t {\n  chain c {\n    type filter hook input priority 0; policy accept;\n" +
-        rules + "  }\n}\n";
+        std::string("table inet t {\n") + sets +
+        "  chain c {\n    type filter hook input priority 0; policy accept;\n" + rules + "  }\n}\n";
     const auto ruleset = expect(frontend::nft::read_script(script, "facts.nft"));
     const auto made = make_programs(ruleset, hook, {});
     EXPECT_TRUE(made.has_value()) << to_string(hook) << ": " << made.error().text();
@@ -298,6 +423,10 @@ TEST(FactsAtOtherHooks, Load) {
   loads(output + of_skb + lines(socket_rules) + lines(connection_rules),
         {.kind = Kind::cgroup_egress, .device = {}});
   loads(input + of_skb, {.kind = Kind::socket, .device = {}});
+  for (const Kind kind : {Kind::xdp, Kind::tc_ingress, Kind::tc_egress, Kind::cgroup_ingress,
+                          Kind::cgroup_egress, Kind::socket}) {
+    loads(lines(dynamic_rules), {.kind = kind, .device = {}}, dynamic_sets);
+  }
 }
 
 }  // namespace

@@ -49,11 +49,12 @@ expect() { # what, command...
   fi
 }
 
-: > "$work/said"
 for hook in xdp tc:ingress; do
   "$weir" compile "$work/edge.nft" --hook "$hook" -o "$work/edge.o" > /dev/null
   expect "$hook: both answer before" answers 10.77.0.2
   mkfifo "$work/input"
+  # Emptied here: the loader's shell does it too, but only after the fifo has let this one go on.
+  : > "$work/said"
   "$load_object" "$work/edge.o" v0 < "$work/input" > "$work/said" 2>&1 &
   loader=$!
   exec 9> "$work/input"

@@ -14,6 +14,7 @@
 #include "kernel/traffic.h"
 #include "packet/headers.h"
 #include "packet/parse.h"
+#include "packet/vlan.h"
 
 namespace weir::test {
 namespace {
@@ -32,21 +33,42 @@ std::uint32_t mtu_of(Hook::Kind kind) {
   return kind == Hook::Kind::xdp ? short_mtu : long_mtu;
 }
 
-// The mark of a frame that came out; nothing of one that did not.
-using Arrival = std::optional<std::uint32_t>;
+// How a frame came out.
+struct CameOut {
+  std::uint32_t mark = 0;
+  Bytes bytes;
+  friend bool operator==(const CameOut&, const CameOut&) = default;
+};
+using Arrival = std::optional<CameOut>;
 
 Arrival send(NetdevWorld& world, const Frame& frame) {
-  if (!world.send(frame.packet.bytes, frame.linear, frame.packet.mark)) return std::nullopt;
-  return world.arrived_mark();
+  if (!world.send(frame.packet.bytes, frame.linear, frame.packet.mark, frame.open)) {
+    return std::nullopt;
+  }
+  const ByteView bytes = world.arrived_bytes();
+  return CameOut{world.arrived_mark(), Bytes(bytes.begin(), bytes.end())};
 }
 
+// What the evaluator says: of bytes, where rules write them. XDP sees a tag that has gone to
+// metadata where frames come out.
 Arrival arrival_of(const imr::Outcome& outcome, const packet::Packet& packet) {
   if (outcome.verdict != Verdict::accept) return std::nullopt;
-  return outcome.mark.value_or(packet.mark);
+  packet::Packet left{.bytes = outcome.bytes.value_or(Bytes()),
+                      .network_offset = packet.network_offset};
+  return CameOut{outcome.mark.value_or(packet.mark), packet::as_received(std::move(left)).bytes};
+}
+
+bool agrees(const Arrival& said, const Arrival& arrival) {
+  if (!said || !arrival) return said.has_value() == arrival.has_value();
+  return said->mark == arrival->mark && (said->bytes.empty() || said->bytes == arrival->bytes);
 }
 
 std::string words(const Arrival& arrival) {
-  return arrival ? "accept with mark " + std::to_string(*arrival) : "drop";
+  constexpr std::size_t shown = 100;  // bytes
+  if (!arrival) return "drop";
+  const ByteView bytes(arrival->bytes);
+  return "accept with mark " + std::to_string(arrival->mark) + " and bytes " +
+         to_hex(bytes.first(std::min(shown, bytes.size())));
 }
 
 // skb->pkt_type by the destination address (eth_skb_pkt_type() in linux/etherdevice.h).
@@ -222,7 +244,8 @@ NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const s
   bool evaluator_saw_all = true;
   std::vector<bool> delivered;
   for (const Frame& frame : frames) {
-    delivered.push_back(weir_.send(frame.packet.bytes, frame.linear, frame.packet.mark));
+    delivered.push_back(
+        weir_.send(frame.packet.bytes, frame.linear, frame.packet.mark, frame.open));
   }
   const auto links = attach(programs->loaded.programs, generic);
   for (std::size_t i = 0; i < frames.size(); ++i) {
@@ -235,15 +258,17 @@ NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const s
     const Arrival by_weir = send(weir_, frames[i]);
     ++report.verdicts;
     report.dropped += by_nft ? 0 : 1;
-    report.marked += by_nft && *by_nft != packet.mark ? 1 : 0;
+    report.marked += by_nft && by_nft->mark != packet.mark ? 1 : 0;
     // nft_payload_fast_eval() reads later fragments, but only in the linear part, of which the
     // evaluator knows nothing.
     const std::size_t network = std::min<std::size_t>(packet.network_offset, packet.bytes.size());
-    const bool third =
-        frames[i].linear == 0 || !is_fragment(ByteView(packet.bytes).subspan(network));
+    const bool third = !frames[i].open && (frames[i].linear == 0 ||
+                                           !is_fragment(ByteView(packet.bytes).subspan(network)));
     evaluator_saw_all = evaluator_saw_all && third;
-    const Arrival by_evaluator = third ? arrival_of(expect(evaluator.run(packet)), packet) : by_nft;
-    if (by_nft == by_weir && by_nft == by_evaluator) continue;
+    const imr::Outcome outcome = third ? expect(evaluator.run(packet)) : imr::Outcome();
+    report.written += outcome.bytes ? 1 : 0;
+    const Arrival by_evaluator = third ? arrival_of(outcome, packet) : by_nft;
+    if (by_nft == by_weir && agrees(by_evaluator, by_nft)) continue;
     report.text = "frame " + std::to_string(i) + ": nft " + words(by_nft) + ", weir " +
                   words(by_weir) + ", evaluator " + (third ? words(by_evaluator) : "not asked") +
                   "\n  " + describe(frames[i]) + "\n";

@@ -2,8 +2,8 @@
 //
 // One ruleset of netdev, inet ingress, bridge or ARP input chains and its frames in two worlds:
 // nft's chains at the device, and weir's program at TC or XDP of the same device in a world without
-// rules. What comes out of the one must come out of the other, with the same mark, counters agree,
-// and the evaluator says the same.
+// rules. What comes out of the one must come out of the other, with the same mark and bytes,
+// counters agree, and the evaluator says the same.
 //
 // Frames that do not come out of a world without rules (those cut within a tag) are sent nowhere
 // else.
@@ -25,6 +25,7 @@ namespace weir::test {
 struct Frame {
   packet::Packet packet;     // all bytes as on the wire
   std::uint16_t linear = 0;  // as in NetdevWorld::send(); 0 as well where the frame fits a page
+  std::optional<NetdevWorld::OpenChecksum> open = {};  // of which the evaluator knows nothing
 };
 
 struct NetdevReport {
@@ -33,6 +34,7 @@ struct NetdevReport {
   std::size_t verdicts = 0;       // frames that were compared
   std::size_t dropped = 0;        // of them
   std::size_t marked = 0;         // that came out of nft with another mark
+  std::size_t written = 0;        // with other bytes
   std::size_t not_delivered = 0;  // frames that the devices or the stack drop
   std::uint64_t counted = 0;      // packets in nft's counters
 

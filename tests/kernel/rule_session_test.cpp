@@ -299,7 +299,7 @@ TEST_F(Session, RefusesWhatNftRefusesAndGoesOn) {
            {Change::add, "inet t in nonsense", "syntax error"},
            {Change::add, "inet t in udp dport @nosuch drop", "nosuch"},
            {Change::add, "inet t in accept; flush ruleset", "found a ';'"},
-           {Change::add, "inet t in limit rate 1/second drop", "limit"}}) {
+           {Change::add, "inet t in fib saddr type local drop", "fib"}}) {
     SCOPED_TRACE(words);
     const auto refused = session.change({.kind = kind, .words = words});
     ASSERT_FALSE(refused);

@@ -114,7 +114,7 @@ TEST_F(Rules, AreRefusedAndThenNothingHasChanged) {
       {Change::add, "inet t in nonsense", ErrorKind::input, "syntax error"},
       {Change::add, "", ErrorKind::input, "syntax error"},
       {Change::add, "inet t in accept; flush ruleset", ErrorKind::input, "found a ';'"},
-      {Change::add, "inet t in limit rate 1/second drop", ErrorKind::partial, "limit"},
+      {Change::add, "inet t in fib saddr type local drop", ErrorKind::partial, "fib"},
       {Change::add, "inet t in iif \"nosuch\" drop", ErrorKind::input, "nosuch"}};
   for (const Case& one : cases) {
     SCOPED_TRACE(one.words);
@@ -248,6 +248,76 @@ table inet t {
   EXPECT_EQ(packets("user"), std::vector<std::uint64_t>{105});
 }
 
+TEST_F(Rules, GoOnWithWhatTheyHaveUsedUp) {
+  apply_policy(R"(
+table inet t {
+  chain in {
+    type filter hook input priority 0;
+    udp dport 1500 limit rate over 1/day burst 2 packets drop
+    udp dport 1600 quota over 1 mbytes drop
+    udp dport 1700 numgen inc mod 2 1 drop
+  }
+})");
+  const auto quota = [&] { return expect(service::list_text(state(), paths_)); };
+  EXPECT_NE(quota().find("quota over 1 mbytes drop"), std::string::npos) << quota();
+  EXPECT_TRUE(arrives(1500));
+  EXPECT_TRUE(arrives(1500));
+  EXPECT_FALSE(arrives(1500)) << "beyond the burst";
+  EXPECT_TRUE(arrives(1600));
+  EXPECT_TRUE(arrives(1700)) << "number 0";
+  EXPECT_NE(quota().find("quota over 1 mbytes used "), std::string::npos) << quota();
+  const std::string before = quota();
+  expect(change(Change::insert,
+                "inet t in udp dport 1800 limit rate over 1/day burst 1 packets drop"));
+  EXPECT_FALSE(arrives(1500)) << "still beyond";
+  EXPECT_FALSE(arrives(1700)) << "number 1";
+  EXPECT_TRUE(arrives(1800)) << "of a bucket of its own, which is full";
+  EXPECT_FALSE(arrives(1800));
+  const std::string rule = before.substr(before.find("udp dport 1600"));
+  EXPECT_NE(quota().find(rule.substr(0, rule.find('#'))), std::string::npos) << quota();
+}
+
+TEST_F(Rules, ShareCountersThatHaveNames) {
+  apply_policy(R"(
+table inet t {
+  counter every { packets 5 bytes 100 }
+  counter other { }
+  chain in {
+    type filter hook input priority 0;
+    udp dport 1500 counter name "every"
+    udp dport 1500-1600 counter name "every" counter
+  }
+})");
+  const auto list = [&] { return expect(service::list_text(state(), paths_)); };
+  EXPECT_TRUE(arrives(1500));
+  EXPECT_TRUE(arrives(1600));
+  EXPECT_EQ(packets("in"), (std::vector<std::uint64_t>{8, 8, 2}));
+  EXPECT_NE(list().find("counter every {\n\t\tpackets 8 bytes "), std::string::npos) << list();
+  EXPECT_NE(list().find("1600 counter name \"every\" counter packets 2 bytes "), std::string::npos)
+      << list();
+  expect(change(Change::insert, "inet t in udp dport 1700 counter name \"every\""));
+  EXPECT_TRUE(arrives(1700));
+  EXPECT_EQ(packets("in"), (std::vector<std::uint64_t>{9, 9, 9, 2}));
+  expect(change(Change::remove, "inet t in handle " + handle_of("1500-1600")));
+  expect(change(Change::add, "inet t in udp dport 1800 counter name \"other\" counter"));
+  EXPECT_TRUE(arrives(1800));
+  EXPECT_EQ(packets("in"), (std::vector<std::uint64_t>{9, 9, 1, 1}));
+  expect_only_needed_pins();
+}
+
+TEST_F(Rules, CarryCountersWithNamesToALargerMap) {
+  apply_policy(R"(
+table inet t {
+  counter every { }
+  chain in { type filter hook input priority 0; udp dport 1500 counter name "every"; }
+})",
+               false);
+  EXPECT_TRUE(arrives(1500));
+  expect(change(Change::add, "inet t in udp dport 1500 counter name \"every\" counter counter"));
+  EXPECT_TRUE(arrives(1500));
+  EXPECT_EQ(packets("in"), (std::vector<std::uint64_t>{3, 3, 1, 1}));
+}
+
 TEST_F(Rules, MoveToALargerMapOfCountersWithAllThatTheyHaveCounted) {
   apply_policy(some_rules, false);
   ASSERT_EQ(state().counter_room, 3U);
@@ -265,7 +335,7 @@ TEST_F(Rules, MoveToALargerMapOfCountersWithAllThatTheyHaveCounted) {
 TEST_F(Rules, ThatAskForConnectionsHaveThemTracked) {
   apply_policy(some_rules);
   EXPECT_EQ(tables(), "");
-  const auto stopped = change(Change::add, "inet t in ct state new limit rate 1/second drop");
+  const auto stopped = change(Change::add, "inet t in ct state new fib saddr type local drop");
   ASSERT_FALSE(stopped);
   EXPECT_EQ(tables(), "");
   expect(change(Change::insert, "inet t in udp dport 1500 ct state new,established drop"));

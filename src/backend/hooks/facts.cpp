@@ -15,6 +15,8 @@ constexpr std::uint8_t r1 = 1;
 constexpr std::uint8_t r2 = 2;
 constexpr std::uint8_t r3 = 3;
 constexpr std::uint8_t r4 = 4;
+constexpr std::uint8_t r7 = 7;
+constexpr std::uint8_t r8 = 8;
 constexpr std::uint8_t frame_pointer = 10;
 
 // Offsets in struct __sk_buff.
@@ -269,7 +271,7 @@ void emit_skb_context(Emitter& out, ContextKey key) {
   }
 }
 
-void load_bytes(Emitter& out, std::int32_t helper, const PacketWindow& window) {
+std::uint8_t load_bytes(Emitter& out, std::int32_t helper, const PacketWindow& window) {
   out.op(Opcode::mov64_reg, r2, r1);
   out.load_context_pointer(r1);
   out.op(Opcode::mov64_reg, r3, frame_pointer);
@@ -279,13 +281,26 @@ void load_bytes(Emitter& out, std::int32_t helper, const PacketWindow& window) {
   out.jump_imm(Opcode::jne64_imm, r0, 0, out.label(window.absent));
   out.op(Opcode::mov64_reg, r0, frame_pointer);
   out.op(Opcode::add64_imm, r0, 0, 0, out.buffer());
+  return r0;
 }
 
-void helper_window(Emitter& out, const PacketWindow& window) {
-  load_bytes(out, static_cast<std::int32_t>(isa::Helper::skb_load_bytes), window);
+void copy_bytes(Emitter& out, std::int32_t helper) {
+  out.load_context_pointer(r1);
+  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
+  out.op(Opcode::mov64_reg, r3, r8);
+  out.op(Opcode::mov64_reg, r4, r7);
+  out.call_helper(helper);
 }
 
-void direct_window(Emitter& out, const PacketWindow& window) {
+void helper_copy(Emitter& out) {
+  copy_bytes(out, static_cast<std::int32_t>(isa::Helper::skb_load_bytes));
+}
+
+std::uint8_t helper_window(Emitter& out, const PacketWindow& window) {
+  return load_bytes(out, static_cast<std::int32_t>(isa::Helper::skb_load_bytes), window);
+}
+
+std::uint8_t direct_window(Emitter& out, const PacketWindow& window) {
   // The verifier follows packet pointers with offsets below 64 KiB; what lies beyond half of that
   // is left to the helper. It is not to learn from the comparison, which would make every offset
   // two, that of the one way and that of the other: so a shifted copy is compared.
@@ -312,6 +327,7 @@ void direct_window(Emitter& out, const PacketWindow& window) {
     helper_window(late, window);
     late.jump(resume);
   });
+  return r0;
 }
 
 std::optional<ContextKey> skb_key_at_ingress(imr::MetaKey key) {

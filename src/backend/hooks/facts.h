@@ -52,12 +52,15 @@ std::optional<flow::ContextKey> skb_key_at_egress(imr::MetaKey key);
 // Loads the fact into r0. The device is skb->dev: that where the packet came in, or goes out.
 void emit_skb_context(Emitter& out, flow::ContextKey key);
 // In place where the linear part of the packet has the bytes, else through bpf_skb_load_bytes().
-void direct_window(Emitter& out, const PacketWindow& window);
+std::uint8_t direct_window(Emitter& out, const PacketWindow& window);
 // Through bpf_skb_load_bytes() always.
-void helper_window(Emitter& out, const PacketWindow& window);
+std::uint8_t helper_window(Emitter& out, const PacketWindow& window);
 
 // r0 = buffer, filled with packet bytes at offset r1 by a helper that takes (context,
 // offset, buffer, width).
-void load_bytes(Emitter& out, std::int32_t helper, const PacketWindow& window);
+std::uint8_t load_bytes(Emitter& out, std::int32_t helper, const PacketWindow& window);
+// Profile::emit_copy by a helper of that shape, and by bpf_skb_load_bytes().
+void copy_bytes(Emitter& out, std::int32_t helper);
+void helper_copy(Emitter& out);
 
 }  // namespace weir::backend::facts

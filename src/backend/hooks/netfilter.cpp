@@ -23,6 +23,8 @@ constexpr std::uint8_t r2 = 2;
 constexpr std::uint8_t r3 = 3;
 constexpr std::uint8_t r4 = 4;
 constexpr std::uint8_t r5 = 5;
+constexpr std::uint8_t r7 = 7;
+constexpr std::uint8_t r8 = 8;
 constexpr std::uint8_t frame_pointer = 10;
 
 std::optional<ContextKey> context_key(imr::MetaKey key) {
@@ -187,7 +189,7 @@ void packet_dynptr(Emitter& out, Label gone) {
 }
 
 // r0 = slice of the bytes at offset r1, with r1 to r5 lost.
-void slice(Emitter& out, const PacketWindow& window) {
+std::uint8_t slice(Emitter& out, const PacketWindow& window) {
   const Label gone = out.label(window.absent);
   packet_dynptr(out, gone);
   out.op(Opcode::mov64_reg, r1, frame_pointer);
@@ -198,10 +200,11 @@ void slice(Emitter& out, const PacketWindow& window) {
   out.op(Opcode::mov64_imm, r4, 0, 0, static_cast<std::int32_t>(window.width));
   out.call_kfunc("bpf_dynptr_slice");
   out.jump_imm(Opcode::jeq64_imm, r0, 0, gone);
+  return r0;
 }
 
 // The same bytes copied by a helper, bpf_dynptr_read().
-void copy(Emitter& out, const PacketWindow& window) {
+std::uint8_t copy(Emitter& out, const PacketWindow& window) {
   const Label gone = out.label(window.absent);
   packet_dynptr(out, gone);
   out.op(Opcode::mov64_reg, r1, frame_pointer);
@@ -215,9 +218,10 @@ void copy(Emitter& out, const PacketWindow& window) {
   out.jump_imm(Opcode::jne64_imm, r0, 0, gone);
   out.op(Opcode::mov64_reg, r0, frame_pointer);
   out.op(Opcode::add64_imm, r0, 0, 0, out.buffer());
+  return r0;
 }
 
-void window_in_place(Emitter& out, const PacketWindow& window) {
+std::uint8_t window_in_place(Emitter& out, const PacketWindow& window) {
   const auto bytes = static_cast<std::int32_t>(window.width);
   const Label cold = out.label();
   const Label resume = out.label();
@@ -245,9 +249,23 @@ void window_in_place(Emitter& out, const PacketWindow& window) {
     late.call_kfunc("bpf_rdonly_cast");
     late.jump(resume);
   });
+  return r0;
 }
 
-constexpr Profile make(void (*window)(Emitter&, const PacketWindow&)) {
+void copy_start(Emitter& out) {
+  const Label gone = out.label();
+  packet_dynptr(out, gone);
+  out.op(Opcode::mov64_reg, r1, r8);
+  out.op(Opcode::mov64_reg, r2, r7);
+  out.op(Opcode::mov64_reg, r3, frame_pointer);
+  out.op(Opcode::add64_imm, r3, 0, 0, out.dynptr());
+  out.op(Opcode::mov64_imm, r4, 0, 0, 0);
+  out.op(Opcode::mov64_imm, r5, 0, 0, 0);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::dynptr_read));
+  out.bind(gone);
+}
+
+constexpr Profile make(std::uint8_t (*window)(Emitter&, const PacketWindow&)) {
   Profile profile;
   profile.name = "netfilter";
   profile.program_type = isa::ProgramType::netfilter;
@@ -263,6 +281,7 @@ constexpr Profile make(void (*window)(Emitter&, const PacketWindow&)) {
   profile.window_buffer = true;
   profile.emit_context = emit_context;
   profile.emit_window = window;
+  profile.emit_copy = copy_start;
   return profile;
 }
 

@@ -39,6 +39,9 @@ void restrict(Profile& profile, Limit limit) {
       return;
     case Limit::read_only:
       profile.writes_mark = false;
+      profile.writes_priority = false;
+      profile.writes_pkttype = false;
+      profile.writes_packets = false;
       return;
     case Limit::no_kfuncs:
       profile.kernel_functions = false;
@@ -52,6 +55,7 @@ void restrict(Profile& profile, Limit limit) {
       profile.kernel_functions = false;
       profile.per_cpu_maps = false;
       profile.map_values = false;
+      profile.writes_packets = false;
       if (profile.limits.contains(Limit::helper_access)) profile.reads_packets = false;
       return;
   }

@@ -28,6 +28,7 @@ constexpr Profile make() {
   profile.window_buffer = true;
   profile.emit_context = facts::emit_skb_context;
   profile.emit_window = facts::helper_window;
+  profile.emit_copy = facts::helper_copy;
   return profile;
 }
 

@@ -35,9 +35,14 @@ constexpr Profile make(isa::Direction direction) {
   profile.has_socket = true;
   profile.needs_scratch = facts::packet_fact_needs_scratch;
   profile.writes_mark = true;
+  profile.writes_priority = true;
+  profile.writes_pkttype = true;
+  profile.writes_packets = true;
+  profile.knows_open_checksums = true;
   profile.window_buffer = true;
   profile.emit_context = facts::emit_skb_context;
   profile.emit_window = facts::direct_window;
+  profile.emit_copy = facts::helper_copy;
   return profile;
 }
 

@@ -20,6 +20,7 @@ constexpr std::uint8_t r1 = 1;
 constexpr std::uint8_t r2 = 2;
 constexpr std::uint8_t r3 = 3;
 constexpr std::uint8_t r4 = 4;
+constexpr std::uint8_t r5 = 5;
 // Offsets in struct xdp_md (linux/bpf.h), a fixed interface.
 constexpr std::int16_t md_data = 0;
 constexpr std::int16_t md_data_end = 4;
@@ -117,25 +118,38 @@ void emit_context(Emitter& out, ContextKey key) {
   throw InvariantError("a context key that XDP does not have");
 }
 
-void emit_window(Emitter& out, const PacketWindow& window) {
+std::uint8_t emit_window(Emitter& out, const PacketWindow& window) {
   // The verifier follows packet pointers with offsets below 64 KiB; no linear frame is half of
   // that.
   constexpr std::int32_t max_offset = 0x7fff;
-  out.load_context_pointer(r2);
-  out.op(Opcode::ldx32, r0, r2, md_data);
-  out.op(Opcode::ldx32, r3, r2, md_data_end);
-  if (!window.offset || *window.offset > max_offset) {
+  const std::uint8_t base = window.base.value_or(r1);
+  const std::uint8_t end = base == r3 ? r5 : r3;
+  const bool in_use =
+      window.wanted == r1 || window.wanted == r4 || window.wanted == end || window.wanted == base;
+  const std::uint8_t pointer = in_use ? r0 : window.wanted;
+  out.load_context_pointer(pointer);
+  out.op(Opcode::ldx32, end, pointer, md_data_end);
+  out.op(Opcode::ldx32, pointer, pointer, md_data);
+  if (!window.base && (!window.offset || *window.offset > max_offset)) {
     out.jump_imm(Opcode::jgt64_imm, r1, max_offset, out.label(window.absent));
   }
-  out.op(Opcode::add64_reg, r0, r1);
-  out.op(Opcode::mov64_reg, r4, r0);
+  out.op(Opcode::add64_reg, pointer, base);
+  if (window.base && window.number != 0) {
+    out.op(Opcode::add64_imm, pointer, 0, 0, static_cast<std::int32_t>(window.number));
+  }
+  out.op(Opcode::mov64_reg, r4, pointer);
   out.op(Opcode::add64_imm, r4, 0, 0, static_cast<std::int32_t>(window.width));
-  out.jump_reg(Opcode::jgt64_reg, r4, r3, out.label(window.absent));
+  out.jump_reg(Opcode::jgt64_reg, r4, end, out.label(window.absent));
+  return pointer;
 }
 
 // Through a helper, which also reaches the fragments of a frame that is not linear.
-void helper_window(Emitter& out, const PacketWindow& window) {
-  facts::load_bytes(out, static_cast<std::int32_t>(isa::Helper::xdp_load_bytes), window);
+std::uint8_t helper_window(Emitter& out, const PacketWindow& window) {
+  return facts::load_bytes(out, static_cast<std::int32_t>(isa::Helper::xdp_load_bytes), window);
+}
+
+void copy(Emitter& out) {
+  facts::copy_bytes(out, static_cast<std::int32_t>(isa::Helper::xdp_load_bytes));
 }
 
 constexpr Profile make(bool by_helper) {
@@ -146,9 +160,12 @@ constexpr Profile make(bool by_helper) {
   profile.drop = 1;    // XDP_DROP
   profile.start = Profile::Start::frame;
   profile.context_key = context_key;
+  profile.writes_packets = true;
   profile.window_buffer = by_helper;
+  profile.splits_offsets = !by_helper;
   profile.emit_context = emit_context;
   profile.emit_window = by_helper ? helper_window : emit_window;
+  profile.emit_copy = copy;
   return profile;
 }
 

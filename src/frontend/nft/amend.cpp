@@ -116,6 +116,7 @@ class Amendment {
     SharedList<imr::Rule> before = std::exchange(ruleset_.rules, {});
     std::vector<imr::Rule>& rules = before.edit();
     const SharedList<imr::CounterState> counters = std::exchange(ruleset_.counters, {});
+    std::map<imr::CounterId, imr::CounterId> shared;  // those with names
     for (imr::Chain& chain : ruleset_.chains) chain.rules.clear();
     for (const Line& line : lines_) {
       if (line.used != line.fresh.size()) return false;
@@ -125,8 +126,12 @@ class Amendment {
           auto* counter = std::get_if<imr::Counter>(&statement);
           if (counter == nullptr) continue;
           imr::CounterState state = counters.at(counter->counter.index());
-          state.rule = imr::RuleId(ruleset_.rules.size());
-          counter->counter = ruleset_.add(state);
+          imr::CounterId& known = shared[state.name.empty() ? imr::CounterId() : counter->counter];
+          if (state.name.empty() || !known.valid()) {
+            state.rule = imr::RuleId(ruleset_.rules.size());
+            known = ruleset_.add(state);
+          }
+          counter->counter = known;
         }
         ruleset_.add(std::move(rule));
       }

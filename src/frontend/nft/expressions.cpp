@@ -43,7 +43,10 @@ std::size_t hash_of(const imr::Expr& expr) {
         for (const imr::ExprId part : e.parts) hash = mixed(hash, part.index());
         return hash;
       },
-      [](const imr::MapLookup& e) { return mixed(e.key.index(), e.map.index()); });
+      [](const imr::MapLookup& e) { return mixed(e.key.index(), e.map.index()); },
+      [](const imr::Numgen& e) { return mixed(e.meter.index(), e.offset); },
+      [](const imr::Random& e) { return mixed(e.modulus, e.offset); },
+      [](const imr::Hash& e) { return mixed(mixed(e.source.index(), e.seed), e.modulus); });
   return mixed(own, expr.index());
 }
 

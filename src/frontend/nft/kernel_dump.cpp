@@ -90,6 +90,7 @@ Result<Bytes> dump_ruleset() {
   Bytes all;
   WEIR_CHECK(dump(connection, NFT_MSG_GETTABLE, all));
   WEIR_CHECK(dump(connection, NFT_MSG_GETCHAIN, all));
+  WEIR_CHECK(dump(connection, NFT_MSG_GETOBJ, all));
   Bytes sets;
   WEIR_CHECK(dump(connection, NFT_MSG_GETSET, sets));
   all.insert(all.end(), sets.begin(), sets.end());

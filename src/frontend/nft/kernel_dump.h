@@ -13,7 +13,8 @@
 
 namespace weir::frontend::nft {
 
-// The NEWTABLE, NEWCHAIN, NEWSET, NEWSETELEM and NEWRULE messages of everything, in this order.
+// The NEWTABLE, NEWCHAIN, NEWOBJ, NEWSET, NEWSETELEM and NEWRULE messages of everything, in this
+// order.
 [[nodiscard]] Result<Bytes> dump_ruleset();
 
 // Gives the messages to `take`, one after another, until it fails. A system error where the bytes

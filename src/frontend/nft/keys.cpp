@@ -112,6 +112,11 @@ std::string_view never_known(std::uint32_t key) {
   }
 }
 
+std::string_view never_written(std::uint32_t key) {
+  if (key == NFT_META_NFTRACE) return "what it switches on is a trace of the kernel's own rules";
+  return never_known(key);
+}
+
 // Addresses of no family are those of the table's; inet tables have either.
 std::optional<imr::CtKey> ct_key(std::uint32_t key, Family family) {
   if (key == NFT_CT_SRC || key == NFT_CT_DST) {

@@ -19,6 +19,8 @@ namespace weir::frontend::nft {
 
 // Why no program can know the key; nothing of those that are merely not known yet.
 [[nodiscard]] std::string_view never_known(std::uint32_t key);
+// The same of what `meta KEY set` does.
+[[nodiscard]] std::string_view never_written(std::uint32_t key);
 [[nodiscard]] std::string_view never_known_of_connection(std::uint32_t key);
 
 }  // namespace weir::frontend::nft

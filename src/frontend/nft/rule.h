@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "frontend/nft/dynamic_sets.h"
 #include "frontend/nft/expressions.h"
 #include "frontend/nft/netlink.h"
 #include "frontend/nft/sets.h"
@@ -22,6 +23,13 @@ struct RuleScope {
   std::function<imr::SetId(const std::string&)> find_set;  // the same
   std::string native_reason;   // not empty: nothing of the chain is translated
   Family family = Family::ip;  // of the rule's table
+  // A named limit or quota (enum nft_object) of the table; not valid where it is none that programs
+  // take from. Without it no rule refers to one.
+  std::function<imr::MeterId(std::uint32_t type, const std::string& name)> find_meter = {};
+  // The same of a named counter, for a rule.
+  std::function<imr::CounterId(const std::string& name, imr::RuleId rule)> find_counter = {};
+  // Without it no rule changes a set.
+  DynamicSets* dynamic_sets = nullptr;
 };
 
 // Fills in statements and total_statements, and the text of a rule that has none (nft lists the

@@ -78,6 +78,7 @@ class Draft {
         expressions_(expressions),
         sets_(ruleset.sets.size()),
         counters_(ruleset.counters.size()),
+        meters_(ruleset.meters.size()),
         exprs_(ruleset.exprs.size()) {}
   ~Draft() {
     if (kept_) return;
@@ -86,6 +87,7 @@ class Draft {
     };
     shrink(ruleset_.sets, sets_);
     if (ruleset_.counters.size() > counters_) shrink(ruleset_.counters.edit(), counters_);
+    if (ruleset_.meters.size() > meters_) shrink(ruleset_.meters.edit(), meters_);
     expressions_.shrink(ruleset_, exprs_);
   }
   Draft(const Draft&) = delete;
@@ -98,6 +100,7 @@ class Draft {
   ExpressionPool& expressions_;
   std::size_t sets_;
   std::size_t counters_;
+  std::size_t meters_;
   std::size_t exprs_;
   bool kept_ = false;
 };
@@ -299,6 +302,8 @@ class RuleReader::Keeper {
     auto arrival = arrive(ruleset, chain, command);
     if (!arrival) return std::nullopt;
     imr::Rule& rule = arrival->rule;
+    // Such a rule is no part of what is changed in place.
+    if (!imr::meters_of(ruleset, rule).empty()) return std::nullopt;
     if (replaced && unreadable(ruleset, sets)) return std::nullopt;
     const std::uint64_t fresh = handles.last + arrival->sets + 1;
     if (fresh > greatest_handle || !join(ruleset, rule, replaced)) return std::nullopt;

@@ -16,10 +16,12 @@
 #include "frontend/nft/listing.h"
 #include "frontend/nft/loopback.h"
 #include "frontend/nft/netlink.h"
+#include "frontend/nft/objects.h"
 #include "frontend/nft/parts.h"
 #include "frontend/nft/rule.h"
 #include "frontend/nft/sets.h"
 #include "frontend/nft/source_lines.h"
+#include "imr/meters.h"
 
 namespace weir::frontend::nft {
 namespace {
@@ -90,6 +92,8 @@ class Builder {
         return table(message);
       case NFT_MSG_NEWCHAIN:
         return chain(message);
+      case NFT_MSG_NEWOBJ:
+        return object(message);
       case NFT_MSG_NEWSET:
         return set(message);
       case NFT_MSG_NEWSETELEM:
@@ -187,12 +191,14 @@ class Builder {
     if (!table_id.valid()) return unreadable("set");
     imr::Set set = describe_set(source.get(), table_id);
     const Name name{family_, table, set.name};
+    const bool keeps = set.dynamic && !set.dynamic->statements.empty();
     if (set.anonymous) {
       set.name =
           numbering_.name_of(table_id, set.name, nftnl_set_get_u64(source.get(), NFTNL_SET_HANDLE));
       part_sets_[name] = ruleset_.add(std::move(set));
     } else if (parts_ == 1) {
       sets_[name] = ruleset_.add(std::move(set));
+      if (keeps) dynamic_sets_.own.insert(sets_[name]);
     } else if (!sets_.contains(name)) {
       return differs();
     }
@@ -218,7 +224,9 @@ class Builder {
       imr::Set& set = ruleset_[id];
       if (!set.native_reason.empty()) continue;
       set.elements = join_elements(std::move(raw), set);
+      if (set.dynamic && !set.elements.empty()) dynamic_sets_.settled.insert(id);
     }
+    for (imr::Set& set : ruleset_.sets) make_room(set);
     raw_elements_.clear();
     elements_joined_ = true;
   }
@@ -245,10 +253,53 @@ class Builder {
     scope.family = family_;
     scope.find_chain = chain_finder(table);
     scope.find_set = [this, &table](const std::string& name) { return find_set(table, name); };
+    scope.find_meter = [this, &table](std::uint32_t type, const std::string& name) {
+      return find_meter(table, type, name);
+    };
+    scope.find_counter = [this, &table](const std::string& name, imr::RuleId id) {
+      return find_counter(table, name, id);
+    };
+    scope.dynamic_sets = &dynamic_sets_;
     scope.native_reason = reason_of(chain_id);
     translate_expressions(source.get(), scope, imr::RuleId(ruleset_.rules.size()), rule);
     ruleset_.add(std::move(rule));
     return {};
+  }
+
+  // Those that no rule names have no place in the ruleset.
+  Status object(const nlmsghdr* message) {
+    const NlObject source(nftnl_obj_alloc());
+    if (!source || nftnl_obj_nlmsg_parse(message, source.get()) < 0) return unreadable("object");
+    const std::string table = text_or_empty(nftnl_obj_get_str(source.get(), NFTNL_OBJ_TABLE));
+    const std::string name = text_or_empty(nftnl_obj_get_str(source.get(), NFTNL_OBJ_NAME));
+    if (const auto counter = counter_of(source.get())) {
+      counters_.try_emplace({family_, table, name}, NamedCounter{.state = *counter, .id = {}});
+      return {};
+    }
+    const auto state = meter_of(source.get());
+    if (!state || !imr::why_no_meter(*state).empty()) return {};
+    const std::uint32_t type = nftnl_obj_get_u32(source.get(), NFTNL_OBJ_TYPE);
+    meters_.try_emplace({{family_, table, name}, type}, NamedMeter{.state = *state, .id = {}});
+    return {};
+  }
+
+  imr::MeterId find_meter(const std::string& table, std::uint32_t type, const std::string& name) {
+    const auto found = meters_.find({{family_, table, name}, type});
+    if (found == meters_.end()) return {};
+    NamedMeter& meter = found->second;
+    if (!meter.id.valid()) meter.id = ruleset_.add(meter.state);
+    return meter.id;
+  }
+
+  imr::CounterId find_counter(const std::string& table, const std::string& name, imr::RuleId rule) {
+    const auto found = counters_.find({family_, table, name});
+    if (found == counters_.end()) return {};
+    NamedCounter& counter = found->second;
+    if (!counter.id.valid()) {
+      counter.state.rule = rule;
+      counter.id = ruleset_.add(counter.state);
+    }
+    return counter.id;
   }
 
   [[nodiscard]] FindChain chain_finder(const std::string& table) const {
@@ -317,6 +368,16 @@ class Builder {
   }
 
   std::string file_;
+  struct NamedMeter {
+    imr::MeterState state;
+    imr::MeterId id;  // once a rule names it
+  };
+  std::map<std::pair<Name, std::uint32_t>, NamedMeter> meters_;  // by table, name and kind
+  struct NamedCounter {
+    imr::CounterState state;
+    imr::CounterId id;  // once a rule names it
+  };
+  std::map<Name, NamedCounter> counters_;  // by table and name
   std::map<ChainKey, std::vector<RulePlace>> places_;
   imr::ChainId last_chain_;  // the chain of the rule before, and its places
   const std::vector<RulePlace>* last_places_ = nullptr;
@@ -329,6 +390,7 @@ class Builder {
   Family family_ = Family::ip;  // of the message at hand
   imr::Ruleset ruleset_;
   ExpressionPool expressions_;
+  DynamicSets dynamic_sets_;
   std::map<Name, imr::TableId> tables_;
   std::map<Name, imr::ChainId> chains_;
   std::map<Name, imr::SetId> sets_;

@@ -6,6 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+
+#include "frontend/nft/dynamic_sets.h"
+#include "imr/dynamic_sets.h"
 
 namespace weir::frontend::nft {
 namespace {
@@ -64,6 +68,23 @@ std::vector<std::uint8_t> field_sizes(const nftnl_set* set, std::uint32_t key_ty
   return total == key_size ? sizes : std::vector<std::uint8_t>();
 }
 
+// Of sets that packets change, or whose elements expire or keep something.
+std::optional<imr::Dynamics> dynamics_of(const nftnl_set* set, std::uint32_t flags,
+                                         const ElementState& state) {
+  if ((flags & (NFT_SET_TIMEOUT | NFT_SET_EVAL | NFT_SET_EXPR)) == 0 && state.statements.empty()) {
+    return std::nullopt;
+  }
+  imr::Dynamics out{.timeouts = (flags & NFT_SET_TIMEOUT) != 0};
+  if (nftnl_set_is_set(set, NFTNL_SET_TIMEOUT)) {
+    out.timeout = nftnl_set_get_u64(set, NFTNL_SET_TIMEOUT);
+  }
+  if (nftnl_set_is_set(set, NFTNL_SET_DESC_SIZE)) {
+    out.size = nftnl_set_get_u32(set, NFTNL_SET_DESC_SIZE);
+  }
+  out.statements = state.statements;
+  return out;
+}
+
 std::string reason_against(const nftnl_set* set, std::uint32_t flags, const imr::Set& described) {
   if ((flags & NFT_SET_CONCAT) != 0 && described.interval && described.field_sizes.empty()) {
     return "a concatenation with intervals and fields of unknown sizes is not translated";
@@ -72,12 +93,6 @@ std::string reason_against(const nftnl_set* set, std::uint32_t flags, const imr:
   if ((flags & NFT_SET_MAP) != 0 && !described.is_verdict_map &&
       (described.data_size == 0 || described.data_size > imr::max_value_size)) {
     return "maps to values of this size are not translated";
-  }
-  if ((flags & NFT_SET_TIMEOUT) != 0) return "sets with timeouts are not translated yet";
-  if ((flags & NFT_SET_EVAL) != 0) return "sets that rules update are not translated yet";
-  if ((flags & NFT_SET_EXPR) != 0 || nftnl_set_is_set(set, NFTNL_SET_EXPR) ||
-      nftnl_set_is_set(set, NFTNL_SET_EXPRESSIONS)) {
-    return "sets with statements in their elements are not translated yet";
   }
   if (nftnl_set_get_u32(set, NFTNL_SET_KEY_LEN) > imr::max_value_size) {
     return "set keys of more than 64 bytes are not translated";
@@ -98,14 +113,8 @@ std::uint32_t element_number(nftnl_set_elem* element, std::uint16_t attribute) {
 }
 
 std::string reason_against(nftnl_set_elem* element, const imr::Set& set, bool catch_all) {
-  if (nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPR) ||
-      nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPRESSIONS)) {
-    return "sets with statements in their elements are not translated yet";
-  }
-  if (nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_TIMEOUT)) {
-    return "sets with timeouts are not translated yet";
-  }
-  if (catch_all) return {};
+  if (catch_all)
+    return set.dynamic ? "a catch-all element has no time and no state in a program" : "";
   const bool has_end = nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_KEY_END);
   if (element_bytes(element, NFTNL_SET_ELEM_KEY).size() != set.key_size ||
       (has_end && (!set.has_interval_fields() ||
@@ -113,6 +122,35 @@ std::string reason_against(nftnl_set_elem* element, const imr::Set& set, bool ca
     return "the set has an element without a key of its size";
   }
   return {};
+}
+
+// What is left of an element's time, in milliseconds; 0 where it has none. Time has gone by since
+// the element came to the kernel: it is taken for what was written, or for whole seconds.
+std::uint64_t time_left(nftnl_set_elem* element, const imr::Dynamics& dynamics) {
+  constexpr std::uint64_t second = 1000;
+  if (!nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPIRATION)) return 0;
+  const std::uint64_t left = nftnl_set_elem_get_u64(element, NFTNL_SET_ELEM_EXPIRATION);
+  const std::uint64_t timeout = nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_TIMEOUT)
+                                    ? nftnl_set_elem_get_u64(element, NFTNL_SET_ELEM_TIMEOUT)
+                                    : dynamics.timeout;
+  const std::uint64_t seconds = std::max<std::uint64_t>(1, (left + second - 1) / second) * second;
+  return timeout == 0 ? seconds : std::min(timeout, seconds);
+}
+
+// False where it makes the set native.
+bool read_state(nftnl_set_elem* element, bool first, imr::Set& set, RawElement& read) {
+  ElementState state = state_of(element);
+  set.native_reason = take_element(*set.dynamic, first, state);
+  if (set.native_reason.empty() && set.is_data_map() && !set.dynamic->statements.empty()) {
+    set.native_reason = imr::why_not_dynamic(set);
+  }
+  if (!set.native_reason.empty()) {
+    set.dynamic.reset();
+    return false;
+  }
+  read.expires = time_left(element, *set.dynamic);
+  read.held = std::move(state.held);
+  return true;
 }
 
 // The largest key below `key`, which is not all zero.
@@ -182,7 +220,17 @@ imr::Set describe_set(const nftnl_set* set, imr::TableId table) {
     out.data_type = type_name(nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE));
     out.data_size = static_cast<std::uint16_t>(nftnl_set_get_u32(set, NFTNL_SET_DATA_LEN));
   }
+  const ElementState state = state_of(set);
+  out.dynamic = dynamics_of(set, flags, state);
   out.native_reason = reason_against(set, flags, out);
+  if (out.native_reason.empty()) out.native_reason = state.reason;
+  if (out.native_reason.empty() && out.dynamic) {
+    // How many there may be is known once the elements are.
+    imr::Set some = out;
+    if (some.dynamic->size == 0) some.dynamic->size = imr::default_size;
+    out.native_reason = imr::why_not_dynamic(some);
+  }
+  if (!out.native_reason.empty()) out.dynamic.reset();
   return out;
 }
 
@@ -218,8 +266,9 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& se
         return;
       }
     }
+    if (set.dynamic && !read_state(element, raw.empty(), set, read)) return;
     if (catch_all) {
-      set.catch_all = imr::Element{{}, {}, read.verdict, std::move(read.data)};
+      set.catch_all = imr::Element{{}, {}, read.verdict, std::move(read.data), 0, {}};
     } else {
       raw.push_back(std::move(read));
     }
@@ -236,7 +285,10 @@ std::vector<imr::Element> join_elements(std::vector<RawElement> raw, const imr::
     for (RawElement& element : raw) {
       elements.push_back({without_padding(std::move(element.key), set.field_sizes),
                           without_padding(std::move(element.last), set.field_sizes),
-                          element.verdict, std::move(element.data)});
+                          element.verdict,
+                          std::move(element.data),
+                          0,
+                          {}});
     }
     return elements;
   }
@@ -249,11 +301,19 @@ std::vector<imr::Element> join_elements(std::vector<RawElement> raw, const imr::
     if (open) elements.back().last = predecessor(element.key);
     open = false;
     if (element.interval_end) continue;
-    elements.push_back({element.key, element.key, element.verdict, std::move(element.data)});
+    elements.push_back({element.key, element.key, element.verdict, std::move(element.data),
+                        element.expires, std::move(element.held)});
     open = set.interval;
   }
   if (open) elements.back().last = Bytes(set.key_size, 0xff);
   return elements;
+}
+
+void make_room(imr::Set& set) {
+  constexpr std::size_t least = 1024;
+  if (!set.dynamic || set.dynamic->size != 0) return;
+  set.dynamic->size = static_cast<std::uint32_t>(
+      std::bit_ceil(std::max<std::size_t>(2 * set.elements.size(), least)));
 }
 
 }  // namespace weir::frontend::nft

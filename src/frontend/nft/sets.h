@@ -26,6 +26,8 @@ struct RawElement {
   bool interval_end = false;  // the first key behind an interval
   std::optional<imr::Verdict> verdict;
   Bytes data;
+  std::uint64_t expires = 0;        // as imr::Element
+  std::vector<std::uint64_t> held;  // the same
 };
 
 // Reads the elements of one message into `raw` and set.catch_all; what cannot be translated becomes
@@ -37,6 +39,10 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& se
 // intervals keep their order, which is that of the kernel's search.
 [[nodiscard]] std::vector<imr::Element> join_elements(std::vector<RawElement> raw,
                                                       const imr::Set& set);
+
+// Of a dynamic set that does not say how many elements it may have, and gets no other ones from
+// rules: room for twice as many as it has.
+void make_room(imr::Set& set);
 
 // The verdict of an nf_tables verdict code (enum nft_verdicts, NF_DROP, NF_ACCEPT, NF_QUEUE); no
 // value for codes that rules cannot hold.

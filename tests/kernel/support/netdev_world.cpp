@@ -146,18 +146,21 @@ Result<kernel::Fd> NetdevWorld::attach_xdp(const kernel::Fd& program, kernel::Xd
 // With the mark beside the frame (SO_RCVMARK, 5.19): a pair of devices in one namespace keeps it
 // (skb_scrub_packet() in net/core/skbuff.c).
 bool NetdevWorld::receive() {
-  std::uint8_t byte = 0;
-  iovec data{.iov_base = &byte, .iov_len = 1};
+  constexpr std::size_t longest = 65536;
+  received_.resize(longest);
+  iovec data{.iov_base = received_.data(), .iov_len = received_.size()};
   alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(arrived_mark_))> control{};
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
-  if (::recvmsg(receiver_.get(), &message, 0) < 0) {
+  const ssize_t size = ::recvmsg(receiver_.get(), &message, 0);
+  if (size < 0) {
     if (errno != EAGAIN) give_up("receiving frames", errno);
     return false;
   }
+  arrived_bytes_.assign(received_.begin(), received_.begin() + size);
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SO_MARK) {
     give_up("a frame without its mark");
@@ -166,7 +169,8 @@ bool NetdevWorld::receive() {
   return true;
 }
 
-bool NetdevWorld::send(ByteView frame, std::uint16_t linear, std::uint32_t mark) {
+bool NetdevWorld::send(ByteView frame, std::uint16_t linear, std::uint32_t mark,
+                       std::optional<OpenChecksum> open) {
   while (receive()) ++late_arrivals_;
   if (mark != mark_) {
     if (::setsockopt(sender_.get(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) {
@@ -174,7 +178,12 @@ bool NetdevWorld::send(ByteView frame, std::uint16_t linear, std::uint32_t mark)
     }
     mark_ = mark;
   }
-  const VirtioHeader header{.header_length = linear};
+  VirtioHeader header{.header_length = linear};
+  if (open) {
+    header.flags = 1;  // VIRTIO_NET_HDR_F_NEEDS_CSUM
+    header.checksum_start = open->start;
+    header.checksum_offset = open->offset;
+  }
   buffer_.resize(sizeof(header) + frame.size());
   std::memcpy(buffer_.data(), &header, sizeof(header));
   if (!frame.empty()) std::memcpy(buffer_.data() + sizeof(header), frame.data(), frame.size());

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,12 +37,21 @@ class NetdevWorld {
   // Longer frames are not delivered; native XDP wants less than a page.
   NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle middle = Middle::rules);
 
+  // A checksum that the stack leaves to the device: from which byte on, and where it goes, counted
+  // from there.
+  struct OpenChecksum {
+    std::uint16_t start = 0;
+    std::uint16_t offset = 0;
+  };
   // Whether the frame came out. One that no device takes (shorter than an Ethernet header, too
   // long) does not. Not 0: of a frame that fits no page only `linear` bytes lie in the linear part
   // of its skb, and at least 14; with 0, 14.
-  [[nodiscard]] bool send(ByteView frame, std::uint16_t linear = 0, std::uint32_t mark = 0);
+  [[nodiscard]] bool send(ByteView frame, std::uint16_t linear = 0, std::uint32_t mark = 0,
+                          std::optional<OpenChecksum> open = {});
   // Of the frame that came out last; of the question, where it is an answer.
   [[nodiscard]] std::uint32_t arrived_mark() const { return arrived_mark_; }
+  // Its bytes, without a tag that is in metadata; not of an answer.
+  [[nodiscard]] ByteView arrived_bytes() const { return arrived_bytes_; }
   [[nodiscard]] std::uint64_t late_arrivals() const { return late_arrivals_; }
 
   // Replaces all rules by those of `text`.
@@ -68,8 +78,10 @@ class NetdevWorld {
   kernel::Fd sender_;
   kernel::Fd receiver_;
   Bytes buffer_;
+  Bytes received_;
   std::uint32_t mark_ = 0;  // of the sending socket
   std::uint32_t arrived_mark_ = 0;
+  Bytes arrived_bytes_;
   std::uint64_t late_arrivals_ = 0;
 };
 

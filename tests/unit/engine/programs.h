@@ -33,6 +33,11 @@ inline std::vector<isa::MapSpec> test_maps() {
        .value_size = 4,
        .max_entries = 8,
        .flags = 1},
+      {.name = "ring",
+       .type = MapType::ringbuf,
+       .key_size = 0,
+       .value_size = 0,
+       .max_entries = 4096},
   };
 }
 

@@ -13,6 +13,7 @@ map 1 "hosts" lpm_trie key 8 value 8 entries 2 flags 1
   0x200000000a000001 0x0100000000000000
   0x180000000a000000 0x0200000000000000
 map 2 "zero" array key 4 value 8 entries 1
+map 3 "seen" hash key 4 value 16 entries 9
 rule 0 "inet filter forward handle 4"
 b0:
   v0 = context length
@@ -35,6 +36,13 @@ b1: rule 0
   v10 = swap64 v10
   v11 = lookup map1[v10] of 8
   v12 = map_value map2
+  v12 = insert map3[v1, v2, v2] of 4
+  erase map3[v1] of 4
+  sweep map3, v1
+  v12 = word_at v11 + 8
+  v12 = exchange_at v11, v1, v2
+  v12 = fetch_add_at v11 + 8, v1
+  put_at v11, v2
   count map0[2], v0
   trace map0, 0
   v12 = site 3

@@ -36,16 +36,16 @@ TEST_P(NativePart, KeepsTextAndReason) {
 }
 
 constexpr Case cases[] = {
-    {"limit rate 5/second accept", 0, 2,
-     "[ limit rate 5/second burst 5 type packets flags 0x0 ] [ immediate reg 0 accept ]",
-     "expression 'limit' is not translated yet"},
-    {"tcp dport 22 counter limit rate 5/second accept", 3, 5,
-     "[ limit rate 5/second burst 5 type packets flags 0x0 ] [ immediate reg 0 accept ]",
-     "expression 'limit' is not translated yet"},
+    {"limit rate 1 bytes/week accept", 0, 2,
+     "[ limit rate 1/week burst 0 type bytes flags 0x0 ] [ immediate reg 0 accept ]",
+     "a limit of one byte over so long a time"},
+    {"tcp dport 22 counter symhash mod 2 0 accept", 3, 5,
+     "[ hash reg 1 = symhash() % mod 2 ] [ cmp eq reg 1 0x00000000 ] [ immediate reg 0 accept ]",
+     "symmetric hashes of packets are made with a secret of the kernel"},
     {"tcp dport 22 reject with tcp reset", 2, 3, "[ reject type 1 code 0 ]",
      "expression 'reject' is not translated yet"},
-    {"log prefix \"x\" drop", 0, 2, "[ log prefix x level 4 ] [ immediate reg 0 drop ]",
-     "expression 'log' is not translated yet"},
+    {"log level audit drop", 0, 2, "[ log level 8 ] [ immediate reg 0 drop ]",
+     "the audit log is the kernel's own"},
     {"meta time > 100 drop", 0, 2,
      "[ meta load time => reg 1 ] [ byteorder reg 1 = hton(reg 1, 8, 8) ]"
      " [ cmp gt reg 1 0x17000000 0x00e87648 ] [ immediate reg 0 drop ]",
@@ -56,18 +56,23 @@ constexpr Case cases[] = {
     {"meta sdif lo drop", 0, 2,
      "[ meta load sdif => reg 1 ] [ cmp eq reg 1 0x00000001 ] [ immediate reg 0 drop ]",
      "'meta sdif': programs do not see the VRF that a packet came through"},
-    {"meta priority set 5", 0, 1, "[ immediate reg 1 0x00000005 ] [ meta set priority with reg 1 ]",
-     "'meta priority set' is not translated yet"},
+    {"meta nftrace set 1", 0, 1, "[ immediate reg 1 0x00000001 ] [ meta set nftrace with reg 1 ]",
+     "'meta nftrace set': what it switches on is a trace of the kernel's own rules"},
     {"ct mark set 5", 0, 1, "[ immediate reg 1 0x00000005 ] [ ct set mark with reg 1 ]",
-     "'ct mark set' is not translated yet"},
+     "'ct mark set': a program reads the packet's connection, and cannot write to it"},
+    {"notrack", 0, 1, "[ notrack ]", "a program cannot take a packet out of tracking"},
+    {"sctp dport set 7", 1, 2,
+     "[ immediate reg 1 0x00000700 ] [ payload write reg 1 => 2b @ transport header + 2"
+     " csum_type 2 csum_off 8 csum_flags 0x0 ]",
+     "the checksum of SCTP is a CRC of the whole packet, which no program computes"},
     {"ct expiration 10s accept", 0, 2,
      "[ ct load expiration => reg 1 ] [ cmp eq reg 1 0x00002710 ] [ immediate reg 0 accept ]",
      "'ct expiration': connections expire by the kernel's own ticks"},
     {"tcp option maxseg exists tcp option maxseg size set 1360", 1, 2,
      "[ immediate reg 1 0x00005005 ] [ exthdr write tcpopt reg 1 => 2b @ 2 + 2 ]",
-     "writes to TCP options are not translated yet"},
+     "'tcp option ... set' is not translated yet"},
     {"reset tcp option sack-perm", 0, 1, "[ exthdr reset tcpopt 4 ]",
-     "removal of TCP options is not translated yet"},
+     "'reset tcp option' is not translated yet"},
     {"@ih,0,8 1 accept", 0, 2,
      "[ payload load 1b @ inner header + 0 => reg 1 ] [ cmp eq reg 1 0x00000001 ]"
      " [ immediate reg 0 accept ]",
@@ -76,11 +81,12 @@ constexpr Case cases[] = {
 INSTANTIATE_TEST_SUITE_P(Nft, NativePart, testing::ValuesIn(cases));
 
 TEST(NativePart, OfAPacketWriteHoldsItsLoads) {
-  EXPECT_EQ(statements_of("ip ttl set 4", "ip"),
-            "native \"[ payload load 2b @ network header + 8 => reg 1 ]"
-            " [ bitwise reg 1 = ( reg 1 & 0x0000ff00 ) ^ 0x00000004 ]"
-            " [ payload write reg 1 => 2b @ network header + 8 csum_type 1 csum_off 10"
-            " csum_flags 0x0 ]\" because \"packet writes are not translated yet\"\n");
+  EXPECT_EQ(statements_of("sctp dport set sctp sport", "ip"),
+            "match meta l4proto == 0x84\n"
+            "native \"[ payload load 2b @ transport header + 0 => reg 1 ]"
+            " [ payload write reg 1 => 2b @ transport header + 2 csum_type 2 csum_off 8"
+            " csum_flags 0x0 ]\" because \"the checksum of SCTP is a CRC of the whole packet, which"
+            " no program computes\"\n");
 }
 
 struct FamilyCase {

@@ -67,7 +67,15 @@ class Normal {
             state.rule = imr::RuleId(out_.rules.size());
             s.counter = out_.add(state);
           },
-          [&](imr::MetaWrite& s) { s.value = expr(s.value); }, [](imr::Native&) {});
+          [&](imr::Meter& s) { s.meter = out_.add(from_.meters.at(s.meter.index())); },
+          [&](imr::MetaWrite& s) { s.value = expr(s.value); },
+          [&](imr::PayloadWrite& s) { s.value = expr(s.value); }, [](imr::Log&) {},
+          [&](imr::DynamicSet& s) {
+            s.key = expr(s.key);
+            if (s.data) s.data = expr(*s.data);
+            s.set = set(s.set);
+          },
+          [](imr::Native&) {});
     }
     out_.add(std::move(rule));
   }
@@ -96,7 +104,9 @@ class Normal {
         [&](imr::MapLookup& e) {
           e.key = expr(e.key);
           e.map = set(e.map);
-        });
+        },
+        [](imr::Random&) {}, [&](imr::Hash& e) { e.source = expr(e.source); },
+        [&](imr::Numgen& e) { e.meter = out_.add(from_.meters.at(e.meter.index())); });
     return exprs_[id] = out_.add(std::move(copy));
   }
 

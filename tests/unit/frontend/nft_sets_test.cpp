@@ -169,6 +169,23 @@ TEST(Sets, MarksAreWrittenWithFourBytes) {
             "write meta mark (meta mark & 0xfffeffff ^ 0x00010000)\n");
 }
 
+TEST(Writes, OfPacketsSayWhichChecksumsChange) {
+  EXPECT_EQ(statements_of("ip ttl set 4", "ip"),
+            "write payload network 8 2 checksum 10 (payload network 8 2 later-fragments & 0x00ff ^"
+            " 0x0400)\n");
+  EXPECT_EQ(statements_of("ip saddr set 10.0.0.1", "ip"),
+            "write payload network 12 4 checksum 10 pseudo-header 0x0a000001\n");
+  EXPECT_EQ(statements_of("tcp dport set 8080 accept", "ip"),
+            "match meta l4proto == 0x06\nwrite payload transport 2 2 checksum 16 0x1f90\naccept\n");
+  EXPECT_EQ(statements_of("meta priority set 5", "ip"), "write meta priority 0x05000000\n");
+  // What was loaded in front of a write is not there behind it.
+  EXPECT_EQ(
+      statements_of("ip daddr set ip saddr ip saddr set ip daddr", "ip"),
+      "write payload network 16 4 checksum 10 pseudo-header payload network 12 4"
+      " later-fragments\nwrite payload network 12 4 checksum 10 pseudo-header payload network 16"
+      " 4 later-fragments\n");
+}
+
 struct NativeCase {
   std::string_view definition;
   std::string_view rule;
@@ -194,12 +211,12 @@ TEST_P(NativeSet, MakesTheRulesThatUseItNative) {
 }
 
 constexpr NativeCase native_cases[] = {
-    {"set s { type ipv4_addr; flags timeout; elements = { 1.1.1.1 timeout 5m }\n}",
-     "ip saddr @s drop", "sets with timeouts are not translated yet"},
-    {"set s { type ipv4_addr; flags dynamic; size 100; }", "ip saddr @s drop",
-     "sets that rules update are not translated yet"},
-    {"set s { type ipv4_addr; counter; elements = { 1.1.1.1 }\n}", "ip saddr @s drop",
-     "sets with statements in their elements are not translated yet"},
+    {"set s { type ipv4_addr; flags interval,timeout; elements = { 1.1.1.1 timeout 5m }\n}",
+     "ip saddr @s drop", "elements of sets with intervals have no time and no state in a program"},
+    {"map s { type ipv4_addr : verdict; flags timeout; }", "ip saddr vmap @s",
+     "elements of maps to verdicts have no time and no state in a program"},
+    {"set s { type ipv4_addr; counter; elements = { * }\n}", "ip saddr @s drop",
+     "a catch-all element has no time and no state in a program"},
 };
 INSTANTIATE_TEST_SUITE_P(Nft, NativeSet, testing::ValuesIn(native_cases));
 

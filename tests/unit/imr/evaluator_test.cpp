@@ -10,7 +10,8 @@
 //
 // BYTES are hex digits and NAMEs; "*N" behind one repeats it, "[N]" cuts it to N bytes. Keys: at
 // (offset of the network header), iif and oif (INDEX/NAME), mark, type, ct, keep-unparsable,
-// vlan (PROTOCOL/TCI, in metadata).
+// vlan (PROTOCOL/TCI, in metadata), now (milliseconds since the first packet of the case, which its
+// meters go through with the others).
 #include "imr/evaluator.h"
 
 #include <gtest/gtest.h>
@@ -31,9 +32,11 @@ namespace {
 
 using Names = std::map<std::string, Bytes>;
 
+constexpr std::uint64_t clock_start = 5'000'000'000'000;
+
 struct Probe {
   packet::Packet packet;
-  EvaluatorOptions options;
+  EvaluatorOptions options{.now = clock_start};
 };
 
 std::size_t to_number(const std::string& text) {
@@ -170,6 +173,8 @@ void read_key(const std::string& key, const std::string& value, Probe& probe) {
     packet.vlan = packet::HwaccelTag{
         .protocol = static_cast<std::uint16_t>(to_number(value)),
         .tci = static_cast<std::uint16_t>(to_number(value.substr(value.find('/') + 1)))};
+  } else if (key == "now") {
+    probe.options.now = clock_start + std::uint64_t{1'000'000} * to_number(value);
   } else if (key == "keep-unparsable") {
     probe.options.drop_unparsable = false;
   } else {
@@ -209,6 +214,13 @@ std::string in_words(const Outcome& outcome) {
   for (const RuleId rule : outcome.matched) text += " #" + std::to_string(rule.value);
   if (outcome.matched.empty()) text += " none";
   if (outcome.mark) text += ", mark " + to_hex(big_endian_bytes(*outcome.mark, 4));
+  if (outcome.priority) text += ", priority " + std::to_string(*outcome.priority);
+  if (outcome.type) text += ", type " + std::to_string(static_cast<unsigned>(*outcome.type));
+  if (outcome.bytes) text += ", bytes " + to_hex(*outcome.bytes);
+  for (const LogRecord& one : outcome.logged) {
+    text += ", logs #" + std::to_string(one.rule.value) + "." + std::to_string(one.number) + " " +
+            std::to_string(one.bytes.size()) + " of " + std::to_string(one.length);
+  }
   text += ", counted";
   for (const CounterId counter : outcome.counted) text += " #" + std::to_string(counter.value);
   if (outcome.counted.empty()) text += " none";
@@ -225,6 +237,8 @@ TEST_P(EvaluatorCases, ComeToTheirOutcome) {
   Names names;
   std::string title;
   std::string text;
+  MeterMemory meters;
+  ElementMemory elements;
   std::optional<Unit> unit;
   std::optional<Probe> probe;
   int checked = 0;
@@ -248,8 +262,12 @@ TEST_P(EvaluatorCases, ComeToTheirOutcome) {
         auto parsed = parse_unit(text, path);
         ASSERT_TRUE(parsed) << parsed.error().text() << "\nin\n" << text;
         unit = std::move(*parsed);
+        meters = MeterMemory(unit->ruleset, clock_start);
+        elements = ElementMemory(unit->ruleset, clock_start);
       }
       probe = read_probe(line.substr(2), names);
+      probe->options.meters = &meters;
+      probe->options.elements = &elements;
     } else if (line.starts_with("= ")) {
       ASSERT_TRUE(unit && probe) << "an outcome without a packet";
       const std::string expected = line.substr(2);
@@ -266,8 +284,9 @@ TEST_P(EvaluatorCases, ComeToTheirOutcome) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
-                         testing::Values("walk", "expressions", "sets", "ipv4", "ipv6", "context",
-                                         "xdp", "frames", "extensions"),
+                         testing::Values("walk", "writes", "expressions", "sets", "ipv4", "ipv6",
+                                         "context", "xdp", "frames", "extensions", "meters",
+                                         "chance", "logs", "dynamic_sets"),
                          [](const auto& file) { return std::string(file.param); });
 
 // What XDP does not know is refused when a program is compiled; here it is a mistake of ours.

@@ -48,6 +48,9 @@ chain inet filter forward hook forward priority -5 policy drop
     match (lookup(payload network 12 4, @marks) & 0xff000000) == 0x01000000  ; ip saddr
     write meta mark lookup(payload network 12 4, @marks)  ; ip saddr
     write meta mark concat(meta pkttype)
+    write payload network 8 1 0x09
+    write payload network 12 4 checksum 10 pseudo-header 0x0a000001
+    write payload transport 2 2 checksum 16 payload transport 0 2
     vmap payload transport 2 2 @__map0
     goto ssh
   rule #2 handle 6 "log" at "a file":3 statements 2
@@ -195,8 +198,8 @@ INSTANTIATE_TEST_SUITE_P(
     All, ImrTextErrors,
     testing::Values(
         BadText{"tble",
-                "f:1:1: found 'tble', expected table, interface, set, map, chain or "
-                "counter"},
+                "f:1:1: found 'tble', expected table, interface, set, map, chain, "
+                "counter or meter"},
         BadText{"table\n  ipx t",
                 "f:2:3: unknown family 'ipx', expected ip, ip6, inet, arp, "
                 "bridge or netdev"},
@@ -225,8 +228,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"table ip t chain ip t c rule match meta mark in @s",
                 "f:1:50: unknown set 's', expected one of table ip t"},
         BadText{"table ip t chain ip t c rule reject",
-                "f:1:30: found 'reject', expected a statement: match, vmap, counter, write, "
-                "native or a verdict"},
+                "f:1:30: found 'reject', expected a statement: match, vmap, counter, meter, write, "
+                "log, add, update, delete, native or a verdict"},
         BadText{"table ip t chain ip t c rule match (meta mark == 0x00",
                 "f:1:47: found '==', expected '&', '^', '<<' or '>>' and what follows it"},
         BadText{"table ip t chain ip t c rule \"text",
@@ -239,7 +242,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "f:1:30: copy of rule #7, which is not there"},
         BadText{"table ip t chain ip t c rule counter #0 counter #0 packets 1 bytes 1",
                 "f:1:49: counter #0 differs from the same counter above, expected the same "
-                "numbers and rule"},
+                "numbers, name and rule"},
         BadText{"table ip t chain ip t c hook forward priority 99999999999 policy drop",
                 "f:1:47: found '99999999999', expected a priority, a number from 0 to 2147483647"},
         BadText{"table ip t map ip t m mark 4 { 0x00000000 }", "f:1:43: found '}', expected ':'"},
@@ -250,7 +253,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"table ip t chain ip t c rule match concat() == 0x00",
                 "f:1:43: found ')', expected an expression: payload, field, extension, meta, ct, "
                 "swap2, swap4, "
-                "swap8, concat, lookup, bytes or '('"},
+                "swap8, concat, lookup, numgen, random, jhash, bytes or '('"},
         BadText{"table ip t chain ip t c %",
                 "f:1:25: found '%', expected a word, a number or a "
                 "string"},

@@ -75,6 +75,12 @@ T& statement(Unit& unit, std::size_t rule, std::size_t index) {
   return std::get<T>(unit.ruleset[RuleId(rule)].statements.edit().at(index));
 }
 
+// In the place of the write of a mark, with its value of 4 bytes.
+void write_packet(Unit& unit, PayloadWrite write) {
+  write.value = statement<MetaWrite>(unit, 3, 1).value;
+  unit.ruleset[RuleId(3)].statements.edit().at(1) = write;
+}
+
 template <typename T>
 T& first_expr(Unit& unit) {
   for (Expr& expr : unit.ruleset.exprs) {
@@ -235,10 +241,23 @@ INSTANTIATE_TEST_SUITE_P(
               [](Unit& u) { statement<VerdictMap>(u, 1, 1).map = SetId(0); }},
         Break{"ip t sub rule #3: map of another table",
               [](Unit& u) { u.ruleset.sets[3].table = TableId(1); }},
-        Break{"ip t sub rule #3: write of a meta key other than mark",
+        Break{"ip t sub rule #3: write of a meta key that cannot be written",
               [](Unit& u) { statement<MetaWrite>(u, 3, 1).key = MetaKey::length; }},
-        Break{"ip t sub rule #3: write of other than 4 bytes to the mark",
+        Break{"ip t sub rule #3: write of a value of another size",
               [](Unit& u) { statement<MetaWrite>(u, 3, 1).value = ExprId(9); }},
+        Break{"ip t sub rule #3: write of no bytes, or of more than the value has",
+              [](Unit& u) { write_packet(u, {.length = 5}); }},
+        Break{"ip t sub rule #3: write of no bytes, or of more than the value has",
+              [](Unit& u) { write_packet(u, {.length = 0}); }},
+        Break{"ip t sub rule #3: write of a pseudo header outside of the network header",
+              [](Unit& u) {
+                write_packet(u,
+                             {.base = HeaderBase::transport, .length = 2, .pseudo_header = true});
+              }},
+        Break{"ip t sub rule #3: write of more of the link header than its addresses",
+              [](Unit& u) {
+                write_packet(u, {.base = HeaderBase::link, .offset = 11, .length = 2});
+              }},
         Break{"ip t base rule #1: translated use of a set that stays with the kernel",
               [](Unit& u) { u.ruleset.sets[0].native_reason = "dynamic"; }}));
 

@@ -32,7 +32,12 @@ void PrintTo(const Row& row, std::ostream* out) {
 
 isa::Object object_of_row(const Row& row) {
   isa::Object object;
-  object.maps = {{.name = "one", .type = isa::MapType::array, .value_size = 64, .max_entries = 1}};
+  object.maps = {{.name = "one", .type = isa::MapType::array, .value_size = 64, .max_entries = 1},
+                 {.name = "hash",
+                  .type = isa::MapType::hash,
+                  .key_size = 4,
+                  .value_size = 16,
+                  .max_entries = 8}};
   const auto assembly = must(isa::assemble(row.text, object.maps));
   isa::Program program{.name = "test",
                        .type = row.type,
@@ -295,6 +300,21 @@ const std::string any_answer = "*(u64 *)(r10 - 8) = 0\n" + std::string(loop_over
 const std::string map_memory =
     "r1 = 1\n r2 = function f\n r3 = map[one][0]+0\n r4 = 0\n call loop\n r0 = 1\n exit\n"
     "f:\n r0 = 0\n exit\n";
+// Each entry of a map, to a callback.
+#define WALK                                                                                  \
+  "*(u64 *)(r10 - 8) = 0\n r1 = map[hash]\n r2 = function f\n r3 = r10\n r3 += -8\n r4 = 0\n" \
+  "call for_each_map_elem\n r0 = 0\n exit\nf:\n"
+const Row walk_rows[] = {
+    {"a walk that reads", WALK "r0 = *(u32 *)(r2 + 0)\n r0 = *(u64 *)(r3 + 8)\n"
+                               "r0 = *(u64 *)(r4 + 0)\n r0 = 0\n exit\n"},
+    {"a walk that writes a value", WALK "*(u64 *)(r3 + 8) = 1\n r0 = 0\n exit\n"},
+    {"a walk that writes a key", WALK "*(u32 *)(r2 + 0) = 1\n r0 = 0\n exit\n", false},
+    {"a walk that reads beyond a key", WALK "r0 = *(u64 *)(r2 + 0)\n r0 = 0\n exit\n", false},
+    {"a walk that deletes", WALK "call map_delete_elem\n r0 = 0\n exit\n"},
+    {"a walk that returns any number", WALK "r0 = *(u64 *)(r3 + 0)\n exit\n", false},
+};
+INSTANTIATE_TEST_SUITE_P(OnWalks, Agreement, testing::ValuesIn(walk_rows));
+
 const Row other_rows[] = {
     {"the caller's stack, read and written", R"(
       *(u64 *)(r10 - 8) = 3

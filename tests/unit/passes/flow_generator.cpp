@@ -2,6 +2,7 @@
 #include "unit/passes/flow_generator.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir::test {
 
@@ -152,7 +153,7 @@ class Generator {
   }
 
   void statement(int depth) {
-    const std::uint64_t choice = pick(depth > 0 ? 15 : 9);
+    const std::uint64_t choice = pick(depth > 0 ? 17 : 9);
     if (choice < 3) return arithmetic();
     if (choice == 3) return load();
     if (choice == 4) return context_or_constant();
@@ -164,6 +165,7 @@ class Generator {
     if (choice == 11) return guard(depth - 1);
     if (choice == 12) return gathered_row();
     if (choice == 13) return direct_row(depth - 1);
+    if (choice < 16) return list(depth - 1);
     loop(depth - 1);
   }
 
@@ -300,9 +302,14 @@ class Generator {
          .imm = 0,
          .yes = next,
          .no = match});
+    rest_of_rule(depth, match, next, 3);
+  }
+
+  // What a rule does that matches, before it ends the packet or goes on in the next one.
+  void rest_of_rule(int depth, BlockId rest, BlockId next, std::uint64_t count) {
     const Scope before = scope();
-    at_ = match;
-    statements(depth, 3);
+    at_ = rest;
+    statements(depth, count);
     if (chance(30)) {
       ret();
     } else {
@@ -310,6 +317,34 @@ class Generator {
     }
     restore(before);
     at_ = next;
+  }
+
+  // Rules that ask for one number of the same value each, and for something else.
+  void list(int depth) {
+    const Reg value = number();
+    for (std::uint64_t i = 2 + pick(3); i > 0; --i) {
+      rule_ = static_cast<std::int32_t>(pick(rules));
+      const BlockId match = block();
+      const BlockId rest = block();
+      const BlockId next = block();
+      Terminator test{.kind = Terminator::Kind::branch,
+                      .condition = Condition::ne,
+                      .a = value,
+                      .imm = pick(4),
+                      .yes = next,
+                      .no = match};
+      if (chance(50)) {
+        const Reg difference = function_.new_register();
+        put({.op = Op::xor_, .dst = difference, .a = value, .imm = std::exchange(test.imm, 0)});
+        test.a = difference;
+      }
+      end(test);
+      const Scope before = scope();
+      at_ = match;
+      branch(rest, next);
+      restore(before);
+      rest_of_rule(depth, rest, next, 2);
+    }
   }
 
   // Where windows count from: nothing, a small number, or any number.

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <optional>
 
+#include "base/chance.h"
+
 namespace weir::test {
 
 using flow::Condition;
@@ -32,7 +34,7 @@ class Machine {
         state_(state),
         entered_(entered) {
     regions_.push_back({});
-    regions_.push_back(world.packet);
+    regions_.push_back(outcome.packet.empty() ? world.packet : outcome.packet);
   }
 
   // The entry to go on at, or nothing when there is a verdict.
@@ -99,6 +101,14 @@ class Machine {
     throw InvariantError("no such condition");
   }
 
+  // Nothing where the packet ends before.
+  void put(std::uint64_t at, const Bytes& value, std::size_t size) {
+    Bytes& packet = regions_.at(1);
+    if (at > packet.size() || size > packet.size() - at) return;
+    std::copy_n(value.begin(), size, packet.begin() + static_cast<std::ptrdiff_t>(at));
+    outcome_.packet = packet;
+  }
+
   void step(const Instruction& i) {
     switch (i.op) {
       case Op::constant:
@@ -116,6 +126,11 @@ class Machine {
       case Op::mul:
         reg(i.dst) = reg(i.a) * second(i.b, i.imm);
         return;
+      case Op::div: {
+        const std::uint64_t divisor = second(i.b, i.imm);
+        reg(i.dst) = divisor == 0 ? 0 : reg(i.a) / divisor;
+        return;
+      }
       case Op::and_:
         reg(i.dst) = reg(i.a) & second(i.b, i.imm);
         return;
@@ -161,9 +176,60 @@ class Machine {
       case Op::trace:
         outcome_.trace.push_back(second(i.b, i.imm));
         return;
+      case Op::record:
+        outcome_.records.push_back(i.imm);
+        for (const Reg r : i.args) outcome_.records.push_back(reg(r));
+        return;
+      case Op::random:
+        reg(i.dst) = Chance(++outcome_.draws).next();
+        return;
+      case Op::clock:
+        reg(i.dst) = 1'000'000;
+        return;
+      case Op::word:
+        reg(i.dst) = outcome_.words[i.imm];
+        return;
+      case Op::exchange: {
+        std::uint64_t& word = outcome_.words[i.imm];
+        const std::uint64_t before = word;
+        if (word == reg(i.a)) word = reg(i.b);
+        reg(i.dst) = before;
+        return;
+      }
+      case Op::fetch_add: {
+        std::uint64_t& word = outcome_.words[i.imm];
+        const std::uint64_t before = word;
+        word += reg(i.a);
+        reg(i.dst) = before;
+        return;
+      }
+      case Op::word_at:
+      case Op::exchange_at:
+      case Op::fetch_add_at:
+      case Op::put_at:
+      case Op::insert:
+      case Op::erase:
+      case Op::sweep:
+        throw InvariantError("maps that functions write are for whole programs in the engine");
       case Op::set_mark:
         world_.context.at(static_cast<std::size_t>(flow::ContextKey::mark)) = reg(i.a) & 0xffffffff;
         outcome_.marks.push_back(reg(i.a) & 0xffffffff);
+        return;
+      case Op::set_priority:
+      case Op::set_pkttype: {
+        const bool byte = i.op == Op::set_pkttype;
+        const std::uint64_t value = reg(i.a) & (byte ? 0xff : 0xffffffff);
+        world_.context.at(static_cast<std::size_t>(*flow::changed_fact(i.op))) = value;
+        outcome_.marks.push_back(value);
+        return;
+      }
+      case Op::store:
+        put(reg(i.a) + i.imm, native_bytes(reg(i.b), 8), i.size);
+        return;
+      case Op::add_to_sum:
+      case Op::add_to_pseudo_sum:
+        // What a sum becomes is for who emits it; here it shows that it was asked for.
+        put(reg(i.a) + i.imm, native_bytes(reg(i.b) + static_cast<std::uint64_t>(i.op), 8), 2);
         return;
       case Op::site:
         reg(i.dst) = i.imm;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,7 +27,11 @@ struct Outcome {
   bool accepted = false;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> counts;  // counter and bytes, in order
   std::vector<std::uint64_t> trace;
-  std::vector<std::uint64_t> marks;  // written
+  std::vector<std::uint64_t> records;
+  std::vector<std::uint64_t> marks;              // written, as other facts
+  std::map<std::uint64_t, std::uint64_t> words;  // that are shared, by their places
+  std::uint64_t draws = 0;                       // random numbers
+  Bytes packet = {};                             // where something was stored in it, as it is then
 
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };

@@ -10,7 +10,10 @@
 #include "passes/flow_dead_code.h"
 #include "passes/flow_fold.h"
 #include "passes/flow_merge_windows.h"
+#include "passes/flow_preset.h"
+#include "passes/flow_show_values.h"
 #include "passes/flow_thread_branches.h"
+#include "passes/flow_thread_values.h"
 #include "unit/passes/flow_generator.h"
 #include "unit/passes/flow_machine.h"
 
@@ -31,7 +34,10 @@ constexpr auto all_passes = std::to_array<Named>({
     {"flow_dead_code", passes::flow_dead_code},
     {"flow_fold", passes::flow_fold},
     {"flow_merge_windows", passes::flow_merge_windows},
+    {"flow_preset", passes::flow_preset},
+    {"flow_show_values", passes::flow_show_values},
     {"flow_thread_branches", passes::flow_thread_branches},
+    {"flow_thread_values", passes::flow_thread_values},
 });
 
 int wish(const char* name, int otherwise) {

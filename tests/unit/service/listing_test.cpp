@@ -27,6 +27,10 @@ TEST(WithCounts, ReplacesTheValuesOfCounters) {
        {{9, 9}},
        "counter packets 9 bytes 9 comment \"a counter packets 0 bytes 0\""},
       {"drop comment \"no end", {}, "drop comment \"no end"},
+      {"add @a { ip saddr counter } update @b { ip daddr counter } counter packets 0 bytes 0",
+       {{9, 9}},
+       "add @a { ip saddr counter } update @b { ip daddr counter } counter packets 9 bytes 9"},
+      {"update @b { ip daddr counter }", {}, "update @b { ip daddr counter }"},
   };
   for (const Case& each : cases) {
     EXPECT_EQ(with_counts(each.text, each.counts), each.expected) << each.text;

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Emission of writes to the packet and its facts.
+#include "backend/emitter.h"
+
+#include "isa/helpers.h"
+
+namespace weir::backend {
+
+using flow::Instruction;
+using flow::Op;
+using isa::Opcode;
+
+namespace {
+
+constexpr std::uint8_t r0 = 0;
+constexpr std::uint8_t r1 = 1;
+constexpr std::uint8_t r2 = 2;
+constexpr std::uint8_t r3 = 3;
+constexpr std::uint8_t r4 = 4;
+constexpr std::uint8_t r5 = 5;
+constexpr std::uint8_t frame_pointer = 10;
+
+}  // namespace
+
+// In struct __sk_buff, which is the context wherever a mark or a priority can be written.
+void Emitter::set_member(const Instruction& instruction, std::int16_t offset) {
+  const std::uint8_t value = in_register(instruction.a, r0);
+  if (value != r0) op(Opcode::mov64_reg, r0, value);
+  load_context_pointer(r1);
+  op(Opcode::stx32, r1, r0, offset);
+}
+
+// bpf_skb_change_type() takes and gives the types that nft_meta_set_eval() does.
+void Emitter::set_pkttype(const Instruction& instruction) {
+  const std::uint8_t value = in_register(instruction.a, r2);
+  if (value != r2) op(Opcode::mov64_reg, r2, value);
+  load_context_pointer(r1);
+  call_helper(static_cast<std::int32_t>(isa::Helper::skb_change_type));
+}
+
+// r2 = the place in the packet that the instruction names. Through r0: r2 may hold an operand that
+// is moved in between.
+void Emitter::load_place(const Instruction& instruction) {
+  op(Opcode::mov64_reg, r2, r0);
+  if (instruction.imm != 0) {
+    op(Opcode::add64_imm, r2, 0, 0, static_cast<std::int32_t>(instruction.imm));
+  }
+}
+
+// By a helper: what is not linear, or shared with others, is made writable by it. The value goes
+// through the stack, which is little-endian as packet bytes in registers are.
+void Emitter::store_packet(const Instruction& instruction) {
+  const std::uint8_t place = in_register(instruction.a, r0);
+  if (place != r0) op(Opcode::mov64_reg, r0, place);
+  op(Opcode::stx64, frame_pointer, in_register(instruction.b, r1), key_);
+  load_place(instruction);
+  op(Opcode::mov64_reg, r3, frame_pointer);
+  op(Opcode::add64_imm, r3, 0, 0, key_);
+  op(Opcode::mov64_imm, r4, 0, 0, instruction.size);
+  op(Opcode::mov64_imm, r5, 0, 0, 0);
+  load_context_pointer(r1);
+  call_helper(static_cast<std::int32_t>(profile_.program_type == isa::ProgramType::xdp
+                                            ? isa::Helper::xdp_store_bytes
+                                            : isa::Helper::skb_store_bytes));
+}
+
+// bpf_l4_csum_replace() knows what is left to the device. A sum of 0 becomes 0xffff, and one that
+// was 0 is mended all the same (nft_csum_replace() in net/netfilter/nft_payload.c).
+void Emitter::add_to_sum(const Instruction& instruction) {
+  constexpr std::int32_t pseudo_header = 1 << 4;  // BPF_F_PSEUDO_HDR
+  constexpr std::int32_t no_zero = 1 << 5;        // BPF_F_MARK_MANGLED_0
+  constexpr std::int32_t even_of_zero = 1 << 6;   // BPF_F_MARK_ENFORCE
+  const std::uint8_t place = in_register(instruction.a, r0);
+  if (place != r0) op(Opcode::mov64_reg, r0, place);
+  const std::uint8_t difference = in_register(instruction.b, r4);
+  if (difference != r4) op(Opcode::mov64_reg, r4, difference);
+  load_place(instruction);
+  op(Opcode::mov64_imm, r3, 0, 0, 0);
+  op(Opcode::mov64_imm, r5, 0, 0,
+     no_zero | even_of_zero | (instruction.op == Op::add_to_pseudo_sum ? pseudo_header : 0));
+  load_context_pointer(r1);
+  call_helper(static_cast<std::int32_t>(isa::Helper::l4_csum_replace));
+}
+
+}  // namespace weir::backend

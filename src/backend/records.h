@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What programs leave in the ring buffer `log` for each packet that a log statement sees: a header
+// and the packet's first bytes. All native-endian.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "backend/builder.h"
+#include "backend/profile.h"
+#include "base/bytes.h"
+#include "imr/imr.h"
+
+namespace weir::backend {
+
+struct PacketRecord {
+  std::uint64_t time = 0;    // bpf_ktime_get_ns()
+  std::uint32_t rule = 0;    // RuleId as written
+  std::uint32_t number = 0;  // of the rule's log statements, from 0
+  std::uint32_t length = 0;  // of the packet, from where the program has it on
+  std::uint32_t captured = 0;
+  std::uint32_t iif = 0;  // 0: none is known
+  std::uint32_t oif = 0;
+  std::uint32_t mark = 0;
+  std::uint32_t network_offset = 0;  // in the packet; 0: there is no link-layer header
+};
+inline constexpr const char* record_ring_name = "log";
+constexpr std::size_t record_header = 40;  // bytes
+static_assert(sizeof(PacketRecord) == record_header);
+
+struct DecodedRecord {
+  PacketRecord header;
+  ByteView bytes;  // of the packet
+};
+// Nothing where it is none that programs leave.
+[[nodiscard]] std::optional<DecodedRecord> decode_record(ByteView record);
+
+// The ring buffer. When it is full, what comes is lost until somebody reads.
+[[nodiscard]] isa::MapSpec record_ring();
+
+// Records the packet for log statement `number` of the rule. `length` are all its bytes.
+void record(Builder& out, isa::MapIndex ring, const Profile& profile, const imr::Log& log,
+            imr::RuleId rule, std::uint32_t number);
+
+}  // namespace weir::backend

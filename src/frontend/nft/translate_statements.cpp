@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Expressions that do something with what stands in registers, or without.
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include "frontend/nft/keys.h"
+#include "frontend/nft/objects.h"
+#include "frontend/nft/translator.h"
+#include "imr/dynamic_sets.h"
+#include "imr/meters.h"
+
+namespace weir::frontend::nft {
+namespace {
+
+std::optional<imr::Relop> relop(std::uint32_t op) {
+  switch (op) {
+    case NFT_CMP_EQ:
+      return imr::Relop::eq;
+    case NFT_CMP_NEQ:
+      return imr::Relop::ne;
+    case NFT_CMP_LT:
+      return imr::Relop::lt;
+    case NFT_CMP_LTE:
+      return imr::Relop::le;
+    case NFT_CMP_GT:
+      return imr::Relop::gt;
+    case NFT_CMP_GTE:
+      return imr::Relop::ge;
+    default:
+      return std::nullopt;
+  }
+}
+
+Bytes prefix(Bytes bytes, std::size_t size) {
+  if (bytes.size() > size) bytes.resize(size);
+  return bytes;
+}
+
+}  // namespace
+
+Reason Translator::write_payload(const nftnl_expr* expr, std::optional<imr::HeaderBase> base) {
+  constexpr std::uint32_t link_addresses = 12;  // bytes
+  if (!base) return "writes to inner headers are not translated";
+  const std::uint32_t offset = number(expr, NFTNL_EXPR_PAYLOAD_OFFSET);
+  const std::uint32_t length = number(expr, NFTNL_EXPR_PAYLOAD_LEN);
+  const std::uint32_t checksum = number(expr, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET);
+  const bool pseudo_header = number(expr, NFTNL_EXPR_PAYLOAD_FLAGS) != 0;
+  const std::uint32_t kind = number(expr, NFTNL_EXPR_PAYLOAD_CSUM_TYPE);
+  if (kind == NFT_PAYLOAD_CSUM_SCTP) {
+    return "the checksum of SCTP is a CRC of the whole packet, which no program computes";
+  }
+  if (length == 0 || length > imr::max_value_size || offset > 0xff) {
+    return "a packet write of this size is not translated";
+  }
+  if (*base == imr::HeaderBase::link && offset + length > link_addresses) {
+    return "writes to an ethertype or a VLAN tag stay with the kernel: the tag may be in "
+           "metadata";
+  }
+  // None that nft makes.
+  const bool mended = kind != NFT_PAYLOAD_CSUM_NONE;
+  if ((mended && (*base == imr::HeaderBase::link || checksum > 0xff || checksum % 2 != 0)) ||
+      (pseudo_header && *base != imr::HeaderBase::network)) {
+    return "a packet write with this checksum is not translated";
+  }
+  const auto value = operand(number(expr, NFTNL_EXPR_PAYLOAD_SREG), length);
+  if (!value || imr::value_size(*scope_.ruleset, *value) < length) return no_value();
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  imr::PayloadWrite write{.base = *base,
+                          .offset = static_cast<std::uint16_t>(offset),
+                          .length = static_cast<std::uint16_t>(length),
+                          .pseudo_header = pseudo_header,
+                          .value = *value};
+  if (mended) write.checksum = static_cast<std::uint8_t>(checksum);
+  add_write(write);
+  return {};
+}
+
+void Translator::add_write(const imr::Statement& write) {
+  rule_.statements.push_back(write);
+  registers_.forget(
+      [&](const Value& old) { return imr::reads_written(*scope_.ruleset, write, old.expr); });
+}
+
+Reason Translator::set_meta(const nftnl_expr* expr) {
+  const std::uint32_t wanted = number(expr, NFTNL_EXPR_META_KEY);
+  const auto key = meta_key(wanted);
+  if (!key || !imr::is_writable(*key)) {
+    return not_translated("meta " + key_in_text(expr) + " set", never_written(wanted));
+  }
+  const std::size_t size = imr::value_size(*key);
+  const auto value = operand(number(expr, NFTNL_EXPR_META_SREG), size);
+  if (!value || imr::value_size(*scope_.ruleset, *value) != size) return no_value();
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  add_write(imr::MetaWrite{*key, *value});
+  return {};
+}
+
+Reason Translator::cmp(const nftnl_expr* expr) {
+  const auto value = registers_.load(number(expr, NFTNL_EXPR_CMP_SREG));
+  if (!value) return no_value();
+  const Bytes rhs = data(expr, NFTNL_EXPR_CMP_DATA);
+  const auto op = relop(number(expr, NFTNL_EXPR_CMP_OP));
+  if (!op || rhs.empty()) return "this comparison is not translated yet";
+  if (!rest_is_zero(*value, rhs)) return "a comparison of more bytes than its value has";
+  use(*value);
+  rule_.statements.push_back(imr::Match{value->expr, *op, prefix(rhs, value->size)});
+  return {};
+}
+
+Reason Translator::range(const nftnl_expr* expr) {
+  const auto value = registers_.load(number(expr, NFTNL_EXPR_RANGE_SREG));
+  if (!value) return no_value();
+  const Bytes from = data(expr, NFTNL_EXPR_RANGE_FROM_DATA);
+  const Bytes to = data(expr, NFTNL_EXPR_RANGE_TO_DATA);
+  const std::uint32_t op = number(expr, NFTNL_EXPR_RANGE_OP);
+  if (from.empty() || from.size() != to.size() || op > NFT_RANGE_NEQ) {
+    return "this range is not translated yet";
+  }
+  if (!rest_is_zero(*value, from) || !rest_is_zero(*value, to)) {
+    return "a range of more bytes than its value has";
+  }
+  use(*value);
+  rule_.statements.push_back(imr::MatchRange{value->expr, op == NFT_RANGE_NEQ,
+                                             prefix(from, value->size), prefix(to, value->size)});
+  return {};
+}
+
+Reason Translator::immediate(const nftnl_expr* expr) {
+  const std::uint32_t target = number(expr, NFTNL_EXPR_IMM_DREG);
+  if (target != NFT_REG_VERDICT) {
+    Bytes value = data(expr, NFTNL_EXPR_IMM_DATA);
+    if (value.empty() || value.size() > imr::max_value_size) {
+      return "an immediate of this size is not translated";
+    }
+    store_load(target, imr::Immediate{std::move(value)}, false);
+    return {};
+  }
+  const auto verdict =
+      to_verdict(number(expr, NFTNL_EXPR_IMM_VERDICT),
+                 nftnl_expr_get_str(expr, NFTNL_EXPR_IMM_CHAIN), scope_.find_chain);
+  if (!verdict) return "this verdict is not translated yet";
+  if (verdict->kind == imr::Verdict::Kind::queue) return "verdict 'queue' stays with the kernel";
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  rule_.statements.push_back(imr::VerdictStatement{*verdict});
+  return {};
+}
+
+Reason Translator::lookup(const nftnl_expr* expr) {
+  const char* name = nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET);
+  const imr::SetId id = name == nullptr ? imr::SetId() : scope_.find_set(name);
+  if (!id.valid()) return "the rule uses a set that the kernel does not list";
+  const imr::Set& set = (*scope_.ruleset)[id];
+  if (!set.native_reason.empty()) return set.native_reason;
+  const auto key = operand(number(expr, NFTNL_EXPR_LOOKUP_SREG), set.key_size);
+  if (!key) return no_value();
+  const bool inverted = has(expr, NFTNL_EXPR_LOOKUP_FLAGS) &&
+                        (number(expr, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
+  if (!has(expr, NFTNL_EXPR_LOOKUP_DREG)) {
+    // A map as well, for its keys: nft_lookup_eval() leaves the data alone.
+    rule_.statements.push_back(imr::MatchSet{*key, id, inverted});
+    return {};
+  }
+  const std::uint32_t target = number(expr, NFTNL_EXPR_LOOKUP_DREG);
+  if (inverted || set.is_verdict_map != (target == NFT_REG_VERDICT)) {
+    return "this lookup is not translated";
+  }
+  if (set.is_data_map()) {
+    store_load(target, imr::MapLookup{*key, id}, true);
+    return {};
+  }
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  rule_.statements.push_back(imr::VerdictMap{*key, id});
+  return {};
+}
+
+Reason Translator::change_set(const nftnl_expr* expr) {
+  using Op = imr::DynamicSet::Op;
+  const char* name = nftnl_expr_get_str(expr, NFTNL_EXPR_DYNSET_SET_NAME);
+  const imr::SetId id = name == nullptr ? imr::SetId() : scope_.find_set(name);
+  if (!id.valid()) return "the rule uses a set that the kernel does not list";
+  if (scope_.dynamic_sets == nullptr) return "a rule that changes a set is read with all others";
+  imr::Set& set = (*scope_.ruleset)[id];
+  if (!set.native_reason.empty()) return set.native_reason;
+  imr::DynamicSet change{.key = {}, .set = id};
+  const std::uint32_t op = number(expr, NFTNL_EXPR_DYNSET_OP);
+  if (op > NFT_DYNSET_OP_DELETE) return "this change of a set is not translated";
+  change.op = op == NFT_DYNSET_OP_ADD      ? Op::add
+              : op == NFT_DYNSET_OP_UPDATE ? Op::update
+                                           : Op::remove;
+  const auto key = operand(number(expr, NFTNL_EXPR_DYNSET_SREG_KEY), set.key_size);
+  if (!key) return no_value();
+  change.key = *key;
+  if (set.is_data_map() && change.op != Op::remove) {
+    change.data = operand(number(expr, NFTNL_EXPR_DYNSET_SREG_DATA), set.data_size);
+    if (!change.data) return no_value();
+  }
+  if (has(expr, NFTNL_EXPR_DYNSET_TIMEOUT)) {
+    change.timeout = nftnl_expr_get_u64(expr, NFTNL_EXPR_DYNSET_TIMEOUT);
+  }
+  if (change.timeout > imr::longest_timeout) return "a timeout of more than 146 years";
+  change.inverted = has(expr, NFTNL_EXPR_DYNSET_FLAGS) &&
+                    (number(expr, NFTNL_EXPR_DYNSET_FLAGS) & NFT_DYNSET_F_INV) != 0;
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  Reason refusal = change.op == Op::remove
+                       ? DynamicSets::settle(set)
+                       : scope_.dynamic_sets->settle(set, id, state_of_rule(expr));
+  if (!refusal.empty()) return refusal;
+  add_write(change);
+  return {};
+}
+
+Reason Translator::counter(const nftnl_expr* expr) {
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  const imr::CounterId id =
+      scope_.ruleset->add(imr::CounterState{id_, nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_PACKETS),
+                                            nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_BYTES)});
+  rule_.statements.push_back(imr::Counter{id});
+  return {};
+}
+
+Reason Translator::limit(const nftnl_expr* expr) {
+  return take(meter_of({.rate = nftnl_expr_get_u64(expr, NFTNL_EXPR_LIMIT_RATE),
+                        .unit = nftnl_expr_get_u64(expr, NFTNL_EXPR_LIMIT_UNIT),
+                        .burst = number(expr, NFTNL_EXPR_LIMIT_BURST),
+                        .type = number(expr, NFTNL_EXPR_LIMIT_TYPE),
+                        .flags = number(expr, NFTNL_EXPR_LIMIT_FLAGS)}));
+}
+
+Reason Translator::quota(const nftnl_expr* expr) {
+  return take(quota_of(nftnl_expr_get_u64(expr, NFTNL_EXPR_QUOTA_BYTES),
+                       nftnl_expr_get_u64(expr, NFTNL_EXPR_QUOTA_CONSUMED),
+                       number(expr, NFTNL_EXPR_QUOTA_FLAGS)));
+}
+
+Reason Translator::object(const nftnl_expr* expr) {
+  if (has(expr, NFTNL_EXPR_OBJREF_SET_SREG)) return "maps to objects are not translated yet";
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  const std::uint32_t type = number(expr, NFTNL_EXPR_OBJREF_IMM_TYPE);
+  const char* name = nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_IMM_NAME);
+  if (type == NFT_OBJECT_COUNTER && scope_.find_counter && name != nullptr) {
+    const imr::CounterId counter = scope_.find_counter(name, id_);
+    if (!counter.valid()) return "the registers name a counter that is not there";
+    rule_.statements.push_back(imr::Counter{counter});
+    return {};
+  }
+  const imr::MeterId meter =
+      scope_.find_meter && name != nullptr ? scope_.find_meter(type, name) : imr::MeterId();
+  if (!meter.valid())
+    return "named objects other than counters, limits and quotas are not translated";
+  rule_.statements.push_back(imr::Meter{meter});
+  return {};
+}
+
+Reason Translator::take(const imr::MeterState& meter) {
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  if (const std::string reason = imr::why_no_meter(meter); !reason.empty()) return reason;
+  rule_.statements.push_back(imr::Meter{scope_.ruleset->add(meter)});
+  return {};
+}
+
+Reason Translator::log(const nftnl_expr* expr) {
+  constexpr std::uint32_t audit = 8;  // NFT_LOGLEVEL_AUDIT
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  imr::Log log;
+  if (const char* prefix = nftnl_expr_get_str(expr, NFTNL_EXPR_LOG_PREFIX)) log.prefix = prefix;
+  if (has(expr, NFTNL_EXPR_LOG_GROUP)) {
+    log.group = nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP);
+    log.snaplen = number(expr, NFTNL_EXPR_LOG_SNAPLEN);
+    log.threshold = nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_QTHRESHOLD);
+  } else {
+    if (has(expr, NFTNL_EXPR_LOG_LEVEL)) {
+      const std::uint32_t level = number(expr, NFTNL_EXPR_LOG_LEVEL);
+      if (level >= audit) return "the audit log is the kernel's own";
+      log.level = static_cast<std::uint8_t>(level);
+    }
+    log.flags = static_cast<std::uint8_t>(number(expr, NFTNL_EXPR_LOG_FLAGS));
+  }
+  rule_.statements.push_back(std::move(log));
+  return {};
+}
+
+}  // namespace weir::frontend::nft

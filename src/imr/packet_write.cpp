@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// nft_payload_set_eval() in net/netfilter/nft_payload.c (Linux 6.18), of a packet whose checksums
+// are whole (skb->ip_summed is not CHECKSUM_PARTIAL). A kernel that is to mend a checksum for bytes
+// beyond the packet's end stops there (skb_checksum()); here the rule ends.
+#include "imr/packet_write.h"
+
+#include <algorithm>
+
+namespace weir::imr {
+namespace {
+
+constexpr std::uint8_t ip_protocol_tcp = 6;
+constexpr std::uint8_t ip_protocol_udp = 17;
+constexpr std::uint8_t ip_protocol_icmpv6 = 58;
+constexpr std::uint8_t ip_protocol_udplite = 136;
+
+// csum_partial(): words of 2 bytes in memory order, a last byte alone being the first of its word.
+std::uint32_t sum_of(ByteView bytes) {
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    sum += static_cast<std::uint32_t>(bytes[i]) << (i % 2 == 0 ? 0 : 8);
+  }
+  return sum;
+}
+
+std::uint16_t folded(std::uint32_t sum) {
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(sum);
+}
+
+std::uint16_t opposite(std::uint32_t sum) {
+  return static_cast<std::uint16_t>(~folded(sum));
+}
+
+// nft_csum_replace(): a sum of 0 becomes CSUM_MANGLED_0.
+std::uint16_t replaced(std::uint16_t checksum, std::uint32_t from, std::uint32_t to) {
+  const std::uint16_t out = opposite(std::uint32_t{opposite(checksum)} + opposite(from) + to);
+  return out == 0 ? 0xffff : out;
+}
+
+class Write {
+ public:
+  Write(PacketView& view, Bytes& bytes) : view_(view), bytes_(bytes) {}
+
+  [[nodiscard]] bool run(const PayloadWrite& write, ByteView value) {
+    const auto header = start_of(write.base);
+    if (!header || !holds(*header + write.offset, write.length)) return false;
+    const std::size_t at = *header + write.offset;
+    const std::uint32_t from = sum_of(ByteView(bytes_).subspan(at, write.length));
+    const std::uint32_t to = sum_of(value.first(write.length));
+    if (write.checksum && !mend(*header + *write.checksum, from, to)) return false;
+    if (write.pseudo_header) {
+      const auto checksum = checksum_over_pseudo_header();
+      if (checksum && !mend(*checksum, from, to)) return false;
+    }
+    put(at, value.first(write.length));
+    return true;
+  }
+
+ private:
+  [[nodiscard]] bool holds(std::size_t at, std::size_t length) const {
+    return at + length <= bytes_.size();
+  }
+  [[nodiscard]] std::size_t transport() const {
+    return bytes_.size() - view_.data.size() + view_.transport_offset;
+  }
+
+  // Of the header, in the frame.
+  [[nodiscard]] std::optional<std::size_t> start_of(HeaderBase base) const {
+    switch (base) {
+      case HeaderBase::link:
+        if (view_.link_size == 0) return std::nullopt;
+        return 0;
+      case HeaderBase::network:
+        return bytes_.size() - view_.network.size();
+      case HeaderBase::transport:
+        if (!view_.has_transport || view_.later_fragment) return std::nullopt;
+        return transport();
+    }
+    throw InvariantError("header base out of range");
+  }
+
+  // nft_payload_l4csum_offset()
+  [[nodiscard]] std::optional<std::size_t> checksum_over_pseudo_header() const {
+    constexpr std::size_t udp_header = 8;
+    constexpr std::size_t in_udp = 6;
+    if (!view_.has_transport || view_.later_fragment) return std::nullopt;
+    switch (view_.l4proto) {
+      case ip_protocol_tcp:
+        return transport() + 16;
+      case ip_protocol_udp:
+        // It may do without.
+        if (!holds(transport(), udp_header) || checksum_at(transport() + in_udp) == 0) {
+          return std::nullopt;
+        }
+        return transport() + in_udp;
+      case ip_protocol_udplite:
+        return transport() + in_udp;
+      case ip_protocol_icmpv6:
+        return transport() + 2;
+      default:
+        return std::nullopt;
+    }
+  }
+
+  [[nodiscard]] std::uint16_t checksum_at(std::size_t at) const {
+    return static_cast<std::uint16_t>(load_native(ByteView(bytes_).subspan(at, 2)));
+  }
+
+  [[nodiscard]] bool mend(std::size_t at, std::uint32_t from, std::uint32_t to) {
+    if (!holds(at, 2)) return false;
+    put(at, native_bytes(replaced(checksum_at(at), from, to), 2));
+    return true;
+  }
+
+  void put(std::size_t at, ByteView value) {
+    // Where the tag's 4 bytes are back in their place.
+    constexpr std::size_t tag_place = 12;
+    std::ranges::copy(value, bytes_.begin() + static_cast<std::ptrdiff_t>(at));
+    if (!view_.retagged) return;
+    const std::size_t moved = at < tag_place ? at : at + 4;
+    std::ranges::copy(value, view_.retagged->begin() + static_cast<std::ptrdiff_t>(moved));
+  }
+
+  PacketView& view_;
+  Bytes& bytes_;
+};
+
+}  // namespace
+
+void move_to(PacketView& view, ByteView bytes) {
+  invariant(bytes.size() == view.frame.size(), "a packet of another size");
+  view.network = bytes.last(view.network.size());
+  view.data = bytes.last(view.data.size());
+  view.frame = bytes;
+}
+
+bool write_packet(PacketView& view, Bytes& bytes, const PayloadWrite& write, ByteView value) {
+  return Write(view, bytes).run(write, value);
+}
+
+}  // namespace weir::imr

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Dynamic sets of an installed policy: what programs have made of them, which is in their maps and
+// nowhere else. Programs that take the place of others use the same maps.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "driver/elements.h"
+#include "imr/imr.h"
+#include "kernel/kernel.h"
+#include "service/state.h"
+
+namespace weir::service {
+
+[[nodiscard]] std::vector<DynamicSetState> describe_dynamic_sets(
+    const imr::Ruleset& ruleset, const driver::Compilation& compilation);
+
+// The one set of it, without elements, in its table.
+[[nodiscard]] imr::Ruleset described(const DynamicSetState& state);
+
+// Puts the maps of sets that mean the same before and after into `given`, by their places in the
+// object to come.
+[[nodiscard]] Status share_dynamic_sets(const PolicyState& policy,
+                                        const std::vector<DynamicSetState>& next,
+                                        const Paths& paths, std::vector<kernel::Fd>& given);
+// Copies the elements of sets of which that is not so. Their statements begin anew where they are
+// others. What programs change meanwhile is not copied.
+[[nodiscard]] Status carry_dynamic_sets(const PolicyState& policy,
+                                        const std::vector<DynamicSetState>& next,
+                                        const std::vector<kernel::Fd>& maps, const Paths& paths);
+
+// The elements that have not expired, by their keys.
+[[nodiscard]] Result<std::vector<driver::LivingElement>> living_elements(
+    const PolicyState& policy, const DynamicSetState& state, const Paths& paths);
+
+// Makes the elements of `given`, a set as it is described with elements that expire from now on,
+// members of the set, or takes them out. All of it or nothing, but for what packets do meanwhile.
+[[nodiscard]] Status add_elements(const PolicyState& policy, const DynamicSetState& state,
+                                  const imr::Set& given, const Paths& paths);
+[[nodiscard]] Status delete_elements(const PolicyState& policy, const DynamicSetState& state,
+                                     const imr::Set& given, const Paths& paths);
+
+// The set with its elements as nft lists it, indented as in a table.
+[[nodiscard]] std::string listed(const imr::Set& set,
+                                 const std::vector<driver::LivingElement>& elements);
+// A key, or the data of a map, as nft writes it.
+[[nodiscard]] std::string value_text(const std::string& type,
+                                     const std::vector<std::uint8_t>& field_sizes, ByteView value);
+
+}  // namespace weir::service

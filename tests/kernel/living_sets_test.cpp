@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Sets of an installed policy that packets change: what lives in them is listed, outlives changes
+// of the rules, and comes and goes as weir element asks.
+#include "kernel/rules_world.h"
+#include "kernel/support/root_only.h"
+#include "service/element.h"
+
+namespace weir::test {
+namespace {
+
+WEIR_ROOT_ONLY();
+
+constexpr const char* set_rules = R"(
+table inet t {
+  set seen { type inet_service; flags dynamic; timeout 1h; size 100; }
+  set rates { type inet_service; flags dynamic; }
+  set hits { type inet_service . ipv4_addr; flags dynamic,timeout
+    counter
+  }
+  set blocked { type inet_service; timeout 1d; elements = { 1900 timeout 5h } }
+  map marks { type inet_service : mark; flags dynamic; }
+  chain in {
+    type filter hook input priority 0; policy accept;
+    udp dport 1500 add @seen { udp dport }
+    udp dport 1600 update @rates { udp dport limit rate over 1/day burst 2 packets } drop
+    udp dport 1700 update @hits { udp dport . ip saddr }
+    udp dport @blocked drop
+    udp dport 1800 add @marks { udp dport : 0x2a }
+  }
+}
+)";
+
+class LivingSets : public Rules {
+ protected:
+  LivingSets() { apply_policy(set_rules); }
+  [[nodiscard]] std::string listed_text() const {
+    return expect(service::list_text(state(), paths_));
+  }
+  [[nodiscard]] bool lists(const std::string& text) const {
+    return listed_text().find(text) != std::string::npos;
+  }
+  Status elements(service::ElementChange::Kind kind, const std::string& set,
+                  const std::string& elements) {
+    return service::change_elements(
+        "p", {.kind = kind, .family = Family::inet, .table = "t", .set = set, .elements = elements},
+        paths_);
+  }
+  static constexpr auto put = service::ElementChange::Kind::add;
+  static constexpr auto take = service::ElementChange::Kind::remove;
+};
+
+TEST_F(LivingSets, AreListedWithWhatLivesInThem) {
+  EXPECT_TRUE(
+      lists("\tset seen {\n\t\ttype inet_service\n\t\tsize 100\n\t\tflags dynamic,timeout\n"
+            "\t\ttimeout 1h\n\t}\n"))
+      << listed_text();
+  arrives(1500);
+  arrives(1600);
+  arrives(1700);
+  arrives(1700);
+  arrives(1800);
+  EXPECT_TRUE(lists("elements = { 1500 expires 59m59s")) << listed_text();
+  EXPECT_TRUE(lists("elements = { 1600 limit rate over 1/day burst 2 packets }")) << listed_text();
+  EXPECT_TRUE(lists("elements = { 1700 . 127.0.0.1 counter packets 2 bytes ")) << listed_text();
+  EXPECT_TRUE(lists("elements = { 1900 expires 4h59m59s")) << listed_text();
+  EXPECT_TRUE(lists("elements = { 1800 : 0x0000002a }")) << listed_text();
+}
+
+TEST_F(LivingSets, OutliveChangesOfRules) {
+  arrives(1500);
+  EXPECT_TRUE(arrives(1600));
+  EXPECT_TRUE(arrives(1600));
+  EXPECT_FALSE(arrives(1600)) << "beyond the burst";
+  const auto before = state();
+  expect(change(Change::insert, "inet t in udp dport 1500 counter"));
+  EXPECT_TRUE(lists("1500 expires")) << listed_text();
+  EXPECT_FALSE(arrives(1600)) << "still beyond";
+  const auto after = state();
+  for (std::size_t i = 0; i < before.dynamic_sets.size(); ++i) {
+    EXPECT_EQ(before.maps.at(before.dynamic_sets[i].map).id,
+              after.maps.at(after.dynamic_sets.at(i).map).id)
+        << "the same map";
+  }
+  expect_only_needed_pins();
+}
+
+// Elements are copied where they get other statements.
+TEST_F(LivingSets, AreCopiedToOtherMapsWhereTheirStatementsChange) {
+  arrives(1600);
+  arrives(1600);
+  EXPECT_FALSE(arrives(1600));
+  const auto handle = state().chains.front().rules.at(1).handle;
+  expect(change(Change::replace, "inet t in handle " + std::to_string(handle) +
+                                     " udp dport 1600 update @rates { udp dport limit rate over "
+                                     "1/day burst 3 packets } drop"));
+  EXPECT_TRUE(lists("1600 limit rate over 1/day burst 3 packets")) << listed_text();
+  EXPECT_TRUE(arrives(1600)) << "its limit begins anew";
+  expect_only_needed_pins();
+}
+
+TEST_F(LivingSets, TakeElementsFromOutside) {
+  EXPECT_FALSE(arrives(1900));
+  EXPECT_TRUE(arrives(1901));
+  expect(elements(put, "blocked", "{ 1901 timeout 1h, 1900 }"));
+  EXPECT_FALSE(arrives(1901));
+  EXPECT_TRUE(lists("1901 expires 59m59s")) << listed_text();
+  EXPECT_TRUE(lists("1900 expires 4h59m59s")) << "it was there: " << listed_text();
+  expect(elements(take, "blocked", "{ 1900 }"));
+  EXPECT_TRUE(arrives(1900));
+  const auto refused = elements(take, "blocked", "{ 1901, 1900 }");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("has no element 1900"), std::string::npos)
+      << refused.error().text();
+  EXPECT_FALSE(arrives(1901)) << "nothing of it was done";
+  arrives(1500);
+  expect(elements(take, "seen", "{ 1500 }"));
+  EXPECT_FALSE(lists("1500 expires")) << "packets made it: " << listed_text();
+}
+
+TEST_F(LivingSets, HaveRoomForSoMany) {
+  const auto ports = [](int from) {
+    std::string out;
+    for (int port = from; port < from + 60; ++port) {
+      out += (out.empty() ? "{ " : ", ") + std::to_string(port);
+    }
+    return out + " }";
+  };
+  expect(elements(put, "seen", ports(1)));
+  const auto refused = elements(put, "seen", ports(101));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("room for 100 elements"), std::string::npos)
+      << refused.error().text();
+}
+
+}  // namespace
+}  // namespace weir::test
