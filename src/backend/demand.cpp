@@ -113,9 +113,10 @@ struct Collector {
 
 }  // namespace
 
-void add_demand(const imr::Ruleset& ruleset, const imr::Rule& rule, Demand& demand) {
+void add_demand(const imr::Ruleset& ruleset, std::span<const imr::Statement> statements,
+                Demand& demand) {
   Collector collector{ruleset, demand};
-  for (const imr::Statement& statement : rule.statements) std::visit(collector, statement);
+  for (const imr::Statement& statement : statements) std::visit(collector, statement);
 }
 
 void add_demand(const imr::Ruleset& ruleset, imr::ExprId expr, Demand& demand) {

@@ -40,7 +40,7 @@ bool reads_behind_tag(const imr::Unit& unit) {
   for (const imr::ChainId root : unit.roots) {
     for (const imr::ChainId chain : imr::reachable_chains(unit.ruleset, root)) {
       for (const imr::RuleId rule : unit.ruleset[chain].rules) {
-        add_demand(unit.ruleset, unit.ruleset[rule], demand);
+        add_demand(unit.ruleset, unit.ruleset[rule].statements, demand);
       }
     }
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "backend/meters.h"
 
+#include <bit>
+
 #include "imr/meters.h"
 
 namespace weir::backend {
@@ -152,6 +154,7 @@ isa::MapSpec meter_words(const SharedList<MeterState>& meters) {
     const Bytes bytes = native_bytes(counts ? meter.used : 0, word_size);
     value.insert(value.end(), bytes.begin(), bytes.end());
   }
+  value.resize(word_size * std::bit_ceil(meters.size()), 0);
   isa::MapSpec out{.name = "meters",
                    .type = isa::MapType::array,
                    .key_size = 4,
@@ -166,6 +169,14 @@ isa::MapSpec meter_words(const SharedList<MeterState>& meters) {
 
 MeterPlace place_of(isa::MapIndex words, imr::MeterId id) {
   return {.map = words, .address = {}, .offset = word_size * id.value};
+}
+
+MeterPlace place_of(Builder& out, isa::MapIndex words, Reg number,
+                    const SharedList<MeterState>& meters) {
+  // In bounds as the verifier sees it.
+  const Reg known = out.binary(Op::and_, number, std::bit_ceil(meters.size()) - 1);
+  const Reg offset = out.binary(Op::shl, known, std::uint64_t{std::countr_zero(word_size)});
+  return {.map = {}, .address = out.binary(Op::add, out.map_value(words), offset), .offset = 0};
 }
 
 void take(Builder& out, const MeterPlace& place, const MeterState& meter, Reg length,

@@ -17,16 +17,20 @@
 
 namespace weir::backend {
 
-// The map of the words, an array of one element, with what they begin with.
+// The map of the words, an array of one element, with what they begin with; behind them words that
+// nobody uses, so that there are a power of two.
 [[nodiscard]] isa::MapSpec meter_words(const SharedList<imr::MeterState>& meters);
 
 // Where a meter's word is: in that map, or at an address.
 struct MeterPlace {
   isa::MapIndex map;         // not valid: at the address
-  flow::Reg address;         // of a value that a lookup gave
+  flow::Reg address;         // in a value of a map
   std::uint64_t offset = 0;  // bytes
 };
 [[nodiscard]] MeterPlace place_of(isa::MapIndex words, imr::MeterId id);
+// Of the meter whose number is in the register: `meters` are all.
+[[nodiscard]] MeterPlace place_of(Builder& out, isa::MapIndex words, flow::Reg number,
+                                  const SharedList<imr::MeterState>& meters);
 
 // Takes from the limit or quota. Goes on in a new block for packets that it lets through; others
 // go to `fail`. `length` are the packet's bytes.

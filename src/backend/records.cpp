@@ -56,7 +56,7 @@ isa::MapSpec record_ring() {
 }
 
 void record(Builder& out, isa::MapIndex ring, const Profile& profile, const imr::Log& log,
-            imr::RuleId rule, std::uint32_t number) {
+            const RecordOf& of) {
   const auto fact = [&](imr::MetaKey key) {
     const std::optional<ContextKey> known = profile.context_key(key);
     return known ? out.context(*known) : out.constant(0);
@@ -88,8 +88,12 @@ void record(Builder& out, isa::MapIndex ring, const Profile& profile, const imr:
   };
   const Reg lengths = pair(length, captured);
   const Reg devices = pair(fact(imr::MetaKey::iif), fact(imr::MetaKey::oif));
+  const std::uint64_t statement = std::uint64_t{of.number} << 32;
+  Reg what;
+  if (of.rule_number.valid()) what = out.binary(Op::or_, of.rule_number, out.constant(statement));
   out.append({.op = Op::record,
-              .imm = rule.value | std::uint64_t{number} << 32,
+              .b = what,
+              .imm = what.valid() ? 0 : of.rule.value | statement,
               .map = ring,
               .args = {lengths, devices, pair(fact(imr::MetaKey::mark), network_offset())}});
 }
@@ -103,7 +107,12 @@ void Emitter::record(const flow::Instruction& instruction) {
     op(Opcode::stx64, frame_pointer, in_register(one, r0), at);
     at = static_cast<std::int16_t>(at + 8);
   }
-  constant(r2, instruction.imm);
+  if (instruction.b.valid()) {
+    const std::uint8_t what = in_register(instruction.b, r0);
+    if (what != r2) op(Opcode::mov64_reg, r2, what);
+  } else {
+    constant(r2, instruction.imm);
+  }
   op(Opcode::ldx64, r3, frame_pointer, key_);
   op(Opcode::ldx64, r4, frame_pointer, static_cast<std::int16_t>(key_ + 8));
   op(Opcode::ldx64, r5, frame_pointer, static_cast<std::int16_t>(key_ + 16));

@@ -39,8 +39,14 @@ struct DecodedRecord {
 // The ring buffer. When it is full, what comes is lost until somebody reads.
 [[nodiscard]] isa::MapSpec record_ring();
 
-// Records the packet for log statement `number` of the rule. `length` are all its bytes.
+// Which log statement a record is of.
+struct RecordOf {
+  imr::RuleId rule;          // as written
+  flow::Reg rule_number;     // valid: its number is in this register
+  std::uint32_t number = 0;  // of the rule's log statements, from 0
+};
+// Records the packet.
 void record(Builder& out, isa::MapIndex ring, const Profile& profile, const imr::Log& log,
-            imr::RuleId rule, std::uint32_t number);
+            const RecordOf& of);
 
 }  // namespace weir::backend

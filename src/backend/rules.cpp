@@ -3,16 +3,13 @@
 
 #include <algorithm>
 #include <functional>
-#include <memory>
+#include <utility>
 #include <variant>
 
-#include "backend/meters.h"
 #include "backend/records.h"
-#include "backend/run_tree.h"
 #include "backend/sets.h"
-#include "backend/tuple_search.h"
-#include "backend/vector_search.h"
 #include "imr/identity.h"
+#include "imr/visit.h"
 
 namespace weir::backend {
 
@@ -61,7 +58,7 @@ Demand own_demand(const imr::Unit& unit, const SharedMaps& maps,
     rules = rules.subspan(together.size());
     const imr::Rule& rule = unit.ruleset[together.front()];
     if (rule.run == 0) {
-      add_demand(unit.ruleset, rule, demand);
+      add_demand(unit.ruleset, rule.statements, demand);
       continue;
     }
     // As of two rules: the fields of a key are read at the same time.
@@ -69,6 +66,9 @@ Demand own_demand(const imr::Unit& unit, const SharedMaps& maps,
     for (const classify::RunField& field : run.fields) {
       add_demand(unit.ruleset, field.expr, demand);
       add_demand(unit.ruleset, field.expr, demand);
+    }
+    for (const classify::Tail& tail : run.tails) {
+      add_demand(unit.ruleset, classify::statements_of(unit.ruleset, tail), demand);
     }
   }
   return demand;
@@ -240,161 +240,48 @@ void RootLowering::gather(std::span<const imr::RuleId> rules, imr::ChainId chain
   values_.gather(all ? demand_ : needed);
 }
 
-void RootLowering::run(std::span<const imr::RuleId> rules, BlockId end) {
-  const RunPlace& place = maps_.runs->place(unit_, ruleset_[rules.front()].run);
-  out_.set_rule(-1);
-  const BlockId start = out_.block();
-  out_.jump(start);
-  out_.at(start);
-  const BlockId next = out_.block();
-  const std::vector<Reg> key = run_key(place.index.run, next);
-  if (const auto* tree = std::get_if<classify::DecisionTree>(&place.index.structure)) {
-    const RunTree::Effects effects{
-        .note = [&](const classify::RunAction& action) { note(action); },
-        .end = [&](const classify::RunAction& action) { end_run(action, end); }};
-    RunTree(out_, ruleset_, place.index.run, *tree, key, start_.opaque, effects).emit(next);
-  } else {
-    const std::unique_ptr<RunSearch> search = search_of(place, key);
-    search->first(next);
-    run_action(place, *search, end, next);
-  }
-  out_.at(next);
-}
-
-std::unique_ptr<RunSearch> RootLowering::search_of(const RunPlace& place,
-                                                   std::span<const Reg> key) {
-  if (std::holds_alternative<classify::BitVectors>(place.index.structure)) {
-    return std::make_unique<VectorSearch>(out_, place, key, start_.opaque);
-  }
-  return std::make_unique<TupleSearch>(out_, place, key, start_.opaque, start_.turn,
-                                       direct_rounds_);
-}
-
-void RootLowering::note(const classify::RunAction& action) {
-  if (action.counter.valid()) count(action.counter);
-  if (action.mark) values_.write_meta(imr::MetaKey::mark, {{out_.constant(*action.mark), 4}});
-  const std::uint32_t entry = trace_entry(ruleset_, action);
-  if (entry != run_untraced) trace(entry);
-}
-
-void RootLowering::end_run(const classify::RunAction& action, BlockId end) {
-  switch (action.end) {
-    case classify::RunAction::End::accept:
-      out_.jump(passed_);
-      return;
-    case classify::RunAction::End::drop:
-      out_.ret(false);
-      return;
-    case classify::RunAction::End::leave:
-      out_.jump(end);
-      return;
-    case classify::RunAction::End::on:
-      break;
-  }
-  throw InvariantError("lowering: a rule that ends no run");
-}
-
 void RootLowering::count(imr::CounterId counter) {
   out_.append(
       {.op = Op::count, .a = values_.length(), .imm = counter.value, .map = maps_.counters});
 }
 
-// Whether the field's set has the value, 1 or 0.
-Reg RootLowering::membership(const classify::RunField& field, BlockId absent) {
-  const Reg is_in = out_.function().new_register();
-  const BlockId member = out_.block();
-  const BlockId stranger = out_.block();
-  const BlockId join = out_.block();
-  search(ruleset_[field.set], field.expr, member, stranger, absent);
-  out_.at(member);
-  out_.assign_opaque(is_in, start_.opaque, 1);
-  out_.jump(join);
-  out_.at(stranger);
-  out_.assign_opaque(is_in, start_.opaque);
-  out_.jump(join);
-  out_.at(join);
-  return is_in;
+// The number and 1.
+void RootLowering::count(Reg counter) {
+  out_.append({.op = Op::count,
+               .a = values_.length(),
+               .b = out_.binary(Op::sub, counter, 1),
+               .map = maps_.counters});
 }
 
-// A register for each field. Of a value that may be absent it is the number that stands for none;
-// `never` is where a packet would go that has not what every packet has.
-std::vector<Reg> RootLowering::run_key(const classify::Run& run, BlockId never) {
-  std::vector<Reg> key;
-  for (std::size_t i = 0; i < run.fields.size();) {
-    const classify::RunField& field = run.fields[i];
-    const BlockId absent = field.may_be_absent ? out_.block() : never;
-    const std::vector<Reg> chunks =
-        field.set.valid() ? std::vector{membership(field, absent)}
-                          : big_endian_chunks(out_, values_.evaluate(field.expr, absent));
-    if (!field.may_be_absent) {
-      key.insert(key.end(), chunks.begin(), chunks.end());
-    } else {
-      const Reg value = out_.function().new_register();
-      const BlockId join = out_.block();
-      out_.append({.op = Op::add, .dst = value, .a = chunks.front(), .b = start_.opaque});
-      out_.jump(join);
-      out_.at(absent);
-      out_.assign_opaque(value, start_.opaque, std::uint64_t{1} << field.value_bits());
-      out_.jump(join);
-      out_.at(join);
-      key.push_back(value);
-    }
-    i += chunks.size();
-  }
-  return key;
-}
-
-void RootLowering::run_action(const RunPlace& place, RunSearch& search, BlockId end, BlockId next) {
-  const std::vector<classify::RunAction>& actions = place.index.run.actions;
-  const auto counts = [](const classify::RunAction& one) { return one.counter.valid(); };
-  if (std::ranges::any_of(actions, counts)) {
-    const Reg counter = search.counter();
-    const BlockId counted = out_.block();
-    out_.leave_if(Condition::eq, counter, 0, counted);
-    out_.append({.op = Op::count,
-                 .a = values_.length(),
-                 .b = out_.binary(Op::sub, counter, 1),
-                 .map = maps_.counters});
-    out_.jump(counted);
-    out_.at(counted);
-  }
-  if (writes_marks(place.index.run)) {
-    const BlockId marked = out_.block();
-    out_.leave_if(Condition::eq, search.is_marking(), 0, marked);
-    values_.write_meta(imr::MetaKey::mark, {{search.mark(), 4}});
-    out_.jump(marked);
-    out_.at(marked);
-  }
-  // Of a traced program, too, all may be returns of chains, which no rule stands for.
-  if (maps_.trace.valid() && std::ranges::any_of(actions, &classify::RunAction::matched)) {
-    const Reg entry = search.trace_entry();
-    const BlockId traced = out_.block();
-    out_.leave_if(Condition::eq, entry, run_untraced, traced);
-    out_.append({.op = Op::trace, .b = entry, .map = maps_.trace});
-    out_.jump(traced);
-    out_.at(traced);
-  }
-  const Reg how = search.end();
-  const auto is = [&](RunEnd one) {
-    const BlockId there = out_.block();
-    out_.leave_if(Condition::eq, how, static_cast<std::uint64_t>(one), there);
-    return there;
-  };
-  const BlockId drop = is(RunEnd::drop);
-  const BlockId leave = is(RunEnd::leave);
-  if (place.index.goes_on()) {
-    const BlockId on = is(RunEnd::on);
-    out_.leave_if(Condition::eq, how, static_cast<std::uint64_t>(RunEnd::behind), next);
-    out_.jump(passed_);
-    out_.at(on);
-    search.resume();
-  } else {
-    out_.jump(passed_);
-  }
-  out_.at(drop);
-  out_.ret(false);
-  out_.at(leave);
-  out_.jump(end);
+void RootLowering::statement(const imr::Statement& statement, Owner& owner, BlockId fail) {
+  imr::match_on(
+      statement,
+      [&](const imr::Counter& one) {
+        const Reg counter = std::exchange(owner.counter, {});
+        return counter.valid() ? count(counter) : count(one.counter);
+      },
+      [&](const imr::Meter& one) {
+        const MeterPlace place = owner.meter ? *std::exchange(owner.meter, std::nullopt)
+                                             : place_of(maps_.meters, one.meter);
+        take(out_, place, ruleset_.meters.at(one.meter.index()), values_.length(), fail);
+      },
+      [&](const imr::Log& log) {
+        record(out_, maps_.log, profile_, log,
+               {.rule = imr::as_written(ruleset_, owner.rule),
+                .rule_number = owner.rule_number,
+                .number = owner.logs++});
+      },
+      [&](const imr::MetaWrite& write) {
+        values_.write_meta(write.key, values_.evaluate(write.value, fail));
+      },
+      [&](const imr::PayloadWrite& write) { values_.write_packet(write, fail); },
+      [&](const imr::DynamicSet& set_change) { change(set_change, fail); },
+      [&](const imr::Match& one) { match(one, fail); },
+      [&](const imr::MatchRange& one) { match(one, fail); },
+      [&](const imr::MatchSet& one) { match(one, fail); },
+      [](const imr::VerdictStatement&) { throw InvariantError("lowering: a verdict in a tail"); },
+      [](const imr::VerdictMap&) { throw InvariantError("lowering: a map in a tail"); },
+      [](const imr::Native&) { throw InvariantError("lowering: a native statement is left"); });
 }
 
 void RootLowering::rule(imr::RuleId id, BlockId end) {
@@ -412,9 +299,9 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
   const BlockId next = out_.block();
   out_.set_rule(label);
   bool falls_through = true;
-  std::uint32_t logs = 0;
-  for (const imr::Statement& statement : rule.statements) {
-    if (const auto* ends = std::get_if<imr::VerdictStatement>(&statement)) {
+  Owner owner{.rule = id};
+  for (const imr::Statement& one : rule.statements) {
+    if (const auto* ends = std::get_if<imr::VerdictStatement>(&one)) {
       if (ends->verdict.kind == imr::Verdict::Kind::continue_) continue;
       trace(ends->verdict.kind == imr::Verdict::Kind::accept ||
             ends->verdict.kind == imr::Verdict::Kind::drop);
@@ -422,30 +309,11 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
       falls_through = false;
       break;
     }
-    if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+    if (const auto* map = std::get_if<imr::VerdictMap>(&one)) {
       falls_through = verdict_map(*map, next, end);
       if (!falls_through) break;
-    } else if (const auto* counter = std::get_if<imr::Counter>(&statement)) {
-      count(counter->counter);
-    } else if (const auto* meter = std::get_if<imr::Meter>(&statement)) {
-      take(out_, place_of(maps_.meters, meter->meter), ruleset_.meters.at(meter->meter.index()),
-           values_.length(), next);
-    } else if (const auto* log = std::get_if<imr::Log>(&statement)) {
-      record(out_, maps_.log, profile_, *log, imr::as_written(ruleset_, id), logs++);
-    } else if (const auto* compare = std::get_if<imr::Match>(&statement)) {
-      match(*compare, next);
-    } else if (const auto* range = std::get_if<imr::MatchRange>(&statement)) {
-      match(*range, next);
-    } else if (const auto* set = std::get_if<imr::MatchSet>(&statement)) {
-      match(*set, next);
-    } else if (const auto* write = std::get_if<imr::MetaWrite>(&statement)) {
-      values_.write_meta(write->key, values_.evaluate(write->value, next));
-    } else if (const auto* bytes = std::get_if<imr::PayloadWrite>(&statement)) {
-      values_.write_packet(*bytes, next);
-    } else if (const auto* set_change = std::get_if<imr::DynamicSet>(&statement)) {
-      change(*set_change, next);
     } else {
-      throw InvariantError("lowering: a native statement is left");
+      statement(one, owner, next);
     }
   }
   if (falls_through) {

@@ -12,6 +12,7 @@
 
 #include "backend/builder.h"
 #include "backend/lower.h"
+#include "backend/meters.h"
 #include "backend/run_search.h"
 #include "backend/values.h"
 #include "classify/runs.h"
@@ -64,15 +65,31 @@ class RootLowering {
   [[nodiscard]] std::unique_ptr<RunSearch> search_of(const RunPlace& place,
                                                      std::span<const flow::Reg> key);
   void run_action(const RunPlace& place, RunSearch& search, flow::BlockId end, flow::BlockId next);
-  // Of code for one rule of a run: counts and traces; what ends it.
-  void note(const classify::RunAction& action);
+  // The tails of the rules that are met. Packets that one does not let through go on searching, or
+  // to `next`.
+  void run_tails(const classify::Run& run, RunSearch& search, flow::BlockId next);
+  // Of code for one rule of a run: counts, traces and runs its tail, which is left for `fail`; what
+  // ends it.
+  void meet(const classify::RunAction& action, flow::BlockId fail);
   void end_run(const classify::RunAction& action, flow::BlockId end);
   void count(imr::CounterId counter);
+  void count(flow::Reg counter);
   void gather(std::span<const imr::RuleId> rules, imr::ChainId chain);
   void shared_chains();
   void dispatch_ends();
   void branching_ends();
 
+  // Whose statements they are. What is valid holds for the first meter, the first counter and the
+  // logs, whatever numbers the statements have.
+  struct Owner {
+    imr::RuleId rule;
+    flow::Reg rule_number;
+    flow::Reg counter;
+    std::optional<MeterPlace> meter = {};
+    std::uint32_t logs = 0;  // so far
+  };
+  // Any but verdicts and maps to them. Goes on at the cursor, or at `fail`.
+  void statement(const imr::Statement& statement, Owner& owner, flow::BlockId fail);
   void match(const imr::Match& match, flow::BlockId fail);
   void match(const imr::MatchRange& match, flow::BlockId fail);
   void match(const imr::MatchSet& match, flow::BlockId fail);

@@ -157,7 +157,7 @@ bool RunEditor::known_to_program(const classify::Run& rows) const {
   const std::vector<RunAction>& known = place_.index.run.actions;
   return (std::ranges::none_of(rows.actions, goes_on) || place_.index.goes_on()) &&
          (std::ranges::none_of(rows.actions, counts) || std::ranges::any_of(known, counts)) &&
-         (!writes_marks(rows) || layout_.marks) &&
+         (!writes_marks(rows) || layout_.extras.marks) && rows.tails.empty() &&
          std::ranges::none_of(rows.actions, &RunAction::matched);
 }
 
@@ -226,7 +226,8 @@ std::optional<RunEditor::Entries> RunEditor::insert(const classify::Run& rows, s
     if (layout_.notes.rows != 0) {
       Bytes note(layout_.notes.row_size, 0);
       RunWriter to(note, 0);
-      write_note(layout_, action, run_untraced, goes_on ? ranks[action.resume - 1] - 1 : 0, to);
+      const std::uint32_t resume = goes_on ? ranks[action.resume - 1] - 1 : 0;
+      write_note(layout_, action, {.resume = resume}, to);
       store_row(change.before, layout_.notes.at(entry), note);
     }
     if (!put(entry, rows, row, ranks[row], turn, change)) return std::nullopt;

@@ -58,9 +58,32 @@ void RunWriter::put(std::uint64_t number, std::size_t size) {
   at_ += size;
 }
 
-void write_mark(const RunAction& action, RunWriter& out) {
-  out.put(action.mark ? 1 : 0, 4);
+RunExtras extras_of(const classify::Run& run) {
+  const bool tails = !run.tails.empty();
+  return {.marks = tails || writes_marks(run), .tails = tails};
+}
+
+TailNumbers tail_numbers(const imr::Ruleset& ruleset, const RunAction& action) {
+  if (!action.tail) return {};
+  const imr::MeterId meter = classify::meter_of(ruleset, *action.tail);
+  const imr::CounterId counter = classify::counter_of(ruleset, *action.tail);
+  return {.otherwise = action.otherwise,
+          .rule = imr::as_written(ruleset, action.rule).value,
+          .meter = meter.valid() ? meter.value : 0,
+          .counter = counter.valid() ? counter.value + 1 : 0};
+}
+
+void write_extras(const RunExtras& extras, const RunAction& action, const TailNumbers& numbers,
+                  RunWriter& out) {
+  if (!extras.marks) return;
+  const std::uint32_t code = action.tail ? action.code + 1 : 0;
+  out.put((action.mark ? 1U : 0U) | code << RunExtras::code_shift, 4);
   out.put(action.mark.value_or(0), 4);
+  if (!extras.tails) return;
+  for (const std::uint32_t one :
+       {numbers.otherwise, numbers.rule, numbers.meter, numbers.counter}) {
+    out.put(one, 4);
+  }
 }
 
 std::span<const imr::RuleId> run_at(const imr::Ruleset& ruleset,

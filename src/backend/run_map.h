@@ -41,7 +41,7 @@ constexpr unsigned shape_shift = 8;
 // And those of an entry that is not in force at one turn and at the other.
 constexpr std::uint32_t run_turn_one = 1U << 4U;
 constexpr std::uint32_t run_turn_other = 1U << 5U;
-// Whether rules of the run give packets a mark.
+// Whether rules of the run give packets a mark by the search.
 [[nodiscard]] bool writes_marks(const classify::Run& run);
 [[nodiscard]] RunEnd end_of(const classify::Run& run, const classify::RunAction& action);
 
@@ -57,6 +57,32 @@ constexpr std::uint32_t run_untraced = 0xffffffff;
   return action.counter.valid() ? action.counter.value + 1 : 0;
 }
 
+// What is told of a rule besides, in runs of which some rule needs it.
+struct RunExtras {
+  bool marks = false;  // {1 or 0, and from bit 8 on the code of its tail and 1, or 0 (4); mark (4)}
+  bool tails = false;  // TailNumbers, each of 4 bytes; only with marks
+  static constexpr std::uint64_t what = 0;
+  static constexpr std::uint64_t mark = 4;
+  static constexpr std::uint64_t otherwise = 8;
+  static constexpr std::uint64_t rule = 12;
+  static constexpr std::uint64_t meter = 16;
+  static constexpr std::uint64_t counter = 20;
+  static constexpr unsigned code_shift = 8;
+  [[nodiscard]] std::size_t size() const { return tails ? 24 : marks ? 8 : 0; }
+};
+[[nodiscard]] RunExtras extras_of(const classify::Run& run);
+
+// What the code of a tail learns of the rule.
+struct TailNumbers {
+  std::uint32_t otherwise = 0;  // where the search goes on for whom it does not let through; 0:
+                                // behind the run
+  std::uint32_t rule = 0;       // as written
+  std::uint32_t meter = 0;
+  std::uint32_t counter = 0;  // and 1; 0: none
+};
+[[nodiscard]] TailNumbers tail_numbers(const imr::Ruleset& ruleset,
+                                       const classify::RunAction& action);
+
 // Writes numbers into a value, from a place on.
 class RunWriter {
  public:
@@ -68,8 +94,8 @@ class RunWriter {
   std::uint64_t at_;
 };
 
-// 1 or 0 (4) and the mark (4).
-void write_mark(const classify::RunAction& action, RunWriter& out);
+void write_extras(const RunExtras& extras, const classify::RunAction& action,
+                  const TailNumbers& numbers, RunWriter& out);
 
 // The rules at the beginning of a part of a chain that are one run, or the first one.
 [[nodiscard]] std::span<const imr::RuleId> run_at(const imr::Ruleset& ruleset,

@@ -19,4 +19,12 @@ Reg RunSearch::row(const RunTable& table, std::uint64_t index) {
   return out_.map_value(place_.map, table.at(index));
 }
 
+Reg RunSearch::is_marking() {
+  return out_.binary(Op::and_, extra(RunExtras::what), 1);
+}
+
+Reg RunSearch::code() {
+  return out_.binary(Op::shr, extra(RunExtras::what), std::uint64_t{RunExtras::code_shift});
+}
+
 }  // namespace weir::backend

@@ -33,16 +33,22 @@ void write_notes(const imr::Ruleset& ruleset, const Run& run, const TupleTables&
   for (std::size_t i = 0; i < tables.entries.size(); ++i) {
     const RunAction& action = run.actions[run.action[tables.entries[i].rule]];
     RunWriter out(value, layout.notes.at(i + 1));
-    const std::uint32_t resume =
-        action.resume == 0 ? layout.ranks.first : layout.ranks.of(action.resume - 1) - 1;
-    write_note(layout, action, trace_entry(ruleset, action), resume, out);
+    const auto from = [&](std::uint32_t rule) {
+      return rule == 0 ? layout.ranks.first : layout.ranks.of(rule - 1) - 1;
+    };
+    TailNumbers tail = tail_numbers(ruleset, action);
+    const bool last = tail.otherwise >= run.list.size() && !layout.updatable;
+    tail.otherwise = last ? 0 : from(tail.otherwise);
+    write_note(layout, action,
+               {.trace = trace_entry(ruleset, action), .resume = from(action.resume), .tail = tail},
+               out);
   }
 }
 
 // Whether notes are needed.
 bool has_notes(const Run& run) {
   return std::ranges::any_of(run.actions, [](const RunAction& action) {
-    return action.matched || action.mark || action.end == RunAction::End::on;
+    return action.matched || action.mark || action.tail || action.may_go_on();
   });
 }
 
@@ -67,11 +73,11 @@ void write_shape(const Run& run, const TupleTables& tables, const TupleTables::S
   }
 }
 
-void write_note(const TupleLayout& layout, const RunAction& action, std::uint32_t trace,
-                std::uint32_t resume, RunWriter& out) {
-  out.put(trace, 4);
-  out.put(resume, 4);
-  if (layout.marks) write_mark(action, out);
+void write_note(const TupleLayout& layout, const RunAction& action, const TupleNote& note,
+                RunWriter& out) {
+  out.put(note.trace, 4);
+  out.put(note.resume, 4);
+  write_extras(layout.extras, action, note.tail, out);
 }
 
 RunRanks run_ranks(std::size_t rules, bool updatable) {
@@ -96,8 +102,10 @@ TupleLayout tuple_layout(const Run& run, const TupleTables& tables, bool updatab
   out.shapes = run_table(out.size, with_room(tables.shapes.size()), shape_size);
   out.slots = run_table(out.size, tables.slots.size(), 8);
   out.entries = run_table(out.size, entries, TupleLayout::entry_words + 8 * tables.words);
-  out.marks = writes_marks(run);
-  if (has_notes(run)) out.notes = run_table(out.size, entries, out.marks ? 16 : 8);
+  out.extras = extras_of(run);
+  if (has_notes(run)) {
+    out.notes = run_table(out.size, entries, TupleLayout::note_extras + out.extras.size());
+  }
   return out;
 }
 

@@ -55,11 +55,11 @@ struct TupleLayout {
   static constexpr std::uint64_t entry_action = 8;
   static constexpr std::uint64_t entry_shape = 12;
   static constexpr std::uint64_t entry_words = 16;
-  // Of each entry, where programs are traced, go on or write marks: {what it leaves in a trace, or
-  // run_untraced (4), the rank from which on the search goes on (4), and where rules write marks, 1
-  // or 0 (4) and the mark (4)}
+  // Of each entry, where programs are traced, go on, write marks or have tails: {what it leaves in
+  // a trace, or run_untraced (4), the rank from which on the search goes on (4), extras}
   RunTable notes;
-  bool marks = false;
+  static constexpr std::uint64_t note_extras = 8;
+  RunExtras extras;
   RunRanks ranks;
   bool updatable = false;
   std::uint64_t size = 0;  // bytes
@@ -76,9 +76,13 @@ void write_entry(const TupleEntry& entry, const classify::RunAction& action,
                  std::span<const std::uint64_t> values, RunWriter& out);
 void write_shape(const classify::Run& run, const classify::TupleTables& tables,
                  const classify::TupleTables::Shape& shape, RunWriter& out);
-// `resume`: the rank from which on the search goes on.
-void write_note(const TupleLayout& layout, const classify::RunAction& action, std::uint32_t trace,
-                std::uint32_t resume, RunWriter& out);
+struct TupleNote {
+  std::uint32_t trace = run_untraced;
+  std::uint32_t resume = 0;  // the rank from which on the search goes on
+  TailNumbers tail = {};     // with such a rank
+};
+void write_note(const TupleLayout& layout, const classify::RunAction& action, const TupleNote& note,
+                RunWriter& out);
 
 // `updatable`: rules may come and go in place, which takes room.
 [[nodiscard]] TupleLayout tuple_layout(const classify::Run& run,

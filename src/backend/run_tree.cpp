@@ -34,7 +34,7 @@ void RunTree::emit(BlockId next) {
   node(0, box);
   for (const auto& [action, block] : endings_) {
     out_.at(block);
-    effects_.note(run_.actions[action]);
+    effects_.meet(run_.actions[action], next_);
     effects_.end(run_.actions[action]);
   }
 }
@@ -92,11 +92,16 @@ void RunTree::leaf(std::span<const std::uint32_t> rules, const Box& box) {
     const RunAction& action = run_.actions[number];
     out_.at(starts[i]);
     test(rules[i], box, i + 1 < rules.size() ? starts[i + 1] : next_);
+    // What goes on there goes on in this leaf.
+    if (!action.may_go_on()) {
+      out_.jump(ending(number));
+      continue;
+    }
+    effects_.meet(action, action.may_fail ? from(action.otherwise) : next_);
     if (action.end == RunAction::End::on) {
-      effects_.note(action);
       out_.jump(from(action.resume));
     } else {
-      out_.jump(ending(number));
+      effects_.end(action);
     }
   }
 }

@@ -20,8 +20,9 @@ class RunTree {
  public:
   // What the action of a rule becomes. Emits from the cursor on.
   struct Effects {
-    std::function<void(const classify::RunAction&)> note;  // counts and traces
-    std::function<void(const classify::RunAction&)> end;   // of those that end: ends the block
+    // Counts, traces, runs the tail, which is left for a block.
+    std::function<void(const classify::RunAction&, flow::BlockId)> meet;
+    std::function<void(const classify::RunAction&)> end;  // of those that end: ends the block
   };
   // The registers are the fields of the key; `opaque` is a zero that the verifier does not know.
   RunTree(Builder& out, const imr::Ruleset& ruleset, const classify::Run& run,

@@ -17,7 +17,9 @@ VectorLayout vector_layout(const Run& run, const BitVectors& vectors) {
     out.fields.push_back(place);
   }
   out.bits = run_table(out.size, 64, 1);
-  out.actions = run_table(out.size, run.action.size(), writes_marks(run) ? 24 : 16);
+  out.extras = extras_of(run);
+  out.actions =
+      run_table(out.size, run.action.size(), VectorLayout::action_extras + out.extras.size());
   return out;
 }
 
@@ -41,7 +43,6 @@ Bytes vector_bytes(const imr::Ruleset& ruleset, const Run& run, const BitVectors
     const std::uint64_t row = (VectorLayout::factor << bit) >> VectorLayout::factor_shift;
     RunWriter(value, layout.bits.at(row)).put(bit, 1);
   }
-  const bool marks = writes_marks(run);
   for (std::size_t i = 0; i < run.action.size(); ++i) {
     const classify::RunAction& action = run.actions[run.action[i]];
     RunWriter out(value, layout.actions.at(i));
@@ -49,7 +50,9 @@ Bytes vector_bytes(const imr::Ruleset& ruleset, const Run& run, const BitVectors
     out.put(static_cast<std::uint32_t>(end_of(run, action)), 4);
     out.put(trace_entry(ruleset, action), 4);
     out.put(action.resume, 4);
-    if (marks) write_mark(action, out);
+    TailNumbers tail = tail_numbers(ruleset, action);
+    if (tail.otherwise >= run.list.size()) tail.otherwise = 0;
+    write_extras(layout.extras, action, tail, out);
   }
   return value;
 }

@@ -27,9 +27,10 @@ struct VectorLayout {
   static constexpr std::uint64_t factor = 0x03f79d71b4cb0a89;
   static constexpr unsigned factor_shift = 58;
   // Of each rule of the list: {its counter's number and 1 or 0 (4), a RunEnd (4), the entry that it
-  // leaves in a trace or run_untraced (4), the rule from which on the search goes on (4), and where
-  // rules write marks, 1 or 0 (4) and the mark (4)}
+  // leaves in a trace or run_untraced (4), the rule from which on the search goes on (4), extras}
   RunTable actions;
+  static constexpr std::uint64_t action_extras = 16;
+  RunExtras extras;
   std::uint64_t size = 0;  // bytes
 };
 

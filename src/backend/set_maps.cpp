@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "backend/set_encoding.h"
+#include "classify/runs.h"
 #include "classify/tests.h"
 
 namespace weir::backend {
@@ -334,10 +335,14 @@ std::vector<imr::SetId> sets_of(const imr::Unit& unit, bool dynamic) {
     for (const imr::ChainId chain : imr::reachable_chains(unit.ruleset, root)) {
       for (const imr::RuleId rule : unit.ruleset[chain].rules) {
         // Others have their elements in the tables of their run.
-        const bool in_run = unit.ruleset[rule].run != 0;
-        for (const imr::Statement& statement : unit.ruleset[rule].statements) {
+        bool searched = unit.ruleset[rule].run != 0;
+        const auto tail = searched ? classify::tail_of(unit, rule) : std::nullopt;
+        const auto& statements = unit.ruleset[rule].statements;
+        for (std::size_t i = 0; i < statements.size(); ++i) {
+          const imr::Statement& statement = statements[i];
           const auto* match = std::get_if<imr::MatchSet>(&statement);
-          if (in_run && (match == nullptr || !classify::tests_membership(unit.ruleset, *match))) {
+          searched = searched && !(tail && tail->from == i);
+          if (searched && (match == nullptr || !classify::tests_membership(unit.ruleset, *match))) {
             continue;
           }
           if (match != nullptr) use(match->set);

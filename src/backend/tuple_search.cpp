@@ -190,8 +190,12 @@ void TupleSearch::first(BlockId miss) {
   begin(miss);
 }
 
-void TupleSearch::resume() {
-  out_.assign_load(limit_, note(), 4, 4);
+Reg TupleSearch::resume_at() {
+  return out_.load(note(), 4, 4);
+}
+
+void TupleSearch::resume(Reg from) {
+  out_.assign_copy(limit_, from);
   if (!dispatches_) {
     out_.jump(begin_);
     return;
@@ -207,11 +211,8 @@ Reg TupleSearch::note() {
 Reg TupleSearch::trace_entry() {
   return out_.load(note(), 0, 4);
 }
-Reg TupleSearch::is_marking() {
-  return out_.load(note(), 8, 4);
-}
-Reg TupleSearch::mark() {
-  return out_.load(note(), 12, 4);
+Reg TupleSearch::extra(std::uint64_t offset) {
+  return out_.load(note(), TupleLayout::note_extras + offset, 4);
 }
 
 }  // namespace weir::backend

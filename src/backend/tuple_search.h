@@ -21,10 +21,9 @@ class TupleSearch final : public RunSearch {
               flow::Reg turn, std::size_t direct_rounds);
 
   void first(flow::BlockId miss) override;
-  void resume() override;
+  void resume(flow::Reg from) override;
+  [[nodiscard]] flow::Reg resume_at() override;
   [[nodiscard]] flow::Reg trace_entry() override;
-  [[nodiscard]] flow::Reg is_marking() override;
-  [[nodiscard]] flow::Reg mark() override;
 
  private:
   // Of so many tables the slots are read at the same time.
@@ -47,6 +46,7 @@ class TupleSearch final : public RunSearch {
   // Looks at the entries of a slot, from `entry_` on; goes on at `done`.
   void look(std::size_t longest_chain, flow::BlockId done);
   [[nodiscard]] flow::Reg note();
+  [[nodiscard]] flow::Reg extra(std::uint64_t offset) override;
 
   const classify::TupleTables& tables_;
   const TupleLayout& layout_;

@@ -43,8 +43,9 @@ struct Leaf {
 // How often each leaf occurs.
 using Demand = std::map<Leaf, unsigned>;
 
-// Adds the leaves that the statements of a rule need.
-void add_demand(const imr::Ruleset& ruleset, const imr::Rule& rule, Demand& demand);
+// Adds the leaves that statements need.
+void add_demand(const imr::Ruleset& ruleset, std::span<const imr::Statement> statements,
+                Demand& demand);
 // Adds those of an expression.
 void add_demand(const imr::Ruleset& ruleset, imr::ExprId expr, Demand& demand);
 

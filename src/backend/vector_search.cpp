@@ -19,9 +19,8 @@ VectorSearch::VectorSearch(Builder& out, const RunPlace& place, std::span<const 
 
 std::size_t VectorSearch::rounds() const {
   const classify::Run& run = place_.index.run;
-  const auto goes_on = std::ranges::count_if(run.action, [&](std::uint32_t action) {
-    return run.actions[action].end == classify::RunAction::End::on;
-  });
+  const auto goes_on = std::ranges::count_if(
+      run.action, [&](std::uint32_t action) { return run.actions[action].may_go_on(); });
   return vectors_.words + static_cast<std::size_t>(goes_on);
 }
 
@@ -93,22 +92,22 @@ void VectorSearch::first(BlockId miss) {
   met_ = row(layout_.actions, rule);
 }
 
-void VectorSearch::resume() {
-  const Reg rule = out_.load(met_, 12, 4);
-  out_.assign_copy(word_, blurred(out_.binary(Op::shr, rule, 6)));
+Reg VectorSearch::resume_at() {
+  return out_.load(met_, 12, 4);
+}
+
+void VectorSearch::resume(Reg from) {
+  out_.assign_copy(word_, blurred(out_.binary(Op::shr, from, 6)));
   const Reg all = out_.binary(Op::xor_, opaque_, ~std::uint64_t{0});
-  out_.assign_copy(later_, out_.binary(Op::shl, all, out_.binary(Op::and_, rule, 63)));
+  out_.assign_copy(later_, out_.binary(Op::shl, all, out_.binary(Op::and_, from, 63)));
   out_.jump(loop_);
 }
 
 Reg VectorSearch::trace_entry() {
   return out_.load(met_, 8, 4);
 }
-Reg VectorSearch::is_marking() {
-  return out_.load(met_, 16, 4);
-}
-Reg VectorSearch::mark() {
-  return out_.load(met_, 20, 4);
+Reg VectorSearch::extra(std::uint64_t offset) {
+  return out_.load(met_, VectorLayout::action_extras + offset, 4);
 }
 
 }  // namespace weir::backend

@@ -17,14 +17,14 @@ class VectorSearch final : public RunSearch {
                flow::Reg opaque);
 
   void first(flow::BlockId miss) override;
-  void resume() override;
+  void resume(flow::Reg from) override;
+  [[nodiscard]] flow::Reg resume_at() override;
   [[nodiscard]] flow::Reg trace_entry() override;
-  [[nodiscard]] flow::Reg is_marking() override;
-  [[nodiscard]] flow::Reg mark() override;
 
  private:
   // The number of the class that the value of a field is in.
   [[nodiscard]] flow::Reg class_of(std::size_t field);
+  [[nodiscard]] flow::Reg extra(std::uint64_t offset) override;
   // The bits of all fields in the word.
   [[nodiscard]] flow::Reg bits();
   // Rounds that a packet takes at most: one for each word, and one for each rule behind which it

@@ -11,16 +11,36 @@ namespace weir::classify {
 namespace {
 
 // Of a search in bit vectors, a word or a rule behind which it goes on each: the kernel's verifier
-// walks them all.
+// walks them all, some 1,500 instructions where there are tails.
 constexpr std::size_t most_rounds = 1000;
+constexpr std::size_t most_rounds_with_tails = 150;
 
 // Of a search in a set, in ns.
 constexpr double cost_of_set = 15;
 
 std::size_t rules_that_go_on(const Run& run) {
-  return static_cast<std::size_t>(std::ranges::count_if(run.action, [&](std::uint32_t action) {
-    return run.actions[action].end == RunAction::End::on;
-  }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      run.action, [&](std::uint32_t action) { return run.actions[action].may_go_on(); }));
+}
+
+// The first rule of the list that a packet may meet behind the action.
+std::uint32_t first_behind(const RunAction& action, std::size_t rules) {
+  auto out = static_cast<std::uint32_t>(rules);
+  if (action.end == RunAction::End::on) out = action.resume;
+  return action.may_fail ? std::min(out, action.otherwise) : out;
+}
+
+// Whether code for all leaves of the tree is not too much: where a rule with a tail stands in many,
+// it has code in each.
+bool has_few_tails(const Run& run, const DecisionTree& tree) {
+  constexpr std::ptrdiff_t most_tails_in_leaves = 256;
+  std::ptrdiff_t tails = 0;
+  for (const DecisionTree::Node& node : tree.nodes) {
+    tails += std::ranges::count_if(node.rules, [&](std::uint32_t rule) {
+      return run.actions[run.action[rule]].tail.has_value();
+    });
+  }
+  return tails <= most_tails_in_leaves;
 }
 
 // Behind how many rules a packet goes on, on average, that is in the middle of some rule.
@@ -37,7 +57,7 @@ double stops_of_packets(const Run& run) {
     ++packets;
     for (std::size_t rule = 0; rule < run.list.size(); ++rule) {
       if (!run.list.matches(rule, key)) continue;
-      if (run.actions[run.action[rule]].end != RunAction::End::on) break;
+      if (!run.actions[run.action[rule]].may_go_on()) break;
       ++stops;
     }
   }
@@ -53,9 +73,7 @@ std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const im
   const std::size_t goes_on = rules_that_go_on(*run);
   std::vector<std::uint32_t> resumes;
   for (const std::uint32_t number : run->action) {
-    const RunAction& action = run->actions[number];
-    const bool ends = action.end != RunAction::End::on;
-    resumes.push_back(ends ? static_cast<std::uint32_t>(run->list.size()) : action.resume);
+    resumes.push_back(first_behind(run->actions[number], run->list.size()));
   }
   // A tree goes on where it is, tables are searched once more.
   const double searches = goes_on == 0 ? 1 : 1 + stops_of_packets(*run);
@@ -63,7 +81,9 @@ std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const im
   RunIndex out{.run = std::move(*run), .structure = {}, .estimates = {}};
   const RuleList& list = out.run.list;
   auto tree = wanted(Kind::tree) ? make_decision_tree(list, resumes) : std::nullopt;
-  auto vectors = wanted(Kind::bit_vectors) && list.size() / 64 + goes_on < most_rounds
+  if (tree && !has_few_tails(out.run, *tree)) tree.reset();
+  const std::size_t rounds = out.run.tails.empty() ? most_rounds : most_rounds_with_tails;
+  auto vectors = wanted(Kind::bit_vectors) && list.size() / 64 + goes_on < rounds
                      ? make_bit_vectors(list)
                      : std::nullopt;
   auto tables = wanted(Kind::tuples) ? make_tuple_tables(list) : std::nullopt;
@@ -91,15 +111,17 @@ Kind RunIndex::kind() const {
 }
 
 bool RunIndex::goes_on() const {
-  return std::ranges::any_of(
-      run.actions, [](const RunAction& action) { return action.end == RunAction::End::on; });
+  return std::ranges::any_of(run.actions, &RunAction::may_go_on);
 }
 
 std::size_t RunIndex::longest_search() const {
   return imr::match_on(
       structure, [](const DecisionTree&) { return std::size_t{1}; },
       // Behind such a rule it is some hundred instructions, for what has been done there differs.
-      [&](const BitVectors& vectors) { return vectors.words + 2 * rules_that_go_on(run); },
+      [&](const BitVectors& vectors) {
+        const std::size_t rounds_of_rule = run.tails.empty() ? 2 : 20;
+        return vectors.words + rounds_of_rule * rules_that_go_on(run);
+      },
       [](const TupleTables& tables) { return tables.longest_search(); });
 }
 
@@ -123,7 +145,7 @@ std::size_t RunIndex::stops(const TupleTables& tables, std::uint32_t first_entry
   std::vector<std::uint32_t> rules;
   for (std::uint32_t at = first_entry; at != TupleTables::none; at = tables.entries[at].next) {
     const std::uint32_t rule = tables.entries[at].rule;
-    if (run.actions[run.action[rule]].end == RunAction::End::on) rules.push_back(rule);
+    if (run.actions[run.action[rule]].may_go_on()) rules.push_back(rule);
   }
   const auto meet = [&](std::uint32_t a, std::uint32_t b) {
     return std::ranges::equal(run.list[a], run.list[b], [](const Range& x, const Range& y) {

@@ -263,6 +263,22 @@ std::optional<std::uint32_t> written_mark(const imr::Ruleset& ruleset,
   return out;
 }
 
+// The number of the tail's code, which is that of one of these already, or a new one.
+std::size_t code_of(const imr::Ruleset& ruleset, const Tail& tail, std::vector<Tail>& tails) {
+  const auto known = std::ranges::find_if(
+      tails, [&](const Tail& other) { return same_code(ruleset, tail, other); });
+  const auto number = static_cast<std::size_t>(known - tails.begin());
+  if (known == tails.end()) tails.push_back(tail);
+  return number;
+}
+
+// Whether bytes of the packet are looked at.
+bool looks_at_packet(const imr::Ruleset& ruleset, imr::ExprId expr) {
+  return std::holds_alternative<imr::Payload>(ruleset[expr]) ||
+         std::ranges::any_of(imr::sources(ruleset[expr]),
+                             [&](imr::ExprId source) { return looks_at_packet(ruleset, source); });
+}
+
 // Walks the rules as a packet that may meet any of them would, and notes what it would have to be
 // like.
 class Maker {
@@ -286,6 +302,8 @@ class Maker {
 
   [[nodiscard]] bool chain(std::span<const imr::RuleId> rules, const Rows& under, Frame& frame);
   [[nodiscard]] bool rule(imr::RuleId id, Rows rows, Frame& frame);
+  // From the tail of its rule on.
+  [[nodiscard]] bool with_tail(const Tail& tail, RunAction action, const Rows& rows, Frame& frame);
   [[nodiscard]] std::optional<Rows> narrowed(const Rows& rows, const Test& test) const;
   [[nodiscard]] bool verdict(const imr::Verdict& verdict, RunAction action, const Rows& rows,
                              Frame& frame);
@@ -304,6 +322,7 @@ class Maker {
   Rows list_;
   std::vector<std::uint32_t> action_;
   std::vector<RunAction> actions_;
+  std::vector<Tail> tails_;
   std::set<imr::RuleId> rules_;
 };
 
@@ -344,7 +363,8 @@ std::uint32_t Maker::put(RunAction action, const Rows& rows) {
 
 // To what follows these rows.
 void Maker::put_on(RunAction action, const Rows& rows) {
-  if (!action.counter.valid() && !action.mark && !(action.matched && matched_)) return;
+  const bool does_something = action.counter.valid() || action.mark || action.tail;
+  if (!does_something && !(action.matched && matched_)) return;
   action.end = RunAction::End::on;
   action.resume = static_cast<std::uint32_t>(list_.size() + rows.size());
   put(action, rows);
@@ -393,7 +413,10 @@ bool Maker::verdict(const imr::Verdict& verdict, RunAction action, const Rows& r
 bool Maker::rule(imr::RuleId id, Rows rows, Frame& frame) {
   rules_.insert(id);
   RunAction action{.rule = id, .counter = {}, .matched = false};
+  const std::optional<Tail> tail = tail_of(unit_, id);
+  const imr::Statement* const first = tail ? &ruleset_[id].statements[tail->from] : nullptr;
   for (const imr::Statement& statement : ruleset_[id].statements) {
+    if (&statement == first) return with_tail(*tail, action, rows, frame);
     if (const auto* counter = std::get_if<imr::Counter>(&statement)) {
       if (action.counter.valid()) put_on(std::exchange(action, {.rule = id}), rows);
       action.counter = counter->counter;
@@ -430,6 +453,25 @@ bool Maker::rule(imr::RuleId id, Rows rows, Frame& frame) {
   return true;
 }
 
+bool Maker::with_tail(const Tail& tail, RunAction action, const Rows& rows, Frame& frame) {
+  action.tail = tail;
+  action.code = static_cast<std::uint32_t>(code_of(ruleset_, tail, tails_));
+  if (tails_.size() > most_tails) return false;
+  action.may_fail = may_fail(ruleset_, tail);
+  action.matched = true;
+  const std::size_t number = actions_.size();
+  const std::size_t end = tail.from + statements_of(ruleset_, tail).size();
+  if (end == ruleset_[tail.rule].statements.size()) {
+    put_on(action, rows);
+  } else {
+    const imr::Statement& last = ruleset_[tail.rule].statements[end];
+    const imr::Verdict& lead = std::get<imr::VerdictStatement>(last).verdict;
+    if (!verdict(lead, action, rows, frame)) return false;
+  }
+  actions_[number].otherwise = static_cast<std::uint32_t>(list_.size());
+  return true;
+}
+
 bool Maker::chain(std::span<const imr::RuleId> rules, const Rows& under, Frame& frame) {
   return std::ranges::all_of(
       rules, [&](imr::RuleId id) { return rule(id, under, frame) && list_.size() <= most_; });
@@ -457,9 +499,8 @@ std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
   Frame top{.top = true, .returns = {}};
   if (!chain(rules, {any}, top)) return std::nullopt;
   // Of chains that are part of the run, too.
-  MarkUse marks;
-  if (!std::ranges::all_of(rules_,
-                           [&](imr::RuleId rule) { return marks.goes_with(ruleset_, rule); })) {
+  Company company;
+  if (!std::ranges::all_of(rules_, [&](imr::RuleId rule) { return company.takes(unit_, rule); })) {
     return std::nullopt;
   }
   Run out{.fields = sources_.fields(),
@@ -467,12 +508,31 @@ std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
           .list = RuleList(std::move(bits)),
           .action = std::move(action_),
           .actions = std::move(actions_),
-          .rules = {rules_.begin(), rules_.end()}};
+          .rules = {rules_.begin(), rules_.end()},
+          .tails = std::move(tails_)};
   for (const Ranges& row : list_) out.list.add(row);
   return out;
 }
 
 }  // namespace
+
+std::optional<Tail> tail_of(const imr::Unit& unit, imr::RuleId id) {
+  const auto& statements = unit.ruleset[id].statements;
+  const auto found = std::ranges::find_if(statements, [&](const imr::Statement& statement) {
+    if (const auto* write = std::get_if<imr::MetaWrite>(&statement)) {
+      return !written_mark(unit.ruleset, *write);
+    }
+    if (std::holds_alternative<imr::Counter>(statement) ||
+        std::holds_alternative<imr::VerdictStatement>(statement) ||
+        std::holds_alternative<imr::VerdictMap>(statement)) {
+      return false;
+    }
+    const auto test = test_of(unit.ruleset, statement);
+    return !test || !is_told(unit, *test);
+  });
+  if (found == statements.end()) return std::nullopt;
+  return Tail{id, static_cast<std::size_t>(found - statements.begin())};
+}
 
 bool Suitability::suits(const imr::Verdict& verdict) {
   switch (verdict.kind) {
@@ -504,8 +564,13 @@ void Suitability::bar(const std::set<imr::ChainId>& chains) {
 bool Suitability::suits(imr::RuleId id) {
   const imr::Rule& rule = unit_.ruleset[id];
   if (rule.synthetic || rule.run != 0 || rule.statements.empty()) return false;
+  const std::optional<Tail> tail = tail_of(unit_, id);
+  const imr::Statement* const first = tail ? &rule.statements[tail->from] : nullptr;
   std::size_t boxes = 1;
+  bool narrow = false;
   for (const imr::Statement& statement : rule.statements) {
+    // Where all packets meet it, nothing is searched for that would not be asked anyway.
+    if (&statement == first) return narrow && suits(*tail);
     if (const auto* end = std::get_if<imr::VerdictStatement>(&statement)) {
       return suits(end->verdict);
     }
@@ -516,31 +581,47 @@ bool Suitability::suits(imr::RuleId id) {
              });
     }
     if (std::holds_alternative<imr::Counter>(statement)) continue;
-    if (const auto* write = std::get_if<imr::MetaWrite>(&statement)) {
-      if (!written_mark(unit_.ruleset, *write)) return false;
-      continue;
-    }
+    if (std::holds_alternative<imr::MetaWrite>(statement)) continue;
     const auto test = test_of(unit_.ruleset, statement);
-    if (!test || !is_told(unit_, *test)) return false;
     if (!scope_.whole_sets && test->values.front().set.valid()) return false;
     boxes *= test->boxes.size();
     if (boxes > most_of_rule) return false;
+    narrow = narrow || std::ranges::any_of(test->values, [&](const TestedValue& value) {
+               return looks_at_packet(unit_.ruleset, value.expr);
+             });
   }
   return true;
 }
 
-bool MarkUse::goes_with(const imr::Ruleset& ruleset, imr::RuleId rule) {
-  bool read = read_;
-  bool written = written_;
-  for (const imr::Statement& statement : ruleset[rule].statements) {
-    written = written || std::holds_alternative<imr::MetaWrite>(statement);
-    read = read || std::ranges::any_of(imr::operands(statement), [&](imr::ExprId operand) {
-             return imr::reads(ruleset, operand, imr::MetaKey::mark);
-           });
+bool Suitability::suits(const Tail& tail) {
+  const std::span<const imr::Statement> statements = statements_of(unit_.ruleset, tail);
+  if (!std::ranges::all_of(statements, can_be_tail)) return false;
+  const std::size_t end = tail.from + statements.size();
+  const auto& all = unit_.ruleset[tail.rule].statements;
+  return end == all.size() || suits(std::get<imr::VerdictStatement>(all[end]).verdict);
+}
+
+bool Company::takes(const imr::Unit& unit, imr::RuleId rule) {
+  std::set<imr::MetaKey> read = read_;
+  std::set<imr::MetaKey> written = written_;
+  for (const imr::Statement& statement : unit.ruleset[rule].statements) {
+    const auto* write = std::get_if<imr::MetaWrite>(&statement);
+    if (write != nullptr) written.insert(write->key);
+    for (const imr::MetaKey key :
+         {imr::MetaKey::mark, imr::MetaKey::priority, imr::MetaKey::pkttype}) {
+      const bool reads = std::ranges::any_of(imr::operands(statement), [&](imr::ExprId operand) {
+        return imr::reads(unit.ruleset, operand, key);
+      });
+      if (reads) read.insert(key);
+    }
   }
-  if (read && written) return false;
-  read_ = read;
-  written_ = written;
+  const auto tested = [&](imr::MetaKey key) { return read.contains(key); };
+  if (std::ranges::any_of(written, tested)) return false;
+  if (const std::optional<Tail> tail = tail_of(unit, rule)) {
+    if (code_of(unit.ruleset, *tail, tails_) >= most_tails) return false;
+  }
+  read_ = std::move(read);
+  written_ = std::move(written);
   return true;
 }
 

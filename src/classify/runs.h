@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Runs: rules that follow one another in a chain, and are nothing but tests of values by ranges,
-// counters, marks for packets, and what they lead to: an end, the next rule, or another chain of
-// such rules, which is then part of the run. Which of them a packet meets can be searched for at
-// once.
+// Runs: rules that follow one another in a chain, and are tests of values by ranges, counters,
+// marks for packets, and what they lead to: an end, the next rule, or another chain of such rules,
+// which is then part of the run. Which of them a packet meets can be searched for at once. Behind
+// its tests a rule may have a tail (classify/tails.h), which is run for the packets that meet it.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "classify/rule_list.h"
+#include "classify/tails.h"
 #include "imr/imr.h"
 
 namespace weir::classify {
@@ -50,6 +51,14 @@ struct RunAction {
   std::optional<std::uint32_t> mark = {};  // the packet gets it, in host order
   End end = End::on;
   std::uint32_t resume = 0;
+  // Behind counter and mark; a packet that it does not let through goes on to the rule of the list
+  // that `otherwise` says.
+  std::optional<Tail> tail = {};
+  std::uint32_t code = 0;  // of Run::tails
+  bool may_fail = false;
+  std::uint32_t otherwise = 0;
+  // Whether more rules may be searched for behind it.
+  [[nodiscard]] bool may_go_on() const { return end == End::on || may_fail; }
   friend bool operator==(const RunAction&, const RunAction&) = default;
 };
 
@@ -74,7 +83,13 @@ struct Run {
   std::vector<std::uint32_t> action;  // of each in the list, into `actions`
   std::vector<RunAction> actions;
   std::vector<imr::RuleId> rules;  // of the ruleset, those of other chains included
+  std::vector<Tail> tails;         // one of each code
 };
+// Code for more tails than that is not one for many rules.
+constexpr std::size_t most_tails = 16;
+
+// Nothing of a rule all of whose statements can be searched for.
+[[nodiscard]] std::optional<Tail> tail_of(const imr::Unit& unit, imr::RuleId rule);
 
 // Which rules can be part of a run.
 class Suitability {
@@ -91,6 +106,7 @@ class Suitability {
 
  private:
   [[nodiscard]] bool suits(const imr::Verdict& verdict);
+  [[nodiscard]] bool suits(const Tail& tail);
 
   const imr::Unit& unit_;
   Scope scope_;
@@ -98,16 +114,17 @@ class Suitability {
   std::map<imr::ChainId, bool> known_;
 };
 
-// Rules that give packets a mark and rules that test it are no part of one run: the key is made
-// before any of them.
-class MarkUse {
+// Which rules can be part of one run. Those that give packets a fact and those that test it cannot:
+// the key is made before any of them.
+class Company {
  public:
   // Whether the rule may stand behind those it said so of before.
-  [[nodiscard]] bool goes_with(const imr::Ruleset& ruleset, imr::RuleId rule);
+  [[nodiscard]] bool takes(const imr::Unit& unit, imr::RuleId rule);
 
  private:
-  bool read_ = false;
-  bool written_ = false;
+  std::set<imr::MetaKey> read_;
+  std::set<imr::MetaKey> written_;
+  std::vector<Tail> tails_;
 };
 
 // The chains that these rules lead to, directly or not.

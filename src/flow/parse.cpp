@@ -459,8 +459,7 @@ class Parser {
   Status record(Instruction& out) {
     WEIR_CHECK(map_operand(out));
     WEIR_CHECK(sign("["));
-    WEIR_TRY(what, number());
-    out.imm = what;
+    WEIR_CHECK(register_or_number(out.b, out.imm));
     WEIR_CHECK(sign("]"));
     for (std::size_t i = 0; i < record_operands; ++i) {
       WEIR_CHECK(sign(","));

@@ -128,7 +128,7 @@ std::string print(const Instruction& i) {
     case Op::count:
       return name + " " + map(i.map) + "[" + second(i.b, i.imm) + "], " + reg(i.a);
     case Op::record:
-      return name + " " + map(i.map) + "[" + number(i.imm) + "], " + list(i.args);
+      return name + " " + map(i.map) + "[" + second(i.b, i.imm) + "], " + list(i.args);
     case Op::trace:
       return name + " " + map(i.map) + ", " + second(i.b, i.imm);
     case Op::clock:

@@ -137,9 +137,9 @@ void Finder::in_chain(imr::ChainId chain, classify::Suitability::Scope scope) {
   classify::Suitability suitability(unit_, scope);
   for (std::size_t from = 0; from < rules.size();) {
     std::size_t to = from;
-    classify::MarkUse marks;
+    classify::Company company;
     while (to < rules.size() && suitability.suits(rules[to]) &&
-           marks.goes_with(unit_.ruleset, rules[to])) {
+           company.takes(unit_, rules[to])) {
       ++to;
     }
     auto run = std::span(rules).subspan(from, to - from);

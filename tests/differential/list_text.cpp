@@ -29,9 +29,26 @@ std::string port(const char* value, const bench::PortRange& range) {
   return in_range(value, range.first, range.last, 2);
 }
 
+// Limits that fill too slowly for a test to see.
+std::string tail(std::size_t number) {
+  switch (number % 5) {
+    case 1:
+      return " log prefix \"rule " + std::to_string(number) + "\" level 4 flags 0";
+    case 2:
+      return " meter limit 1 packets each 604800 burst 2 counter";
+    case 3:
+      return " meter over quota 90 used " + std::to_string(number % 100);
+    case 4:
+      return " meter limit 100 bytes each 604800 burst " + std::to_string(number % 3 * 50) +
+             " log prefix \"\" group 2 snaplen 30 threshold 1";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
-std::string imr_of(const bench::ListRule& rule, std::size_t number) {
+std::string imr_of(const bench::ListRule& rule, std::size_t number, bool tails) {
   std::string out = "  rule" + address("payload network 12 4", rule.source) +
                     address("payload network 16 4", rule.destination);
   const bool ports = !rule.source_port.is_any() || !rule.destination_port.is_any();
@@ -41,6 +58,7 @@ std::string imr_of(const bench::ListRule& rule, std::size_t number) {
   out += port("payload transport 0 2", rule.source_port) +
          port("payload transport 2 2", rule.destination_port);
   if (number % 3 == 0) out += " counter";
+  if (tails) out += tail(number);
   if (number % 12 == 0) return out + "\n";
   return out + (rule.accept ? " accept\n" : " drop\n");
 }

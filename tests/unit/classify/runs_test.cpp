@@ -163,15 +163,81 @@ TEST(Runs, KeepWhoWritesAMarkFromWhoTestsIt) {
       "  rule match meta iif == 0x02000000 drop\n",
       Nfproto::ipv4);
   const std::vector<imr::RuleId>& rules = unit.ruleset[imr::ChainId(0)].rules;
-  MarkUse writers;
-  EXPECT_TRUE(writers.goes_with(unit.ruleset, rules[0]));
-  EXPECT_FALSE(writers.goes_with(unit.ruleset, rules[1]));
-  EXPECT_TRUE(writers.goes_with(unit.ruleset, rules[2]));
+  Company writers;
+  EXPECT_TRUE(writers.takes(unit, rules[0]));
+  EXPECT_FALSE(writers.takes(unit, rules[1]));
+  EXPECT_TRUE(writers.takes(unit, rules[2]));
   EXPECT_FALSE(make_run(unit, rules, false));
   const auto run = make_run(unit, std::span(rules).first(1), false);
   ASSERT_TRUE(run);
   ASSERT_EQ(run->actions.size(), 1U);
   EXPECT_EQ(run->actions.front().mark, 1U);  // as little-endian hosts read it
+}
+
+// "rule #1 from 1: code 0, may fail, else 2; ..." for each action.
+std::string tails_of(const std::string& rules) {
+  const imr::Unit unit = unit_of(rules, Nfproto::ipv4);
+  const std::vector<imr::RuleId>& all = unit.ruleset[imr::ChainId(0)].rules;
+  Suitability suitability(unit, {});
+  Company company;
+  std::string out;
+  for (const imr::RuleId rule : all) {
+    if (!suitability.suits(rule)) return "rule " + std::to_string(rule.value) + " does not suit";
+    if (!company.takes(unit, rule)) return "rule " + std::to_string(rule.value) + " is too much";
+  }
+  const auto run = make_run(unit, all, false);
+  if (!run) return "no run";
+  for (const RunAction& action : run->actions) {
+    out += "rule " + std::to_string(action.rule.value);
+    if (action.counter.valid()) out += " counter " + std::to_string(action.counter.value);
+    if (action.tail) {
+      out += " from " + std::to_string(action.tail->from) + ": code " + std::to_string(action.code);
+      if (action.may_fail) out += ", or " + std::to_string(action.otherwise);
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+const std::string limit_of = "limit 5 packets each 60 burst 5";
+
+TEST(Runs, RunTailsBehindWhatTheySearch) {
+  EXPECT_EQ(tails_of("  rule match payload network 12 4 == 0x0a000001 counter #0 log prefix \"a\" "
+                     "level 4 flags 0 drop\n"
+                     "  rule match payload network 12 4 == 0x0a000002 meter #0 " + limit_of +
+                     " counter #1 accept\n"
+                     "  rule match payload network 12 4 == 0x0a000003 log prefix \"b\" level 5 "
+                     "flags 0\n"
+                     "  rule match payload network 12 4 == 0x0a000004 meter #1 " + limit_of +
+                     " counter #2 accept\n"
+                     "  rule match payload network 12 4 == 0x0a000005 meter #2 over " + limit_of +
+                     " drop\n"),
+            "rule 0 counter 0 from 2: code 0\n"
+            "rule 1 from 1: code 1, or 2\n"
+            "rule 2 from 1: code 0\n"
+            "rule 3 from 1: code 1, or 4\n"
+            "rule 4 from 1: code 2, or 5\n");
+}
+
+TEST(Runs, HaveNoTailsThatAllPacketsMeet) {
+  EXPECT_EQ(tails_of("  rule match meta iif == 0x01000000 meter #0 " + limit_of + " drop\n"),
+            "rule 0 does not suit");
+}
+
+TEST(Runs, HaveNoTailsThatChangeThePacket) {
+  EXPECT_EQ(tails_of("  rule match payload network 12 4 == 0x0a000001 write payload network 8 1 "
+                     "checksum 10 0x40\n"),
+            "rule 0 does not suit");
+}
+
+TEST(Runs, HaveCodeForFewTails) {
+  std::string rules;
+  for (std::size_t i = 0; i <= most_tails; ++i) {
+    rules += "  rule match payload network 12 4 == 0x0a000001 match payload network 16 4 == "
+             "0x0a000002 log prefix \"\" group 1 snaplen " +
+             std::to_string(i + 1) + " threshold 1 drop\n";
+  }
+  EXPECT_EQ(tails_of(rules), "rule " + std::to_string(most_tails) + " is too much");
 }
 
 TEST(Runs, TellMoreRulesByTheKeyOfAnother) {
