@@ -94,9 +94,10 @@ void append(imr::Outcome& whole, const imr::Outcome& part) {
 }
 
 // Whether a program leaves a mark behind that the kernel goes on with. At XDP there is none yet,
-// and at netfilter hooks programs cannot write it.
+// and at netfilter hooks and packet sockets programs cannot write it.
 bool leaves_mark(const Hook& hook) {
-  return hook.kind != Hook::Kind::xdp && hook.kind != Hook::Kind::netfilter;
+  return hook.kind != Hook::Kind::xdp && hook.kind != Hook::Kind::netfilter &&
+         hook.kind != Hook::Kind::socket;
 }
 
 // Whether it may write to the packet.

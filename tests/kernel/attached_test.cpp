@@ -90,6 +90,10 @@ void judge(const differential::RulesetAtHook& subject, std::span<const packet::P
     ++answers.answered;
     answers.dropped += wanted.verdict == Verdict::drop ? 1 : 0;
     ASSERT_EQ(found->verdict, wanted.verdict) << describe(packet);
+    if (wanted.verdict == Verdict::accept) {
+      ASSERT_EQ(found->mark.value_or(packet.mark), wanted.mark.value_or(packet.mark))
+          << describe(packet);
+    }
     ASSERT_EQ(rules(found->matched), rules(wanted.matched)) << describe(packet);
     ASSERT_EQ(found->decided_by, wanted.decided_by) << describe(packet);
   }
