@@ -7,8 +7,6 @@
 #include <sstream>
 #include <string_view>
 
-#include "driver/reads.h"
-
 namespace weir::differential {
 namespace {
 
@@ -78,24 +76,6 @@ std::vector<Hook> hooks_of(const CorpusPlace& place) {
     out.push_back(*hook);
   }
   return out;
-}
-
-bool test_run_suffices(const driver::Reads& reads, const Hook& hook) {
-  const bool marks = hook.kind != Hook::Kind::netfilter;
-  return !reads.connection && !reads.random &&
-         std::ranges::all_of(reads.meta, [&](imr::MetaKey key) {
-           switch (key) {
-             case imr::MetaKey::l4proto:
-             case imr::MetaKey::nfproto:
-             case imr::MetaKey::protocol:
-             case imr::MetaKey::length:
-               return true;
-             case imr::MetaKey::mark:
-               return marks;
-             default:
-               return false;
-           }
-         });
 }
 
 }  // namespace

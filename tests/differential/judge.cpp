@@ -50,7 +50,41 @@ Mismatch mismatch(Kind kind, std::string what, std::optional<std::size_t> packet
 struct Judged {
   std::vector<imr::Outcome> outcomes;
   std::vector<driver::CounterTotal> counters;
+  std::vector<driver::LivingElement> elements;  // of dynamic sets
 };
+
+// By its own clock, the kernel keeps other times.
+std::vector<driver::LivingElement> without_times(std::vector<driver::LivingElement> elements) {
+  for (driver::LivingElement& element : elements) {
+    if (element.expires) element.expires = 1;
+  }
+  return elements;
+}
+
+std::string list_elements(const imr::Ruleset& ruleset,
+                          const std::vector<driver::LivingElement>& elements) {
+  std::string out;
+  for (const driver::LivingElement& element : elements) {
+    out += "\n  " + ruleset[element.set].name + " " + to_hex(element.key);
+    for (const std::uint64_t word : element.words) out += " " + std::to_string(word);
+    if (element.expires) out += " expires " + std::to_string(*element.expires);
+    if (!element.data.empty()) out += " : " + to_hex(element.data);
+  }
+  return out.empty() ? " nothing" : out;
+}
+
+std::optional<Mismatch> compare_elements(EngineKind kind, const imr::Ruleset& ruleset,
+                                         Runner& runner, const Judged& expected) {
+  const std::string name(to_string(kind));
+  auto found = runner.elements();
+  if (!found) return mismatch(Kind::crash, name + ": " + found.error().text());
+  const bool timed = kind == EngineKind::interpreter;
+  const auto elements = timed ? std::move(*found) : without_times(std::move(*found));
+  const auto wanted = timed ? expected.elements : without_times(expected.elements);
+  if (elements == wanted) return std::nullopt;
+  return mismatch(Kind::elements, "evaluator leaves" + list_elements(ruleset, wanted) + "\n" +
+                                      name + " leaves" + list_elements(ruleset, elements));
+}
 
 // One engine over all packets, against what the evaluator said.
 std::optional<Mismatch> compare(EngineKind kind, const RulesetAtHook& subject,
@@ -107,7 +141,7 @@ std::optional<Mismatch> compare(EngineKind kind, const RulesetAtHook& subject,
                                         ": evaluator: " + differential::describe(wanted) + "; " +
                                         name + ": " + differential::describe(found));
   }
-  return std::nullopt;
+  return compare_elements(kind, subject.ruleset, *runner, expected);
 }
 
 std::optional<Mismatch> judge_throwing(const RulesetAtHook& subject,
@@ -131,6 +165,9 @@ std::optional<Mismatch> judge_throwing(const RulesetAtHook& subject,
   auto counters = evaluator->counters();
   if (!counters) return mismatch(Kind::crash, counters.error().text());
   expected.counters = std::move(*counters);
+  auto elements = evaluator->elements();
+  if (!elements) return mismatch(Kind::crash, elements.error().text());
+  expected.elements = std::move(*elements);
 
   const bool traced = options.compiler.trace;
   if (options.interpreter) {

@@ -35,6 +35,7 @@ struct Mismatch {
     logs,
     rules,
     counters,
+    elements,  // of dynamic sets
     crash
   };
   Kind kind = Kind::verdict;

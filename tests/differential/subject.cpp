@@ -143,12 +143,33 @@ void place(packet::Packet& packet, const Hook& hook) {
   const auto some = [](packet::Device& device) {
     if (device.index == 0) device = {.index = 7, .name = "eth0"};
   };
-  if (hook.kind == Hook::Kind::tc_ingress || hook.kind == Hook::Kind::cgroup_ingress) {
+  if (hook.kind == Hook::Kind::tc_ingress || hook.kind == Hook::Kind::cgroup_ingress ||
+      hook.kind == Hook::Kind::socket) {
     packet.out = {};
     some(packet.in);
   } else if (hook.kind == Hook::Kind::tc_egress || hook.kind == Hook::Kind::cgroup_egress) {
     some(packet.out);
   }
+}
+
+}  // namespace
+
+bool test_run_suffices(const driver::Reads& reads, const Hook& hook) {
+  const bool marks = hook.kind != Hook::Kind::netfilter;
+  return !reads.connection && !reads.random &&
+         std::ranges::all_of(reads.meta, [&](imr::MetaKey key) {
+           switch (key) {
+             case imr::MetaKey::l4proto:
+             case imr::MetaKey::nfproto:
+             case imr::MetaKey::protocol:
+             case imr::MetaKey::length:
+               return true;
+             case imr::MetaKey::mark:
+               return marks;
+             default:
+               return false;
+           }
+         });
 }
 
 // See kernel::test_run(). At TC it has no way to give a tag beside the bytes.
@@ -165,8 +186,6 @@ bool test_run_takes(const packet::Packet& packet, const Hook& hook) {
   if (bytes.size() < (ipv4 ? 20U : 40U) || bytes.size() > 3698) return false;
   return bytes[0] >> 4 == (ipv4 ? 4 : 6);
 }
-
-}  // namespace
 
 Result<std::vector<driver::Attachment>> plan_at_hook(const imr::Ruleset& ruleset,
                                                      const Hook& hook) {
@@ -190,12 +209,14 @@ Result<RulesetAtHook> read_at_hook(frontend::nft::ScratchNamespace& scratch,
 }
 
 std::vector<packet::Packet> packets_for(const RulesetAtHook& subject, std::size_t count, bool facts,
-                                        std::mt19937_64& random) {
+                                        std::mt19937_64& random, bool deliverable) {
   const imr::Constants constants = imr::constants(subject.ruleset);
   const bool frames = takes_frames(subject.hook);
   const bool at_xdp = subject.hook.kind == Hook::Kind::xdp;
-  packet::DirectedOptions options{
-      .link_header = frames, .vlan_tags = at_xdp || facts, .other_protocols = frames};
+  packet::DirectedOptions options{.link_header = frames,
+                                  .vlan_tags = at_xdp || facts,
+                                  .other_protocols = frames,
+                                  .deliverable = deliverable};
   if (frames) options.min_ipv4_size = options.min_ipv6_size = 0;
   const std::vector<packet::Probe> probes = imr::probes_of(subject.ruleset);
   Facts draw(constants, random);

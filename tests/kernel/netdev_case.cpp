@@ -178,18 +178,22 @@ std::vector<Frame> NetdevCase::frames(const differential::RulesetAtHook& subject
     }
     packet::Packet& seen = frame.packet;
     if (hook_.kind == Hook::Kind::xdp && has_tagged_length(seen.bytes)) continue;
-    const packet::Device device{.index = weir_.ifindex(), .name = "eth0"};
-    seen.type = type_of(seen.bytes);
-    if (middle_ == NetdevWorld::Middle::bridge && seen.type == packet::PacketType::host) {
-      seen.type = packet::PacketType::otherhost;
-    }
-    seen.in = hook_.kind == Hook::Kind::tc_egress ? packet::Device{} : device;
-    seen.out = hook_.kind == Hook::Kind::tc_egress ? device : packet::Device{};
-    seen.has_connection = false;
-    seen.ct_info = packet::CtInfo::established;
+    give_facts(seen);
     frames.push_back(std::move(frame));
   }
   return frames;
+}
+
+void NetdevCase::give_facts(packet::Packet& seen) const {
+  const packet::Device device{.index = weir_.ifindex(), .name = "eth0"};
+  seen.type = type_of(seen.bytes);
+  if (middle_ == NetdevWorld::Middle::bridge && seen.type == packet::PacketType::host) {
+    seen.type = packet::PacketType::otherhost;
+  }
+  seen.in = hook_.kind == Hook::Kind::tc_egress ? packet::Device{} : device;
+  seen.out = hook_.kind == Hook::Kind::tc_egress ? device : packet::Device{};
+  seen.has_connection = false;
+  seen.ct_info = packet::CtInfo::established;
 }
 
 // At TC the chains as they are planned for the device; at XDP and in the place of a bridge's

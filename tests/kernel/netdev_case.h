@@ -55,6 +55,8 @@ class NetdevCase {
   // Directed at the ruleset; about one in ten does not fit a page, and is nonlinear.
   [[nodiscard]] std::vector<Frame> frames(const differential::RulesetAtHook& subject,
                                           std::size_t count, std::mt19937_64& random) const;
+  // What the device and the stack say of a frame beside its bytes.
+  void give_facts(packet::Packet& packet) const;
   // At XDP in generic mode, where `generic`.
   [[nodiscard]] NetdevReport run(const differential::RulesetAtHook& subject,
                                  const std::string& script, std::span<const Frame> frames,
