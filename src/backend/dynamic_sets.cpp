@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "backend/meters.h"
+#include "backend/records.h"
 #include "backend/set_maps.h"
 #include "imr/dynamic_sets.h"
 #include "isa/expiry.h"
@@ -36,8 +37,9 @@ std::uint64_t error(int number) {
 }
 
 // What other maps are found by.
-constexpr std::array<std::string_view, 6> taken_names = {"counters", "meters", "trace",
-                                                         "sweeps",   "opaque", "set_versions"};
+constexpr std::array<std::string_view, 8> taken_names = {
+    "counters", "meters",       "trace",          "sweeps",
+    "opaque",   "set_versions", record_ring_name, lost_records_name};
 
 // Of its own name where no other map has it.
 std::string map_name(const imr::Set& set, const std::vector<isa::MapSpec>& maps) {

@@ -45,14 +45,23 @@ std::optional<DecodedRecord> decode_record(ByteView record) {
   return out;
 }
 
-isa::MapSpec record_ring() {
-  return {.name = record_ring_name,
-          .type = isa::MapType::ringbuf,
-          .key_size = 0,
-          .value_size = 0,
-          .max_entries = ring_size,
-          .flags = 0,
-          .entries = {}};
+std::array<isa::MapSpec, 2> record_maps() {
+  const isa::MapSpec ring{.name = record_ring_name,
+                          .type = isa::MapType::ringbuf,
+                          .key_size = 0,
+                          .value_size = 0,
+                          .max_entries = ring_size,
+                          .flags = 0,
+                          .entries = {}};
+  isa::MapSpec lost{.name = lost_records_name,
+                    .type = isa::MapType::array,
+                    .key_size = 4,
+                    .value_size = 8,
+                    .max_entries = 1,
+                    .flags = 0,
+                    .entries = {}};
+  lost.written_in_place = true;
+  return {ring, lost};
 }
 
 void record(Builder& out, isa::MapIndex ring, const Profile& profile, const imr::Log& log,
@@ -135,7 +144,9 @@ void Emitter::recording_function(isa::MapIndex ring) {
   op(Opcode::mov64_reg, r9, r4);
   op(Opcode::mov64_reg, r7, r3);
   op(Opcode::rsh64_imm, r7, 0, 0, 32);
+  const isa::MapIndex losses(ring.index() + 1);  // record_maps()
   const Label end = label();
+  const Label lost = label();
   for (const std::int32_t room : rooms) {
     const Label larger = label();
     const Label submit = label();
@@ -144,7 +155,7 @@ void Emitter::recording_function(isa::MapIndex ring) {
     op(Opcode::mov64_imm, r2, 0, 0, static_cast<std::int32_t>(record_header) + room);
     op(Opcode::mov64_imm, r3, 0, 0, 0);
     call_helper(static_cast<std::int32_t>(isa::Helper::ringbuf_reserve));
-    jump_imm(Opcode::jeq64_imm, r0, 0, end);
+    jump_imm(Opcode::jeq64_imm, r0, 0, lost);
     op(Opcode::mov64_reg, r8, r0);
     call_helper(static_cast<std::int32_t>(isa::Helper::ktime_get_ns));
     op(Opcode::stx64, r8, r0, offsetof(PacketRecord, time));
@@ -166,6 +177,11 @@ void Emitter::recording_function(isa::MapIndex ring) {
     jump(end);
     bind(larger);
   }
+  jump(end);
+  bind(lost);
+  map_value(r1, losses);
+  op(Opcode::mov64_imm, r2, 0, 0, 1);
+  op(Opcode::atomic_add64, r1, r2);
   bind(end);
   op(Opcode::mov64_imm, r0, 0, 0, 0);
   op(Opcode::exit);

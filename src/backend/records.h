@@ -4,6 +4,7 @@
 // and the packet's first bytes. All native-endian.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -26,6 +27,7 @@ struct PacketRecord {
   std::uint32_t network_offset = 0;  // in the packet; 0: there is no link-layer header
 };
 inline constexpr const char* record_ring_name = "log";
+inline constexpr const char* lost_records_name = "lost";
 constexpr std::size_t record_header = 40;  // bytes
 static_assert(sizeof(PacketRecord) == record_header);
 
@@ -36,8 +38,9 @@ struct DecodedRecord {
 // Nothing where it is none that programs leave.
 [[nodiscard]] std::optional<DecodedRecord> decode_record(ByteView record);
 
-// The ring buffer. When it is full, what comes is lost until somebody reads.
-[[nodiscard]] isa::MapSpec record_ring();
+// The ring buffer, and behind it an array of one number of 8 bytes: when the ring is full, what comes
+// is lost until somebody reads, and counted there.
+[[nodiscard]] std::array<isa::MapSpec, 2> record_maps();
 
 // Which log statement a record is of.
 struct RecordOf {

@@ -108,6 +108,15 @@ Result<std::string> policy_of(const Options& options, const service::Paths& path
                                    : "several policies log packets, expected the name of one");
 }
 
+Status tell_losses(service::PacketLog& log) {
+  WEIR_TRY(lost, log.lost());
+  if (lost != 0) {
+    fmt::print(stderr, "weir: {} packets are not in the log: nobody read it, and it was full\n",
+               lost);
+  }
+  return {};
+}
+
 int run(const Options& options) {
   return guarded([&]() -> Result<int> {
     const service::Paths paths;
@@ -136,6 +145,7 @@ int run(const Options& options) {
       }
       if (file) WEIR_CHECK(file->flush());
       std::fflush(stdout);
+      WEIR_CHECK(tell_losses(log));
       if (options.count != 0 && seen >= options.count) break;
       if (options.once && packets.empty()) break;
     }

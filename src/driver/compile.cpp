@@ -135,8 +135,8 @@ void make_shared_maps(const imr::Ruleset& ruleset, SharedUses uses, const Option
     result.meters = shared.meters = isa::MapIndex(maps.size() - 1);
   }
   if (uses.logs) {
-    maps.push_back(backend::record_ring());
-    result.log = shared.log = isa::MapIndex(maps.size() - 1);
+    result.log = shared.log = isa::MapIndex(maps.size());
+    for (isa::MapSpec& map : backend::record_maps()) maps.push_back(std::move(map));
   }
   if (options.trace) {
     maps.push_back({.name = "trace",

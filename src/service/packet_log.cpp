@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "backend/records.h"
 #include "service/exchange.h"
@@ -18,9 +19,13 @@ std::int64_t read_clock(clockid_t clock) {
   return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
-const MapState* ring_of(const PolicyState& policy) {
-  const auto found = std::ranges::find(policy.maps, backend::record_ring_name, &MapState::name);
+const MapState* map_named(const PolicyState& policy, const char* name) {
+  const auto found = std::ranges::find(policy.maps, name, &MapState::name);
   return found == policy.maps.end() ? nullptr : &*found;
+}
+
+const MapState* ring_of(const PolicyState& policy) {
+  return map_named(policy, backend::record_ring_name);
 }
 
 }  // namespace
@@ -50,6 +55,7 @@ Status PacketLog::open_ring() {
   WEIR_TRY(ring, kernel::Ring::open(map));
   ring_.emplace(std::move(ring));
   ring_id_ = state->id;
+  lost_ = 0;
   return {};
 }
 
@@ -92,6 +98,14 @@ Result<std::vector<LoggedPacket>> PacketLog::wait(std::chrono::milliseconds most
   // Rules are as they were read last: what was logged belongs to them.
   if (records.empty()) WEIR_CHECK(renew());
   return out;
+}
+
+Result<std::uint64_t> PacketLog::lost() {
+  const MapState* state = map_named(policy_, backend::lost_records_name);
+  if (!ring_ || state == nullptr) return std::uint64_t{0};
+  WEIR_TRY(map, open_map(policy_, *state, paths_));
+  WEIR_TRY(value, kernel::read_element(map, native_bytes(0, 4), state->value_size, false));
+  return load_native(value) - std::exchange(lost_, load_native(value));
 }
 
 void PacketLog::add(const std::vector<Bytes>& records, std::vector<LoggedPacket>& out) const {

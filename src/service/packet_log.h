@@ -47,6 +47,9 @@ class PacketLog {
 
   // What was logged since the last call, oldest first, after a wait of at most so long.
   [[nodiscard]] Result<std::vector<LoggedPacket>> wait(std::chrono::milliseconds most);
+  // How many more were not recorded, nobody having read what was; at first, since the policy's
+  // programs are there.
+  [[nodiscard]] Result<std::uint64_t> lost();
   // False once the policy is gone, or logs no more.
   [[nodiscard]] bool follows() const { return ring_.has_value(); }
 
@@ -69,6 +72,7 @@ class PacketLog {
   PolicyFiles files_;        // as `policy_` was read from them
   bool exchanging_ = false;  // its programs were being exchanged then
   std::optional<kernel::Ring> ring_;
+  std::uint64_t lost_ = 0;  // of its records, so far
   std::uint32_t ring_id_ = 0;
 };
 

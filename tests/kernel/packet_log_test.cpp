@@ -117,8 +117,10 @@ table inet t {
   const std::size_t seen = read(log).size();
   EXPECT_GT(seen, 5900U);
   EXPECT_LT(seen, static_cast<std::size_t>(more_than_fit));
+  EXPECT_EQ(expect(log.lost()) + seen, static_cast<std::size_t>(more_than_fit));
   EXPECT_TRUE(arrives(1600));
   EXPECT_EQ(read(log).size(), 1U) << "there is room again";
+  EXPECT_EQ(expect(log.lost()), 0U) << "since it was asked";
 }
 
 TEST_F(Log, IsNoneWhereNoRuleLogs) {

@@ -44,6 +44,8 @@ b1: rule 0
   v12 = fetch_add_at v11 + 8, v1
   put_at v11, v2
   count map0[2], v0
+  record map3[0x100000001], v0, v1, v2
+  record map3[v9], v0, v1, v2
   trace map0, 0
   v12 = site 3
   v12 = entered
