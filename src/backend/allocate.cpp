@@ -36,6 +36,7 @@ bool clobbers(const Instruction& instruction) {
     case Op::store:
     case Op::add_to_sum:
     case Op::add_to_pseudo_sum:
+    case Op::add_to_tcp_sum:
     case Op::record:
     case Op::trace:
       return true;

@@ -106,6 +106,12 @@ struct Collector {
     const bool transport = write.base == imr::HeaderBase::transport || write.pseudo_header;
     if (transport) ++demand[{.kind = Leaf::Kind::l4proto}];
   }
+  // Which asks for the transport header.
+  void operator()(const imr::OptionWrite& write) {
+    expr(write.value);
+    ++demand[{.kind = Leaf::Kind::l4proto}];
+  }
+  void operator()(const imr::OptionStrip&) { ++demand[{.kind = Leaf::Kind::l4proto}]; }
   void operator()(const imr::Native&) {
     throw InvariantError("demand: a native statement is left");
   }

@@ -66,7 +66,8 @@ void Emitter::store_packet(const Instruction& instruction) {
 }
 
 // bpf_l4_csum_replace() knows what is left to the device. A sum of 0 becomes 0xffff, and one that
-// was 0 is mended all the same (nft_csum_replace() in net/netfilter/nft_payload.c).
+// was 0 is mended all the same (nft_csum_replace() in net/netfilter/nft_payload.c); of TCP options,
+// no sum is special (inet_proto_csum_replace4() in net/core/utils.c).
 void Emitter::add_to_sum(const Instruction& instruction) {
   constexpr std::int32_t pseudo_header = 1 << 4;  // BPF_F_PSEUDO_HDR
   constexpr std::int32_t no_zero = 1 << 5;        // BPF_F_MARK_MANGLED_0
@@ -77,8 +78,10 @@ void Emitter::add_to_sum(const Instruction& instruction) {
   if (difference != r4) op(Opcode::mov64_reg, r4, difference);
   load_place(instruction);
   op(Opcode::mov64_imm, r3, 0, 0, 0);
-  op(Opcode::mov64_imm, r5, 0, 0,
-     no_zero | even_of_zero | (instruction.op == Op::add_to_pseudo_sum ? pseudo_header : 0));
+  std::int32_t flags = no_zero | even_of_zero;
+  if (instruction.op == Op::add_to_pseudo_sum) flags |= pseudo_header;
+  if (instruction.op == Op::add_to_tcp_sum) flags = 0;
+  op(Opcode::mov64_imm, r5, 0, 0, flags);
   load_context_pointer(r1);
   call_helper(static_cast<std::int32_t>(isa::Helper::l4_csum_replace));
 }

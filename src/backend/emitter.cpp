@@ -401,6 +401,7 @@ void Emitter::instruction(const Instruction& instruction) {
       return;
     case Op::add_to_sum:
     case Op::add_to_pseudo_sum:
+    case Op::add_to_tcp_sum:
       add_to_sum(instruction);
       return;
     case Op::entered:

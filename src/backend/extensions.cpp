@@ -308,20 +308,21 @@ std::vector<Item> find_ipv6_headers(const ItemLoop& loop) {
   return items;
 }
 
-std::vector<Item> find_tcp_options(const ItemLoop& loop) {
+std::vector<Item> find_tcp_options(const ItemLoop& loop, BlockId no_header) {
   Builder& out = loop.out;
   flow::Function& function = out.function();
   const Headers& headers = loop.headers;
   const std::vector<Item> items = no_items(loop);
   const BlockId head = out.block();
   const BlockId done = out.block();
-  leave_if_other(loop, headers.l4proto, ip_protocol_tcp, done);
+  if (!no_header.valid()) no_header = done;
+  leave_if_other(loop, headers.l4proto, ip_protocol_tcp, no_header);
   const Reg available = blurred(loop, headers.available);
-  out.leave_if(Condition::lt, available, 20, done);
-  const Reg words = out.load(out.window(headers.transport, 12, 1, done), 0, 1);
+  out.leave_if(Condition::lt, available, 20, no_header);
+  const Reg words = out.load(out.window(headers.transport, 12, 1, no_header), 0, 1);
   const Reg header = out.binary(Op::shl, out.binary(Op::shr, words, 4), 2);
-  out.leave_if(Condition::lt, header, 20, done);
-  leave_if(out, Condition::lt, available, header, done);
+  out.leave_if(Condition::lt, header, 20, no_header);
+  leave_if(out, Condition::lt, available, header, no_header);
   const Reg end = function.new_register();
   const Reg at = function.new_register();
   assign_blurred(loop, end, out.binary(Op::add, headers.transport, header));
@@ -423,13 +424,17 @@ void Values::gather_items(imr::ExtensionKind kind) {
   }
 }
 
-std::vector<Item> Values::find_items(imr::ExtensionKind kind, std::span<const std::uint8_t> types) {
-  const ItemLoop loop{.out = out_, .headers = headers_, .opaque = opaque_, .types = types};
+ItemLoop Values::loop_for(std::span<const std::uint8_t> types) {
   // What was learnt of these on the ways here would have the verifier walk the loop for each way.
   for (const Reg reg : {headers_.network, headers_.length, headers_.l4proto, headers_.transport,
                         headers_.available}) {
     if (reg.valid()) out_.accumulate(reg, Op::add, opaque_);
   }
+  return {.out = out_, .headers = headers_, .opaque = opaque_, .types = types};
+}
+
+std::vector<Item> Values::find_items(imr::ExtensionKind kind, std::span<const std::uint8_t> types) {
+  const ItemLoop loop = loop_for(types);
   const bool as_nf_tables = imr::has_nf_tables_quirks(unit_);
   switch (kind) {
     case imr::ExtensionKind::ipv6:

@@ -40,8 +40,10 @@ struct ItemLoop {
 
 // ipv6_find_hdr(skb, &offset, type, NULL, NULL). Packets with more than 200 headers are dropped.
 [[nodiscard]] std::vector<Item> find_ipv6_headers(const ItemLoop& loop);
-// nft_exthdr_tcp_eval().
-[[nodiscard]] std::vector<Item> find_tcp_options(const ItemLoop& loop);
+// nft_exthdr_tcp_eval(). Of one type, an option that reaches beyond the header has a place, but
+// nothing to load. With `no_header`, leaves to there where the packet has no whole TCP header.
+[[nodiscard]] std::vector<Item> find_tcp_options(const ItemLoop& loop,
+                                                 flow::BlockId no_header = {});
 // nft_exthdr_sctp_eval(); `in_later_fragments`: it does not look at the fragment offset. Packets
 // with more than 200 chunks are dropped.
 [[nodiscard]] std::vector<Item> find_sctp_chunks(const ItemLoop& loop, bool in_later_fragments);

@@ -275,6 +275,8 @@ void RootLowering::statement(const imr::Statement& statement, Owner& owner, Bloc
         values_.write_meta(write.key, values_.evaluate(write.value, fail));
       },
       [&](const imr::PayloadWrite& write) { values_.write_packet(write, fail); },
+      [&](const imr::OptionWrite& write) { values_.write_option(write, fail); },
+      [&](const imr::OptionStrip& option) { strip(option, fail); },
       [&](const imr::DynamicSet& set_change) { change(set_change, fail); },
       [&](const imr::Match& one) { match(one, fail); },
       [&](const imr::MatchRange& one) { match(one, fail); },
@@ -321,6 +323,17 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
     out_.jump(next);
   }
   out_.at(next);
+}
+
+// A drop, where it comes to one, is the rule's.
+void RootLowering::strip(const imr::OptionStrip& strip, BlockId fail) {
+  const BlockId drop = out_.block();
+  values_.strip_option(strip, fail, drop);
+  const BlockId on = out_.current();
+  out_.at(drop);
+  trace(true);
+  out_.ret(false);
+  out_.at(on);
 }
 
 void RootLowering::match(const imr::Match& match, BlockId fail) {

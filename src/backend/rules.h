@@ -94,6 +94,7 @@ class RootLowering {
   void match(const imr::MatchRange& match, flow::BlockId fail);
   void match(const imr::MatchSet& match, flow::BlockId fail);
   void match_living(const imr::MatchSet& match, flow::BlockId fail);
+  void strip(const imr::OptionStrip& strip, flow::BlockId fail);
   void change(const imr::DynamicSet& change, flow::BlockId fail);
   // Ends the block: goes to `absent` without a value, else to where it is one of the set's or not.
   void search(const imr::Set& set, imr::ExprId value, flow::BlockId member, flow::BlockId stranger,

@@ -181,6 +181,15 @@ struct Collector {
     if (write.pseudo_header || (transport && write.checksum)) add(Need::Kind::write_transport);
     if (unit.roots.size() > 1 && reached && moves_headers(write)) add(Need::Kind::move_headers);
   }
+  void operator()(const imr::OptionWrite& write) {
+    expr(write.value);
+    add(Need::Kind::write_packet);
+    add(Need::Kind::write_transport);
+  }
+  void operator()(const imr::OptionStrip&) {
+    add(Need::Kind::write_packet);
+    add(Need::Kind::write_transport);
+  }
   // Each chain of the kernel looks for headers anew, a program once for all its chains.
   [[nodiscard]] bool moves_headers(const imr::PayloadWrite& write) const {
     if (write.base != imr::HeaderBase::network) return false;

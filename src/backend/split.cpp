@@ -45,6 +45,7 @@ std::uint32_t weight(const Block& block) {
       case Op::store:
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:
+      case Op::add_to_tcp_sum:
         sum += 8;
         break;
       case Op::context:

@@ -85,6 +85,10 @@ class Values {
   void write_meta(imr::MetaKey key, const Words& value);
   // The same of its bytes; leaves to `absent` where they, or a checksum, are not there.
   void write_packet(const imr::PayloadWrite& write, flow::BlockId absent);
+  // The same of a TCP option: writes to it; or makes it one that says nothing, and leaves to `drop`
+  // where it reaches beyond the header.
+  void write_option(const imr::OptionWrite& write, flow::BlockId absent);
+  void strip_option(const imr::OptionStrip& strip, flow::BlockId absent, flow::BlockId drop);
   // Length of the packet in bytes, as counters take it.
   [[nodiscard]] flow::Reg length();
 
@@ -96,6 +100,10 @@ class Values {
   void mend_header_sum(flow::Reg header, std::uint64_t offset, flow::Reg difference,
                        flow::BlockId absent);
   void mend_transport_sum(flow::Reg difference, flow::BlockId absent);
+  // The option, at place 0 where the packet has none.
+  [[nodiscard]] Item option_to_write(std::uint8_t type, flow::BlockId absent);
+  flow::Reg nop_out(flow::Reg place, std::uint64_t size);
+  void mend_tcp_sum(flow::Reg difference);
   void gather_packet(Leaf::Kind kind);
   void parse_transport();
   void parse_ipv4();
@@ -119,6 +127,7 @@ class Values {
   [[nodiscard]] flow::Reg make_ct_zone(imr::CtDirection direction);
   void choose_items(unsigned shared_words);
   void gather_items(imr::ExtensionKind kind);
+  [[nodiscard]] ItemLoop loop_for(std::span<const std::uint8_t> types);
   [[nodiscard]] std::vector<Item> find_items(imr::ExtensionKind kind,
                                              std::span<const std::uint8_t> types);
   [[nodiscard]] Words extension_value(const imr::Extension& item, flow::BlockId absent);

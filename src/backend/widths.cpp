@@ -105,6 +105,7 @@ std::vector<std::uint8_t> find_widths(const flow::Function& function,
           case Op::store:
           case Op::add_to_sum:
           case Op::add_to_pseudo_sum:
+          case Op::add_to_tcp_sum:
           case Op::keep:
           case Op::put_at:
           case Op::erase:

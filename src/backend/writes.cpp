@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Writes to the packet and its facts: nft_payload_set_eval() in net/netfilter/nft_payload.c and
+// Writes to the packet and its facts: nft_payload_set_eval() in net/netfilter/nft_payload.c,
+// nft_exthdr_tcp_set_eval() and nft_exthdr_tcp_strip_eval() in nft_exthdr.c, and
 // nft_meta_set_eval() in nft_meta.c. What reads the packet behind a write has its own load there.
 #include <algorithm>
 #include <array>
@@ -35,7 +36,7 @@ Reg opposite(Builder& out, Reg sum) {
   return out.binary(Op::xor_, sum, ones16);
 }
 
-Reg sum_of(Builder& out, const Words& words) {
+Reg unfolded_sum_of(Builder& out, const Words& words) {
   Reg sum;
   const auto add = [&](Reg word) { sum = sum.valid() ? out.binary(Op::add, sum, word) : word; };
   for (const Word& word : words) {
@@ -46,7 +47,12 @@ Reg sum_of(Builder& out, const Words& words) {
     add(out.binary(Op::and_, word.reg, 0xffffffff));
     add(out.binary(Op::shr, word.reg, 32));
   }
-  return folded(out, sum);
+  return sum;
+}
+
+Reg sum_of(Builder& out, const Words& words) {
+  if (words.size() == 1 && words.front().size <= 2) return words.front().reg;
+  return folded(out, unfolded_sum_of(out, words));
 }
 
 // What a checksum over the one grows by when it is over the other.
@@ -62,7 +68,7 @@ void Values::find_writes() {
     for (const imr::ChainId chain : imr::reachable_chains(ruleset_, root)) {
       for (const imr::RuleId rule : ruleset_[chain].rules) {
         for (const imr::Statement& statement : ruleset_[rule].statements) {
-          if (std::holds_alternative<imr::PayloadWrite>(statement)) writes_packet_ = true;
+          if (imr::writes_packet(statement)) writes_packet_ = true;
           const auto* meta = std::get_if<imr::MetaWrite>(&statement);
           if (meta != nullptr) writes_meta_.insert(meta->key);
         }
@@ -140,6 +146,92 @@ void Values::write_packet(const imr::PayloadWrite& write, BlockId absent) {
     out_.append({.op = Op::store, .a = header, .b = word.reg, .imm = at, .size = word.size});
     at += word.size;
   }
+}
+
+Item Values::option_to_write(std::uint8_t type, BlockId absent) {
+  return find_tcp_options(loop_for(std::span(&type, 1)), absent).front();
+}
+
+void Values::mend_tcp_sum(Reg difference) {
+  constexpr std::uint64_t checksum = 16;
+  out_.append(
+      {.op = Op::add_to_tcp_sum, .a = headers_.transport, .b = difference, .imm = checksum});
+}
+
+// Words count in the order in which they stand, be their place odd or even.
+void Values::write_option(const imr::OptionWrite& write, BlockId absent) {
+  constexpr std::uint8_t maximum_segment_size = 2;
+  Words value = evaluate(write.value, absent);
+  if (total_size(value) != write.length) value = recut(out_, value, cut_sizes(write.length));
+  const Reg to = value.front().reg;
+  const Item option = option_to_write(write.type, absent);
+  const BlockId done = out_.block();
+  out_.leave_if(Condition::eq, option.place, 0, done);
+  out_.leave_if(Condition::le, option.have, std::uint64_t{write.offset} + write.length, absent);
+  const Reg window = out_.window(option.place, write.offset, write.length, absent);
+  const Reg from = out_.load(window, 0, write.length);
+  if (write.type == maximum_segment_size && write.length == 2) {
+    leave_if(out_, Condition::le, out_.unary(Op::swap16, from), out_.unary(Op::swap16, to), done);
+  } else {
+    out_.leave_if(Condition::eq, out_.binary(Op::xor_, from, to), 0, done);
+  }
+  mend_tcp_sum(growth(out_, {{from, write.length}}, {{to, write.length}}));
+  out_.append(
+      {.op = Op::store, .a = option.place, .b = to, .imm = write.offset, .size = write.length});
+  out_.jump(done);
+  out_.at(done);
+}
+
+// `size` bytes at the place, which are there; their sum, not folded.
+Reg Values::nop_out(Reg place, std::uint64_t size) {
+  constexpr std::uint64_t nops = 0x0101010101010101;
+  const auto word = static_cast<std::uint8_t>(std::min<std::uint64_t>(size, 8));
+  const BlockId gone = out_.block();
+  const BlockId on = out_.block();
+  const Reg window = out_.window(place, 0, size, gone);
+  Words old;
+  for (std::uint64_t at = 0; at < size; at += word)
+    old.push_back({out_.load(window, at, word), word});
+  const Reg sum = unfolded_sum_of(out_, old);
+  const Reg value = out_.constant(nops);
+  for (std::uint64_t at = 0; at < size; at += word) {
+    out_.append({.op = Op::store, .a = place, .b = value, .imm = at, .size = word});
+  }
+  out_.jump(on);
+  out_.at(gone);
+  out_.ret(false);
+  out_.at(on);
+  return sum;
+}
+
+// The option's bytes in pieces of falling sizes, so that all but the last one have even sizes: each
+// stands as odd or even as the first does.
+void Values::strip_option(const imr::OptionStrip& strip, BlockId absent, BlockId drop) {
+  const Item option = option_to_write(strip.type, absent);
+  const BlockId done = out_.block();
+  out_.leave_if(Condition::eq, option.place, 0, done);
+  out_.leave_if(Condition::eq, option.have, 0, drop);
+  const Reg size = out_.binary(Op::sub, option.have, 1);
+  const Reg place = blurred(option.place);
+  const Reg from = out_.function().new_register();
+  out_.assign_opaque(from, opaque_);
+  for (const std::uint64_t piece : {32, 16, 8, 4, 2, 1}) {
+    const BlockId next = out_.block();
+    out_.leave_if(Condition::eq, out_.binary(Op::and_, size, piece), 0, next);
+    out_.accumulate(from, Op::add, nop_out(place, piece));
+    out_.assign(place, Op::add, place, piece);
+    out_.jump(next);
+    out_.at(next);
+  }
+  const Reg pairs = out_.binary(Op::mul, out_.binary(Op::shr, size, 1), 0x0101);
+  const Reg to = out_.binary(Op::add, pairs, out_.binary(Op::and_, size, 1));
+  const Reg grown = folded(out_, out_.binary(Op::add, to, opposite(out_, folded(out_, from))), 1);
+  // Bytes at an odd place are the upper ones of their words: the difference, times 256.
+  const Reg odd = out_.binary(Op::and_, out_.binary(Op::sub, option.place, headers_.transport), 1);
+  const Reg shift = out_.binary(Op::shl, odd, 3);
+  mend_tcp_sum(folded(out_, out_.binary(Op::shl, grown, shift), 1));
+  out_.jump(done);
+  out_.at(done);
 }
 
 // The offset of the header; leaves where no packet may be written at.

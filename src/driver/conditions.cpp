@@ -500,7 +500,8 @@ struct Conditions::Reader {
           wrote = true;
         },
         // What the packet is like behind it is not followed.
-        [&](const imr::PayloadWrite&) { lose(); }, [&](const imr::Log&) { effect(open); },
+        [&](const imr::PayloadWrite&) { lose(); }, [&](const imr::OptionWrite&) { lose(); },
+        [&](const imr::OptionStrip&) { lose(); }, [&](const imr::Log&) { effect(open); },
         [&](const imr::Native&) { lose(); });
   }
 };

@@ -28,6 +28,11 @@ class Scan {
     reads_.writes_packet = true;
     expr(write.value);
   }
+  void operator()(const imr::OptionWrite& write) {
+    reads_.writes_packet = true;
+    expr(write.value);
+  }
+  void operator()(const imr::OptionStrip&) { reads_.writes_packet = true; }
   void operator()(const imr::Log&) {}
   void operator()(const imr::DynamicSet& change) {
     expr(change.key);

@@ -165,7 +165,8 @@ std::uint64_t l4_csum_replace(Machine& machine, const Arguments& arguments) {
   }
   std::memcpy(&sum, bytes.data(), sizeof sum);
   if ((flags & no_zero) != 0 && (flags & even_of_zero) == 0 && sum == 0) return 0;
-  std::uint64_t whole = static_cast<std::uint16_t>(~sum) + (arguments[3] & 0xffffffff);
+  // ~csum_unfold(): no sum of this is 0.
+  std::uint64_t whole = std::uint64_t{~std::uint32_t{sum}} + (arguments[3] & 0xffffffff);
   while (whole > 0xffff) whole = (whole & 0xffff) + (whole >> 16);
   sum = static_cast<std::uint16_t>(~whole);
   if ((flags & no_zero) != 0 && sum == 0) sum = 0xffff;

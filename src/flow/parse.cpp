@@ -410,6 +410,7 @@ class Parser {
       case Op::fetch_add_at:
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:
+      case Op::add_to_tcp_sum:
         WEIR_CHECK(place(out.a, out.imm, false));
         WEIR_CHECK(sign(","));
         return register_operand(out.b);

@@ -162,6 +162,7 @@ std::string print(const Instruction& i) {
     case Op::put_at:
     case Op::add_to_sum:
     case Op::add_to_pseudo_sum:
+    case Op::add_to_tcp_sum:
       return name + " " + place(i.a, i.imm) + ", " + reg(i.b);
     case Op::site:
       return reg(i.dst) + " = " + name + " " + std::to_string(i.imm);

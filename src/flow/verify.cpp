@@ -286,6 +286,7 @@ class Verifier {
       case Op::store:
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:
+      case Op::add_to_tcp_sum:
       case Op::site:
       case Op::entered:
       case Op::recall:

@@ -181,6 +181,8 @@ std::string Annotator::annotate(const Ruleset& ruleset, const Statement& stateme
       [](const Counter&) { return std::string(); }, [](const Meter&) { return std::string(); },
       [&](const MetaWrite& s) { return name_of(ruleset, s.value); },
       [&](const PayloadWrite& s) { return name_of(ruleset, s.value); },
+      [](const OptionWrite& s) { return name_of_extension({ExtensionKind::tcp, s.type}); },
+      [](const OptionStrip& s) { return name_of_extension({ExtensionKind::tcp, s.type}); },
       [&](const DynamicSet& s) { return name_of(ruleset, s.key); },
       [](const Log&) { return std::string(); }, [](const Native&) { return std::string(); });
 }

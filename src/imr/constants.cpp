@@ -45,6 +45,8 @@ class Collector {
   void add(const Statement& statement);
   void add_elements(ExprId key, const Set& set);
   void add_keys(ExprId expr);
+  void add_option(const OptionWrite& write);
+  void add_presence(std::uint8_t option);
   void add(ExprId expr, Bytes value);
 
   const Ruleset& ruleset_;
@@ -74,6 +76,11 @@ void Collector::add(const Statement& statement) {
       [](const VerdictStatement&) {}, [](const Counter&) {}, [](const Meter&) {},
       [&](const MetaWrite& s) { add_keys(s.value); },
       [&](const PayloadWrite& s) { add_keys(s.value); },
+      [&](const OptionWrite& s) {
+        add_option(s);
+        add_keys(s.value);
+      },
+      [&](const OptionStrip& s) { add_presence(s.type); },
       [&](const DynamicSet& s) { add_elements(s.key, ruleset_[s.set]); }, [](const Log&) {},
       [](const Native&) {});
 }
@@ -83,6 +90,21 @@ void Collector::add_elements(ExprId key, const Set& set) {
     add(key, element.key);
     if (element.last != element.key) add(key, element.last);
   }
+}
+
+// Packets with the option, and with the value in its place that stays as it is.
+void Collector::add_option(const OptionWrite& write) {
+  const auto* value = std::get_if<Immediate>(&ruleset_[write.value]);
+  if (value == nullptr) return add_presence(write.type);
+  const Extension place{ExtensionKind::tcp, write.type, write.offset, write.length};
+  Bytes same = value->value;
+  same.resize(write.length);
+  out_.extension.push_back({rule_, place, std::move(same)});
+}
+
+void Collector::add_presence(std::uint8_t option) {
+  const Extension presence{.kind = ExtensionKind::tcp, .type = option, .presence = true};
+  out_.extension.push_back({rule_, presence, Bytes{1}});
 }
 
 // The keys of the maps that an expression of unknown value looks up in.

@@ -158,6 +158,9 @@ class Evaluation {
 
   bool run(const MetaWrite& write);
   bool run(const PayloadWrite& write);
+  bool run(const OptionWrite& write);
+  bool run(const OptionStrip& strip, RuleEnd& end);
+  Bytes& written_bytes();
   bool run(const DynamicSet& change);
   bool run(const MatchSet& match);
   ElementMemory::Held* find_living(const Set& set, SetId id, ByteView value);
@@ -316,6 +319,8 @@ bool Evaluation::run_statement(const Statement& statement, RuleEnd& end) {
         return within != ruleset_.meters.at(s.meter.index()).over;
       },
       [&](const MetaWrite& s) { return run(s); }, [&](const PayloadWrite& s) { return run(s); },
+      [&](const OptionWrite& s) { return run(s); },
+      [&](const OptionStrip& s) { return run(s, end); },
       [&](const Log& s) {
         log(s, end);
         return true;
@@ -384,11 +389,26 @@ bool Evaluation::run(const MetaWrite& write) {
   }
 }
 
+// The packet's own bytes, which rules may change.
+Bytes& Evaluation::written_bytes() {
+  if (!outcome_.bytes) move_to(view_, outcome_.bytes.emplace(packet_.bytes));
+  return *outcome_.bytes;
+}
+
 bool Evaluation::run(const PayloadWrite& write) {
   const auto written = value(write.value);
-  if (!written) return false;
-  if (!outcome_.bytes) move_to(view_, outcome_.bytes.emplace(packet_.bytes));
-  return write_packet(view_, *outcome_.bytes, write, *written);
+  return written && write_packet(view_, written_bytes(), write, *written);
+}
+
+bool Evaluation::run(const OptionWrite& write) {
+  const auto written = value(write.value);
+  return written && write_option(view_, written_bytes(), write, *written);
+}
+
+bool Evaluation::run(const OptionStrip& strip, RuleEnd& end) {
+  const Stripped stripped = strip_option(view_, written_bytes(), strip);
+  if (stripped == Stripped::ends_packet) end.verdict.kind = Verdict::Kind::drop;
+  return stripped != Stripped::ends_rule;
 }
 
 std::optional<Bytes> Evaluation::value(ExprId expr) {

@@ -86,6 +86,7 @@ RuleId Excerpt::rule(RuleId id, ChainId chain) {
         [](Meter&) { invariant(false, "an excerpt of a rule that takes from a meter"); },
         [&](MetaWrite& one) { one.value = expr(one.value); },
         [&](PayloadWrite& one) { one.value = expr(one.value); },
+        [&](OptionWrite& one) { one.value = expr(one.value); }, [](OptionStrip&) {},
         [](DynamicSet&) { invariant(false, "an excerpt of a rule that changes a set"); },
         [](Counter&) {}, [](Log&) {}, [](Native&) {});
   }

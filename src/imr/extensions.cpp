@@ -167,26 +167,6 @@ Found find_ipv4_option(ByteView bytes, std::uint8_t type) {
   return to_the_end(bytes, at);
 }
 
-// nft_exthdr_tcp_eval(): the end of options does not end the search, and the last byte of the
-// header is not looked at.
-Found find_tcp_option(ByteView bytes, std::uint8_t type) {
-  constexpr std::size_t fixed_size = 20;
-  constexpr std::uint8_t no_operation = 1;
-  if (bytes.size() < fixed_size) return std::nullopt;
-  const std::size_t header_size = (bytes[12] >> 4) * 4U;
-  if (header_size < fixed_size || header_size > bytes.size()) return std::nullopt;
-  for (std::size_t at = fixed_size; at + 1 < header_size;) {
-    const bool single = bytes[at] <= no_operation || bytes[at + 1] == 0;
-    const std::size_t size = single ? 1 : bytes[at + 1];
-    if (bytes[at] == type) {
-      if (at + size > header_size) return std::nullopt;
-      return Item{bytes.subspan(at, size), size};
-    }
-    at += size;
-  }
-  return std::nullopt;
-}
-
 // nft_exthdr_sctp_eval(): a chunk that is cut off is there, but none of its bytes can be loaded.
 Found find_sctp_chunk(ByteView bytes, std::uint8_t type) {
   constexpr std::size_t common_header = 12;
@@ -211,6 +191,13 @@ ByteView transport_of(const PacketView& view, std::uint8_t protocol, bool in_lat
   return view.data.subspan(view.transport_offset);
 }
 
+Found whole_tcp_option(const PacketView& view, std::uint8_t type) {
+  const auto option = find_tcp_option(view, type);
+  if (!option || option->at == 0 || !option->whole) return std::nullopt;
+  const ByteView bytes = transport_of(view, ip_protocol_tcp, false);
+  return Item{bytes.subspan(option->at, option->size), option->size};
+}
+
 Found find_item(const PacketView& view, const Extension& extension) {
   // Where nf_tables is not what decides, chunks are not looked for in later fragments, and a header
   // is where it is.
@@ -219,7 +206,7 @@ Found find_item(const PacketView& view, const Extension& extension) {
     case ExtensionKind::ipv6:
       return find_ipv6_header(view.network, extension.type);
     case ExtensionKind::tcp:
-      return find_tcp_option(transport_of(view, ip_protocol_tcp, false), extension.type);
+      return whole_tcp_option(view, extension.type);
     case ExtensionKind::ipv4:
       return find_ipv4_option(as_nf_tables ? view.data : view.network, extension.type);
     case ExtensionKind::sctp:
@@ -240,6 +227,24 @@ std::optional<Bytes> find_extension(const PacketView& view, const Extension& ext
   }
   const ByteView found = item->from.subspan(extension.offset, extension.length);
   return Bytes(found.begin(), found.end());
+}
+
+// nft_exthdr_tcp_eval() and its sisters that write: the end of options does not end the search, and
+// the last byte of the header is not looked at.
+std::optional<TcpOption> find_tcp_option(const PacketView& view, std::uint8_t type) {
+  constexpr std::size_t fixed_size = 20;
+  constexpr std::uint8_t no_operation = 1;
+  const ByteView bytes = transport_of(view, ip_protocol_tcp, false);
+  if (bytes.size() < fixed_size) return std::nullopt;
+  const std::size_t header_size = (bytes[12] >> 4) * 4U;
+  if (header_size < fixed_size || header_size > bytes.size()) return std::nullopt;
+  for (std::size_t at = fixed_size; at + 1 < header_size;) {
+    const bool single = bytes[at] <= no_operation || bytes[at + 1] == 0;
+    const std::size_t size = single ? 1 : bytes[at + 1];
+    if (bytes[at] == type) return TcpOption{at, size, at + size <= header_size};
+    at += size;
+  }
+  return TcpOption{};
 }
 
 bool is_found_ipv4_option(std::uint8_t type) {

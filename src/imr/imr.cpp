@@ -291,6 +291,8 @@ std::vector<ExprId> operands(const Statement& statement) {
       [](const Counter&) -> Operands { return {}; }, [](const Meter&) -> Operands { return {}; },
       [](const MetaWrite& s) -> Operands { return {s.value}; },
       [](const PayloadWrite& s) -> Operands { return {s.value}; },
+      [](const OptionWrite& s) -> Operands { return {s.value}; },
+      [](const OptionStrip&) -> Operands { return {}; },
       [](const DynamicSet& s) -> Operands {
         return s.data ? Operands{s.key, *s.data} : Operands{s.key};
       },
@@ -346,11 +348,17 @@ bool reads_packet(const Ruleset& ruleset, ExprId expr) {
                                      [&](ExprId source) { return reads_packet(ruleset, source); });
 }
 
+bool writes_packet(const Statement& statement) {
+  return std::holds_alternative<PayloadWrite>(statement) ||
+         std::holds_alternative<OptionWrite>(statement) ||
+         std::holds_alternative<OptionStrip>(statement);
+}
+
 bool reads_written(const Ruleset& ruleset, const Statement& write, ExprId expr) {
   if (const auto* change = std::get_if<DynamicSet>(&write)) {
     return looks_up_in(ruleset, expr, change->set);
   }
-  if (std::holds_alternative<PayloadWrite>(write)) return reads_packet(ruleset, expr);
+  if (writes_packet(write)) return reads_packet(ruleset, expr);
   const auto* meta = std::get_if<MetaWrite>(&write);
   return meta != nullptr && reads(ruleset, expr, meta->key);
 }

@@ -315,6 +315,26 @@ struct PayloadWrite {
   friend bool operator==(const PayloadWrite&, const PayloadWrite&) = default;
 };
 
+// Puts the value at `offset` of the first TCP option of the type, and adds the difference to the
+// checksum; a maximum segment size (type 2, 2 bytes) never grows. The rule goes on where the packet
+// has no such option, and ends where it has no whole TCP header, or the option no such bytes
+// (nft_exthdr_tcp_set_eval() in net/netfilter/nft_exthdr.c). Rules behind it read the new bytes.
+struct OptionWrite {
+  std::uint8_t type = 0;
+  std::uint8_t offset = 2;  // behind type and length
+  std::uint8_t length = 2;  // or 4
+  ExprId value;
+  friend bool operator==(const OptionWrite&, const OptionWrite&) = default;
+};
+
+// Puts bytes that say nothing (NOP) in the place of the first TCP option of the type. The rule goes
+// on where the packet has none, and ends where it has no whole TCP header. An option that reaches
+// beyond the header ends the packet, as a drop does (nft_exthdr_tcp_strip_eval()).
+struct OptionStrip {
+  std::uint8_t type = 0;
+  friend bool operator==(const OptionStrip&, const OptionStrip&) = default;
+};
+
 // Records the packet: its first bytes, for who reads the log (net/netfilter/nft_log.c). The rule
 // goes on whether somebody does or not.
 struct Log {
@@ -349,8 +369,9 @@ struct Native {
   friend bool operator==(const Native&, const Native&) = default;
 };
 
-using Statement = std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter,
-                               Meter, MetaWrite, PayloadWrite, Log, DynamicSet, Native>;
+using Statement =
+    std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter, Meter,
+                 MetaWrite, PayloadWrite, OptionWrite, OptionStrip, Log, DynamicSet, Native>;
 
 // ---- Rulesets
 // ------------------------------------------------------------------------------------
@@ -577,6 +598,8 @@ enum class Translation : std::uint8_t { full, partial, native };
 [[nodiscard]] bool reads(const Ruleset& ruleset, ExprId expr, MetaKey key);
 // Whether it reads bytes of the packet.
 [[nodiscard]] bool reads_packet(const Ruleset& ruleset, ExprId expr);
+// Whether it may change bytes of the packet.
+[[nodiscard]] bool writes_packet(const Statement& statement);
 // Whether its value may be another one behind the statement, a write or not. Of what changes a map,
 // everything that is looked up there.
 [[nodiscard]] bool reads_written(const Ruleset& ruleset, const Statement& write, ExprId expr);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// nft_payload_set_eval() in net/netfilter/nft_payload.c (Linux 6.18), of a packet whose checksums
+// nft_payload_set_eval() in net/netfilter/nft_payload.c (Linux 6.18), nft_exthdr_tcp_set_eval() and
+// nft_exthdr_tcp_strip_eval() in nft_exthdr.c, of a packet whose checksums
 // are whole (skb->ip_summed is not CHECKSUM_PARTIAL). A kernel that is to mend a checksum for bytes
 // beyond the packet's end stops there (skb_checksum()); here the rule ends.
 #include "imr/packet_write.h"
 
 #include <algorithm>
+
+#include "imr/extensions.h"
 
 namespace weir::imr {
 namespace {
@@ -39,6 +42,16 @@ std::uint16_t replaced(std::uint16_t checksum, std::uint32_t from, std::uint32_t
   return out == 0 ? 0xffff : out;
 }
 
+// csum_replace4() in include/net/checksum.h, 32 bits wide: a sum of 0 stays one, and one of 0xffff
+// becomes 0 whatever is replaced.
+std::uint16_t replaced_in_tcp(std::uint16_t checksum, std::uint32_t from, std::uint32_t to) {
+  const auto add = [](std::uint32_t a, std::uint32_t b) {
+    const std::uint32_t sum = a + b;
+    return sum + (sum < a ? 1 : 0);
+  };
+  return opposite(add(add(~std::uint32_t{checksum}, ~from), to));
+}
+
 class Write {
  public:
   Write(PacketView& view, Bytes& bytes) : view_(view), bytes_(bytes) {}
@@ -56,6 +69,43 @@ class Write {
     }
     put(at, value.first(write.length));
     return true;
+  }
+
+  // Bytes of the TCP header, which are there. Words count in the order in which they stand, be
+  // their place odd or even.
+  [[nodiscard]] bool run(const OptionWrite& write, ByteView value) {
+    constexpr std::uint8_t maximum_segment_size = 2;
+    const auto option = find_tcp_option(view_, write.type);
+    if (!option) return false;
+    if (option->at == 0) return true;
+    if (!option->whole || std::size_t{write.offset} + write.length > option->size) return false;
+    const std::size_t at = transport() + option->at + write.offset;
+    const ByteView to = value.first(write.length);
+    const ByteView from = ByteView(bytes_).subspan(at, write.length);
+    if (write.type == maximum_segment_size && write.length == 2 &&
+        load_big_endian(from) <= load_big_endian(to)) {
+      return true;
+    }
+    if (std::ranges::equal(from, to)) return true;
+    mend_tcp(static_cast<std::uint32_t>(load_native(from)),
+             static_cast<std::uint32_t>(load_native(to)));
+    put(at, to);
+    return true;
+  }
+
+  [[nodiscard]] Stripped run(const OptionStrip& strip) {
+    constexpr std::uint8_t no_operation = 1;
+    const auto option = find_tcp_option(view_, strip.type);
+    if (!option) return Stripped::ends_rule;
+    if (option->at == 0) return Stripped::goes_on;
+    if (!option->whole) return Stripped::ends_packet;
+    for (std::size_t i = option->at; i < option->at + option->size; ++i) {
+      const std::size_t at = transport() + i;
+      const unsigned shift = i % 2 == 0 ? 0 : 8;
+      mend_tcp(std::uint32_t{bytes_[at]} << shift, std::uint32_t{no_operation} << shift);
+      put(at, Bytes{no_operation});
+    }
+    return Stripped::goes_on;
   }
 
  private:
@@ -114,6 +164,11 @@ class Write {
     return true;
   }
 
+  void mend_tcp(std::uint32_t from, std::uint32_t to) {
+    const std::size_t at = transport() + 16;
+    put(at, native_bytes(replaced_in_tcp(checksum_at(at), from, to), 2));
+  }
+
   void put(std::size_t at, ByteView value) {
     // Where the tag's 4 bytes are back in their place.
     constexpr std::size_t tag_place = 12;
@@ -138,6 +193,14 @@ void move_to(PacketView& view, ByteView bytes) {
 
 bool write_packet(PacketView& view, Bytes& bytes, const PayloadWrite& write, ByteView value) {
   return Write(view, bytes).run(write, value);
+}
+
+bool write_option(PacketView& view, Bytes& bytes, const OptionWrite& write, ByteView value) {
+  return Write(view, bytes).run(write, value);
+}
+
+Stripped strip_option(PacketView& view, Bytes& bytes, const OptionStrip& strip) {
+  return Write(view, bytes).run(strip);
 }
 
 }  // namespace weir::imr

@@ -3,6 +3,8 @@
 // Writes to packets, of the reference evaluator: written for itself, as imr/packet_view.h is.
 #pragma once
 
+#include <cstdint>
+
 #include "imr/imr.h"
 #include "imr/packet_view.h"
 
@@ -16,5 +18,12 @@ void move_to(PacketView& view, ByteView bytes);
 // the rule ends (false); that of the IPv4 header may have been changed by then.
 [[nodiscard]] bool write_packet(PacketView& view, Bytes& bytes, const PayloadWrite& write,
                                 ByteView value);
+
+// Puts the first bytes of the value into a TCP option. false: the rule ends.
+[[nodiscard]] bool write_option(PacketView& view, Bytes& bytes, const OptionWrite& write,
+                                ByteView value);
+
+enum class Stripped : std::uint8_t { goes_on, ends_rule, ends_packet };
+[[nodiscard]] Stripped strip_option(PacketView& view, Bytes& bytes, const OptionStrip& strip);
 
 }  // namespace weir::imr

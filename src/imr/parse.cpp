@@ -89,6 +89,7 @@ class Parser {
   Payload payload_place();
   Expr payload();
   Expr extension();
+  void tcp_option();
   MetaKey meta_key();
   Ct ct();
 
@@ -380,6 +381,9 @@ bool Parser::statement(RuleDraft& draft) {
     out.push_back(Meter{meter()});
   } else if (take_word("write")) {
     out.push_back(write(table));
+  } else if (take_word("strip")) {
+    tcp_option();
+    out.push_back(OptionStrip{number<std::uint8_t>("a type")});
   } else if (take_word("log")) {
     out.push_back(log());
   } else if (take_word("add")) {
@@ -400,13 +404,26 @@ bool Parser::statement(RuleDraft& draft) {
     return false;
   } else {
     fail(lexer_.peek(),
-         "a statement: match, vmap, counter, meter, write, log, add, update, delete, native or a "
-         "verdict");
+         "a statement: match, vmap, counter, meter, write, strip, log, add, update, delete, native "
+         "or a verdict");
   }
   return true;
 }
 
+void Parser::tcp_option() {
+  expect_word("extension");
+  expect_word("tcp");
+}
+
 Statement Parser::write(TableId table) {
+  if (at_word("extension")) {
+    tcp_option();
+    OptionWrite out{.type = number<std::uint8_t>("a type"), .value = {}};
+    out.offset = number<std::uint8_t>("an offset");
+    out.length = number<std::uint8_t>("a length");
+    out.value = expr(table);
+    return out;
+  }
   if (!take_word("payload")) {
     expect_word("meta");
     const MetaKey key = meta_key();

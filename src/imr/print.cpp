@@ -371,6 +371,11 @@ std::string Printer::statement(const Statement& statement, RuleId rule) {
                number(s.length) + (s.checksum ? " checksum " + number(*s.checksum) : "") +
                (s.pseudo_header ? " pseudo-header " : " ") + expr(s.value);
       },
+      [&](const OptionWrite& s) {
+        return "write extension tcp " + number(s.type) + " " + number(s.offset) + " " +
+               number(s.length) + " " + expr(s.value);
+      },
+      [](const OptionStrip& s) { return "strip extension tcp " + number(s.type); },
       [&](const Log& s) {
         const std::string text = "log prefix " + quoted(s.prefix.str());
         if (!s.group) return text + " level " + number(s.level) + " flags " + number(s.flags);

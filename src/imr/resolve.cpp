@@ -188,8 +188,8 @@ void Draft::resolve_statements(Rule& rule, const std::vector<CounterId>& counter
         [&](VerdictStatement& s) { resolve(s.verdict); },
         [&](Counter& s) { s.counter = counters[s.counter.index()]; },
         [&](Meter& s) { s.meter = meters[s.meter.index()]; }, [](MetaWrite&) {},
-        [](PayloadWrite&) {}, [&](DynamicSet& s) { s.set = final_set(s.set); }, [](Log&) {},
-        [](Native&) {});
+        [](PayloadWrite&) {}, [](OptionWrite&) {}, [](OptionStrip&) {},
+        [&](DynamicSet& s) { s.set = final_set(s.set); }, [](Log&) {}, [](Native&) {});
   }
 }
 

@@ -391,7 +391,12 @@ void Verifier::check_statement(const Statement& statement, TableId table) {
         require(s.base != HeaderBase::link || (!s.checksum && s.offset + s.length <= 12),
                 "write of more of the link header than its addresses");
       },
-      [](const Log&) {}, [](const Native&) {});
+      [&](const OptionWrite& s) {
+        require((s.length == 2 || s.length == 4) && s.length <= size_of(s.value),
+                "write of other than 2 or 4 bytes of an option, or of more than the value has");
+        require(s.offset >= 2, "write of an option's type or length");
+      },
+      [](const OptionStrip&) {}, [](const Log&) {}, [](const Native&) {});
   for (const ExprId expr : operands(statement)) check_maps(expr, table);
 }
 

@@ -141,6 +141,7 @@ class CommonLoads {
       case Op::store:
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:
+      case Op::add_to_tcp_sum:
       case Op::site:
       case Op::entered:
       case Op::recall:

@@ -87,6 +87,7 @@ std::optional<std::uint64_t> compute(Op op, std::uint64_t a, std::uint64_t b) {
     case Op::store:
     case Op::add_to_sum:
     case Op::add_to_pseudo_sum:
+    case Op::add_to_tcp_sum:
     case Op::site:
     case Op::entered:
     case Op::recall:
@@ -142,6 +143,7 @@ bool changes_nothing(Op op, std::uint64_t imm, std::uint64_t bits) {
     case Op::store:
     case Op::add_to_sum:
     case Op::add_to_pseudo_sum:
+    case Op::add_to_tcp_sum:
     case Op::site:
     case Op::entered:
     case Op::recall:
@@ -283,6 +285,7 @@ class Folder {
       case Op::store:
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:
+      case Op::add_to_tcp_sum:
       case Op::site:
       case Op::entered:
       case Op::recall:

@@ -34,6 +34,7 @@ class Resolver {
           [](imr::Counter&) {}, [](imr::Meter&) {},
           [&](imr::MetaWrite& s) { s.value = resolved(s.value, out); },
           [&](imr::PayloadWrite& s) { s.value = resolved(s.value, out); },
+          [&](imr::OptionWrite& s) { s.value = resolved(s.value, out); }, [](imr::OptionStrip&) {},
           [&](imr::DynamicSet& s) {
             s.key = resolved(s.key, out);
             if (s.data) s.data = resolved(*s.data, out);

@@ -59,8 +59,8 @@ class Sharing {
     for (const imr::Rule& rule : ruleset_.rules) {
       for (const imr::Statement& statement : rule.statements) {
         const bool is_write = std::holds_alternative<imr::MetaWrite>(statement) ||
-                              std::holds_alternative<imr::PayloadWrite>(statement) ||
-                              std::holds_alternative<imr::DynamicSet>(statement);
+                              std::holds_alternative<imr::DynamicSet>(statement) ||
+                              imr::writes_packet(statement);
         if (is_write && !known_write(statement)) writes_.push_back(statement);
       }
     }

@@ -538,7 +538,15 @@ std::string MatchWriter::write(const Subject& subject) {
     if (is_ip(table.family)) add(false, {"ip6 flowlabel set " + port});
     add(true, {"ip6 saddr set fd00::" + host, "ip6 daddr set ip6 saddr"});
   }
-  if (subject.l4 == L4::tcp) add(true, {"tcp dport set " + port, "tcp flags set syn | ack"});
+  if (subject.l4 == L4::tcp) {
+    constexpr std::array<std::string_view, 9> types = {
+        "maxseg", "window", "sack-perm", "sack", "timestamp", "nop", "eol", "mptcp", "253"};
+    const std::string option(random.pick(types));
+    add(true,
+        {"tcp dport set " + port, "tcp flags set syn | ack", "tcp option maxseg size set " + port,
+         "tcp option timestamp tsecr set " + port, "tcp option sack left set tcp option sack right",
+         "reset tcp option " + option, "reset tcp option timestamp"});
+  }
   if (subject.l4 == L4::udp) add(true, {"udp sport set " + port, "udp dport set udp sport"});
   if (subject.l4 == L4::udplite) add(false, {"udplite sport set " + port});
   return random.pick(choice);

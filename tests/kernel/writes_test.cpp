@@ -63,6 +63,26 @@ constexpr std::array transport_rules = {
     "tcp dport set 22 counter jump other",
 };
 
+constexpr std::array option_rules = {
+    "tcp option maxseg size set 1360 counter\n tcp option maxseg size 1360 counter",
+    "tcp option maxseg size set 1 counter",
+    "tcp option maxseg size set 65535 counter",
+    "tcp option maxseg size set tcp option maxseg size map { 1460 : 1000, 1461 : 9000 } counter",
+    "tcp option timestamp tsval set 5\n tcp option timestamp tsval 5 counter",
+    "tcp option timestamp tsecr set tcp option timestamp tsval counter",
+    "tcp option timestamp tsval set 4294967295 tcp option timestamp tsecr set 0 counter",
+    "tcp option sack left set tcp option sack right counter",
+    "tcp option @253,16,16 set 0xabcd counter",
+    "tcp option @2,16,32 set 5 counter",
+    "reset tcp option timestamp counter\n tcp option timestamp missing counter",
+    "reset tcp option maxseg reset tcp option sack-perm reset tcp option window counter",
+    "reset tcp option sack counter",
+    "reset tcp option nop counter",
+    "reset tcp option eol counter\n tcp option eol missing counter",
+    "reset tcp option 253 counter drop",
+    "tcp option maxseg exists tcp option maxseg size set 536 tcp dport set 22 counter jump other",
+};
+
 std::string script_of(const std::string& hook, const std::string& rules) {
   return "table netdev t {\n chain other {\n  tcp dport 22 counter tcp sport set 23\n }\n chain c "
          "{\n  "
@@ -89,8 +109,39 @@ packet::TransportHeader transport_of(std::size_t which, bool ipv4, differential:
   }
 }
 
+// Of any types and lengths at odd and even places, some of which say that they reach beyond the
+// header, and some headers that say that they reach beyond the packet or are less than one.
+packet::Tcp with_options(packet::Tcp header, differential::Random& random) {
+  constexpr std::array<std::uint8_t, 12> types = {0, 1, 1, 2, 2, 3, 4, 5, 8, 8, 30, 253};
+  constexpr std::size_t room = 40;
+  const std::size_t count = random.below(6);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t type = random.pick(types);
+    Bytes option = {type};
+    if (type > 1) {
+      constexpr std::array<std::size_t, 9> sizes = {0, 0, 4, 3, 2, 10, 0, 0, 10};
+      std::size_t size = type < sizes.size() && !random.one_in(12) ? sizes[type] : 0;
+      if (size == 0) size = 2 + random.below(12);
+      option.resize(size);
+      for (std::uint8_t& byte : option) byte = static_cast<std::uint8_t>(random.below(256));
+      option[0] = type;
+      option[1] = static_cast<std::uint8_t>(random.one_in(20) ? random.below(42) : size);
+      if (type == 2 && size == 4 && random.one_in(2)) {
+        option[2] = 1460 >> 8;
+        option[3] = static_cast<std::uint8_t>((1460 & 0xff) + random.below(2));
+      }
+    }
+    if (header.options.size() + option.size() > room) break;
+    header.options.insert(header.options.end(), option.begin(), option.end());
+  }
+  if (random.one_in(20)) header.header_words = static_cast<std::uint8_t>(random.below(16));
+  constexpr std::array<std::uint16_t, 3> sums = {0, 0xffff, 0xfffe};
+  if (random.one_in(8)) header.checksum = random.pick(sums);
+  return header;
+}
+
 // Whole ones, so that every rule finds what it writes to.
-Frame random_frame(differential::Random& random) {
+Frame random_frame(differential::Random& random, bool with_tcp_options) {
   const bool ipv4 = random.one_in(2);
   const bool later_fragment = random.one_in(8);
   packet::Recipe recipe{.link = packet::Ethernet{}};
@@ -109,8 +160,10 @@ Frame random_frame(differential::Random& random) {
     }
     recipe.network = header;
   }
-  const std::size_t which = random.below(6);
+  const std::size_t which = with_tcp_options && !random.one_in(8) ? 0 : random.below(6);
   recipe.transport = transport_of(which, ipv4, random);
+  auto* tcp = std::get_if<packet::Tcp>(&recipe.transport);
+  if (tcp != nullptr && with_tcp_options) *tcp = with_options(*tcp, random);
   recipe.payload.resize(24 + random.below(30));
   for (std::uint8_t& byte : recipe.payload) byte = static_cast<std::uint8_t>(random.below(256));
   const bool tagged = random.one_in(5);
@@ -132,19 +185,19 @@ class Writes : public testing::TestWithParam<const char*> {
  protected:
   // Each rule by itself, then all of them behind one another.
   template <std::size_t n>
-  void judge(const std::array<const char*, n>& rules) {
+  void judge(const std::array<const char*, n>& rules, bool with_tcp_options = false) {
     std::string all;
     for (const char* const rule : rules) {
-      judge_script(rule);
+      judge_script(rule, with_tcp_options);
       if (HasFatalFailure()) return;
       all += std::string(rule) + "\n ";
     }
-    judge_script(all);
+    judge_script(all, with_tcp_options);
     EXPECT_GT(written_, 10 * n) << "few frames were written to";
   }
 
  private:
-  void judge_script(const std::string& rules) {
+  void judge_script(const std::string& rules, bool with_tcp_options) {
     const Hook hook = *parse_hook(GetParam());
     const std::string script =
         script_of(hook.kind == Hook::Kind::tc_egress ? "egress" : "ingress", rules);
@@ -153,7 +206,7 @@ class Writes : public testing::TestWithParam<const char*> {
     differential::Random random(bits);
     std::vector<Frame> frames;
     while (frames.size() < frames_a_script) {
-      Frame frame = random_frame(random);
+      Frame frame = random_frame(random, with_tcp_options);
       // Native XDP takes no frame that is not linear, and knows of no open checksum.
       const bool odd = frame.linear != 0 || frame.open;
       if (hook.kind != Hook::Kind::xdp || !odd) frames.push_back(std::move(frame));
@@ -189,6 +242,9 @@ INSTANTIATE_TEST_SUITE_P(Hooks, Writes, testing::Values("tc:ingress", "tc:egress
 class TransportWrites : public Writes {};
 TEST_P(TransportWrites, AreThoseOfNft) {
   judge(transport_rules);
+}
+TEST_P(TransportWrites, OfTcpOptionsAreThoseOfNft) {
+  judge(option_rules, true);
 }
 INSTANTIATE_TEST_SUITE_P(Hooks, TransportWrites, testing::Values("tc:ingress", "tc:egress"),
                          name_of);

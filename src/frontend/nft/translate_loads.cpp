@@ -89,8 +89,8 @@ Reason Translator::ct(const nftnl_expr* expr) {
 }
 
 Reason Translator::exthdr(const nftnl_expr* expr) {
-  if (has(expr, NFTNL_EXPR_EXTHDR_SREG)) return "'tcp option ... set' is not translated yet";
-  if (!has(expr, NFTNL_EXPR_EXTHDR_DREG)) return "'reset tcp option' is not translated yet";
+  if (has(expr, NFTNL_EXPR_EXTHDR_SREG)) return write_option(expr);
+  if (!has(expr, NFTNL_EXPR_EXTHDR_DREG)) return strip_option(expr);
   const auto kind =
       extension_kind(has(expr, NFTNL_EXPR_EXTHDR_OP) ? number(expr, NFTNL_EXPR_EXTHDR_OP)
                                                      : std::uint32_t{NFT_EXTHDR_OP_IPV6});

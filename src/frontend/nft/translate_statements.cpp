@@ -76,6 +76,33 @@ Reason Translator::write_payload(const nftnl_expr* expr, std::optional<imr::Head
   return {};
 }
 
+// nft_exthdr_tcp_set_init() and nft_exthdr_tcp_strip_init() take no other protocol, place or size.
+Reason Translator::write_option(const nftnl_expr* expr) {
+  const std::uint32_t offset = number(expr, NFTNL_EXPR_EXTHDR_OFFSET);
+  const std::uint32_t length = number(expr, NFTNL_EXPR_EXTHDR_LEN);
+  if (number(expr, NFTNL_EXPR_EXTHDR_OP) != NFT_EXTHDR_OP_TCPOPT || offset < 2 || offset > 0xff ||
+      (length != 2 && length != 4)) {
+    return "an option write of this kind is not translated";
+  }
+  const auto value = operand(number(expr, NFTNL_EXPR_EXTHDR_SREG), length);
+  if (!value || imr::value_size(*scope_.ruleset, *value) < length) return no_value();
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  add_write(imr::OptionWrite{.type = nftnl_expr_get_u8(expr, NFTNL_EXPR_EXTHDR_TYPE),
+                             .offset = static_cast<std::uint8_t>(offset),
+                             .length = static_cast<std::uint8_t>(length),
+                             .value = *value});
+  return {};
+}
+
+Reason Translator::strip_option(const nftnl_expr* expr) {
+  if (number(expr, NFTNL_EXPR_EXTHDR_OP) != NFT_EXTHDR_OP_TCPOPT) {
+    return "an option write of this kind is not translated";
+  }
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  add_write(imr::OptionStrip{nftnl_expr_get_u8(expr, NFTNL_EXPR_EXTHDR_TYPE)});
+  return {};
+}
+
 void Translator::add_write(const imr::Statement& write) {
   rule_.statements.push_back(write);
   registers_.forget(

@@ -83,6 +83,8 @@ class Translator {
   // Statements.
   // nft_payload_set_init() in net/netfilter/nft_payload.c.
   Reason write_payload(const nftnl_expr* expr, std::optional<imr::HeaderBase> base);
+  Reason write_option(const nftnl_expr* expr);
+  Reason strip_option(const nftnl_expr* expr);
   // Expressions are evaluated where they are used: what was loaded before is not there any more.
   void add_write(const imr::Statement& write);
   // nft_meta_set_eval() in net/netfilter/nft_meta.c takes as many bytes of the register as the key

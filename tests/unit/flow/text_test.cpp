@@ -39,6 +39,10 @@ b1: rule 0
   v12 = insert map3[v1, v2, v2] of 4
   erase map3[v1] of 4
   sweep map3, v1
+  store16 v1 + 8, v2
+  add_to_sum v1 + 16, v2
+  add_to_pseudo_sum v1 + 16, v2
+  add_to_tcp_sum v1 + 16, v2
   v12 = word_at v11 + 8
   v12 = exchange_at v11, v1, v2
   v12 = fetch_add_at v11 + 8, v1

@@ -68,11 +68,6 @@ constexpr Case cases[] = {
     {"ct expiration 10s accept", 0, 2,
      "[ ct load expiration => reg 1 ] [ cmp eq reg 1 0x00002710 ] [ immediate reg 0 accept ]",
      "'ct expiration': connections expire by the kernel's own ticks"},
-    {"tcp option maxseg exists tcp option maxseg size set 1360", 1, 2,
-     "[ immediate reg 1 0x00005005 ] [ exthdr write tcpopt reg 1 => 2b @ 2 + 2 ]",
-     "'tcp option ... set' is not translated yet"},
-    {"reset tcp option sack-perm", 0, 1, "[ exthdr reset tcpopt 4 ]",
-     "'reset tcp option' is not translated yet"},
     {"@ih,0,8 1 accept", 0, 2,
      "[ payload load 1b @ inner header + 0 => reg 1 ] [ cmp eq reg 1 0x00000001 ]"
      " [ immediate reg 0 accept ]",

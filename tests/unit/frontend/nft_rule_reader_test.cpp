@@ -69,7 +69,9 @@ class Normal {
           },
           [&](imr::Meter& s) { s.meter = out_.add(from_.meters.at(s.meter.index())); },
           [&](imr::MetaWrite& s) { s.value = expr(s.value); },
-          [&](imr::PayloadWrite& s) { s.value = expr(s.value); }, [](imr::Log&) {},
+          [&](imr::PayloadWrite& s) { s.value = expr(s.value); },
+          [&](imr::OptionWrite& s) { s.value = expr(s.value); }, [](imr::OptionStrip&) {},
+          [](imr::Log&) {},
           [&](imr::DynamicSet& s) {
             s.key = expr(s.key);
             if (s.data) s.data = expr(*s.data);

@@ -178,7 +178,18 @@ TEST(Writes, OfPacketsSayWhichChecksumsChange) {
   EXPECT_EQ(statements_of("tcp dport set 8080 accept", "ip"),
             "match meta l4proto == 0x06\nwrite payload transport 2 2 checksum 16 0x1f90\naccept\n");
   EXPECT_EQ(statements_of("meta priority set 5", "ip"), "write meta priority 0x05000000\n");
+  EXPECT_EQ(statements_of("tcp option maxseg size set 1360 accept", "ip"),
+            "write extension tcp 2 2 2 0x0550\naccept\n");
+  EXPECT_EQ(statements_of("tcp option timestamp tsval set tcp option timestamp tsecr", "ip6"),
+            "write extension tcp 8 2 4 extension tcp 8 6 4\n");
+  EXPECT_EQ(statements_of("reset tcp option sack-perm reset tcp option 253 drop", "ip"),
+            "strip extension tcp 4\nstrip extension tcp 253\ndrop\n");
   // What was loaded in front of a write is not there behind it.
+  EXPECT_EQ(statements_of("tcp option maxseg size 5 reset tcp option maxseg tcp option maxseg size "
+                          "6 accept",
+                          "ip"),
+            "match extension tcp 2 2 2 == 0x0005\nstrip extension tcp 2\n"
+            "match extension tcp 2 2 2 == 0x0006\naccept\n");
   EXPECT_EQ(
       statements_of("ip daddr set ip saddr ip saddr set ip daddr", "ip"),
       "write payload network 16 4 checksum 10 pseudo-header payload network 12 4"

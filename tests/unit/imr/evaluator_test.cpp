@@ -284,9 +284,9 @@ TEST_P(EvaluatorCases, ComeToTheirOutcome) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
-                         testing::Values("walk", "writes", "expressions", "sets", "ipv4", "ipv6",
-                                         "context", "xdp", "frames", "extensions", "meters",
-                                         "chance", "logs", "dynamic_sets"),
+                         testing::Values("walk", "writes", "option_writes", "expressions", "sets",
+                                         "ipv4", "ipv6", "context", "xdp", "frames", "extensions",
+                                         "meters", "chance", "logs", "dynamic_sets"),
                          [](const auto& file) { return std::string(file.param); });
 
 // What XDP does not know is refused when a program is compiled; here it is a mistake of ours.

@@ -51,6 +51,10 @@ chain inet filter forward hook forward priority -5 policy drop
     write payload network 8 1 0x09
     write payload network 12 4 checksum 10 pseudo-header 0x0a000001
     write payload transport 2 2 checksum 16 payload transport 0 2
+    write extension tcp 2 2 2 0x0550  ; tcp option maxseg
+    write extension tcp 253 4 4 meta mark
+    strip extension tcp 8  ; tcp option timestamp
+    strip extension tcp 253
     vmap payload transport 2 2 @__map0
     goto ssh
   rule #2 handle 6 "log" at "a file":3 statements 2
@@ -229,7 +233,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "f:1:50: unknown set 's', expected one of table ip t"},
         BadText{"table ip t chain ip t c rule reject",
                 "f:1:30: found 'reject', expected a statement: match, vmap, counter, meter, write, "
-                "log, add, update, delete, native or a verdict"},
+                "strip, log, add, update, delete, native or a verdict"},
         BadText{"table ip t chain ip t c rule match (meta mark == 0x00",
                 "f:1:47: found '==', expected '&', '^', '<<' or '>>' and what follows it"},
         BadText{"table ip t chain ip t c rule \"text",

@@ -76,7 +76,8 @@ T& statement(Unit& unit, std::size_t rule, std::size_t index) {
 }
 
 // In the place of the write of a mark, with its value of 4 bytes.
-void write_packet(Unit& unit, PayloadWrite write) {
+template <typename T>
+void write_packet(Unit& unit, T write) {
   write.value = statement<MetaWrite>(unit, 3, 1).value;
   unit.ruleset[RuleId(3)].statements.edit().at(1) = write;
 }
@@ -246,18 +247,30 @@ INSTANTIATE_TEST_SUITE_P(
         Break{"ip t sub rule #3: write of a value of another size",
               [](Unit& u) { statement<MetaWrite>(u, 3, 1).value = ExprId(9); }},
         Break{"ip t sub rule #3: write of no bytes, or of more than the value has",
-              [](Unit& u) { write_packet(u, {.length = 5}); }},
+              [](Unit& u) { write_packet(u, PayloadWrite{.length = 5}); }},
         Break{"ip t sub rule #3: write of no bytes, or of more than the value has",
-              [](Unit& u) { write_packet(u, {.length = 0}); }},
+              [](Unit& u) { write_packet(u, PayloadWrite{.length = 0}); }},
         Break{"ip t sub rule #3: write of a pseudo header outside of the network header",
               [](Unit& u) {
-                write_packet(u,
-                             {.base = HeaderBase::transport, .length = 2, .pseudo_header = true});
+                write_packet(
+                    u, PayloadWrite{
+                           .base = HeaderBase::transport, .length = 2, .pseudo_header = true});
               }},
         Break{"ip t sub rule #3: write of more of the link header than its addresses",
               [](Unit& u) {
-                write_packet(u, {.base = HeaderBase::link, .offset = 11, .length = 2});
+                write_packet(u, PayloadWrite{.base = HeaderBase::link, .offset = 11, .length = 2});
               }},
+        Break{"ip t sub rule #3: write of other than 2 or 4 bytes of an option, or of more than "
+              "the value has",
+              [](Unit& u) { write_packet(u, OptionWrite{.type = 3, .length = 1, .value = {}}); }},
+        Break{"ip t sub rule #3: write of other than 2 or 4 bytes of an option, or of more than "
+              "the value has",
+              [](Unit& u) {
+                write_packet(u, OptionWrite{.type = 3, .length = 4, .value = {}});
+                statement<OptionWrite>(u, 3, 1).value = u.ruleset.add(Immediate{{1, 2}});
+              }},
+        Break{"ip t sub rule #3: write of an option's type or length",
+              [](Unit& u) { write_packet(u, OptionWrite{.type = 3, .offset = 1, .value = {}}); }},
         Break{"ip t base rule #1: translated use of a set that stays with the kernel",
               [](Unit& u) { u.ruleset.sets[0].native_reason = "dynamic"; }}));
 

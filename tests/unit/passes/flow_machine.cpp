@@ -228,6 +228,7 @@ class Machine {
         return;
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:
+      case Op::add_to_tcp_sum:
         // What a sum becomes is for who emits it; here it shows that it was asked for.
         put(reg(i.a) + i.imm, native_bytes(reg(i.b) + static_cast<std::uint64_t>(i.op), 8), 2);
         return;
