@@ -118,7 +118,7 @@ ExprId Ruleset::add(Expr expr) {
   return append<ExprId>(exprs, std::move(expr));
 }
 CounterId Ruleset::add(CounterState counter) {
-  return append<CounterId>(counters.edit(), counter);
+  return append<CounterId>(counters.edit(), std::move(counter));
 }
 
 MeterId Ruleset::add(MeterState meter) {

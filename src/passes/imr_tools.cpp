@@ -10,7 +10,6 @@
 namespace weir::passes {
 
 using imr::ExprId;
-using imr::Ruleset;
 
 std::optional<Bytes> constant_value(const imr::Unit& unit, ExprId expr) {
   using Value = std::optional<Bytes>;
