@@ -6,8 +6,13 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <span>
 #include <system_error>
+#include <utility>
+#include <variant>
 
+#include "imr/dynamic_sets.h"
 #include "kernel/kernel.h"
 #include "service/attach.h"
 #include "service/dynamic_sets.h"
@@ -199,10 +204,10 @@ std::string with_counts(std::string_view rule_text, const std::vector<Count>& co
 
 namespace {
 
-// Counters with names that the policy's rules of the table share, as nft lists them.
-Result<std::string> shared_counters(const PolicyState& policy, const ChainState& table,
-                                    const Paths& paths) {
-  std::map<std::string, Count> found;
+// Counters with names that the policy's rules of the table share.
+Result<std::map<std::string, Count>> shared_counters(const PolicyState& policy,
+                                                     const ChainState& table, const Paths& paths) {
+  std::map<std::string, Count> out;
   for (const ChainState& chain : policy.chains) {
     if (chain.family != table.family || chain.table != table.table) continue;
     for (const RuleState& rule : chain.rules) {
@@ -210,13 +215,77 @@ Result<std::string> shared_counters(const PolicyState& policy, const ChainState&
       if (std::ranges::none_of(rule.counters, has_name)) continue;
       WEIR_TRY(counts, live_counts(policy, rule, paths));
       for (std::size_t i = 0; i < counts.size(); ++i) {
-        if (has_name(rule.counters[i])) found.emplace(rule.counters[i].name, counts[i]);
+        if (has_name(rule.counters[i])) out.emplace(rule.counters[i].name, counts[i]);
       }
     }
   }
+  return out;
+}
+
+// As nft lists them.
+std::string counters_text(const std::map<std::string, Count>& counters) {
   std::string out;
-  for (const auto& [name, count] : found) {
+  for (const auto& [name, count] : counters) {
     out += "\tcounter " + name + " {\n\t\t" + count_words(count) + "\n\t}\n\n";
+  }
+  return out;
+}
+
+Result<ordered_json> counters_json(const PolicyState& policy, const Paths& paths) {
+  ordered_json out = ordered_json::array();
+  std::set<std::pair<Family, std::string>> seen;
+  for (const ChainState& chain : policy.chains) {
+    if (!seen.emplace(chain.family, chain.table).second) continue;
+    WEIR_TRY(counters, shared_counters(policy, chain, paths));
+    for (const auto& [name, count] : counters) {
+      out.push_back({{"family", to_string(chain.family)},
+                     {"table", chain.table},
+                     {"name", name},
+                     {"packets", count.packets},
+                     {"bytes", count.bytes}});
+    }
+  }
+  return out;
+}
+
+ordered_json element_json(const imr::Set& set, const driver::LivingElement& element) {
+  constexpr std::uint64_t millisecond = 1'000'000;
+  ordered_json out = {{"key", value_text(set.key_type, set.field_sizes, element.key)},
+                      {"data", nullptr},
+                      {"expires_ms", nullptr},
+                      {"packets", nullptr},
+                      {"bytes", nullptr},
+                      {"used", nullptr}};
+  if (set.is_data_map()) out["data"] = value_text(set.data_type, {}, element.data);
+  if (element.expires) out["expires_ms"] = *element.expires / millisecond;
+  std::span<const std::uint64_t> words = element.words;
+  for (const imr::ElementStatement& statement : set.dynamic->statements) {
+    if (std::holds_alternative<imr::ElementCounter>(statement)) {
+      out["packets"] = words[0];
+      out["bytes"] = words[1];
+    } else if (const auto& meter = std::get<imr::MeterState>(statement);
+               meter.kind == imr::MeterState::Kind::quota) {
+      out["used"] = std::min(words[0], meter.amount);
+    }
+    words = words.subspan(imr::words_of(statement));
+  }
+  return out;
+}
+
+// Sets whose elements packets change.
+Result<ordered_json> sets_json(const PolicyState& policy, const Paths& paths) {
+  ordered_json out = ordered_json::array();
+  for (const DynamicSetState& state : policy.dynamic_sets) {
+    const imr::Ruleset one = described(state);
+    const imr::Set& set = one.sets.front();
+    ordered_json elements = ordered_json::array();
+    WEIR_TRY(living, living_elements(policy, state, paths));
+    for (const auto& element : living) elements.push_back(element_json(set, element));
+    out.push_back({{"family", to_string(one[set.table].family)},
+                   {"table", one[set.table].name},
+                   {"name", set.name},
+                   {"size", set.dynamic->size},
+                   {"elements", std::move(elements)}});
   }
   return out;
 }
@@ -233,7 +302,7 @@ Result<std::string> list_text(const PolicyState& policy, const Paths& paths) {
       out += (open_table.empty() ? "table " : "}\ntable ") + table + " { # policy " + policy.name +
              "\n";
       WEIR_TRY(counters, shared_counters(policy, chain, paths));
-      out += counters;
+      out += counters_text(counters);
       open_table = table;
       WEIR_TRY(sets, sets_text(policy, chain, paths));
       out += sets;
@@ -264,7 +333,12 @@ Result<std::string> list_json(const PolicyState& policy, const Paths& paths) {
              }
              return {};
            }));
-  return dump({{"name", policy.name}, {"rules", std::move(rules)}});
+  WEIR_TRY(counters, counters_json(policy, paths));
+  WEIR_TRY(sets, sets_json(policy, paths));
+  return dump({{"name", policy.name},
+               {"rules", std::move(rules)},
+               {"counters", std::move(counters)},
+               {"sets", std::move(sets)}});
 }
 
 std::string status_text(const PolicyState& policy, const Paths& paths) {

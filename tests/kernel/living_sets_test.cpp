@@ -2,9 +2,12 @@
 //
 // Sets of an installed policy that packets change: what lives in them is listed, outlives changes
 // of the rules, and comes and goes as weir element asks.
+#include <nlohmann/json.hpp>
+
 #include "kernel/rules_world.h"
 #include "kernel/support/root_only.h"
 #include "service/element.h"
+#include "service/listing.h"
 
 namespace weir::test {
 namespace {
@@ -65,6 +68,34 @@ TEST_F(LivingSets, AreListedWithWhatLivesInThem) {
   EXPECT_TRUE(lists("elements = { 1700 . 127.0.0.1 counter packets 2 bytes ")) << listed_text();
   EXPECT_TRUE(lists("elements = { 1900 expires 4h59m59s")) << listed_text();
   EXPECT_TRUE(lists("elements = { 1800 : 0x0000002a }")) << listed_text();
+}
+
+TEST_F(LivingSets, AreInTheListAsJson) {
+  arrives(1500);
+  arrives(1700);
+  arrives(1700);
+  arrives(1800);
+  const auto list = nlohmann::json::parse(expect(service::list_json(state(), paths_)));
+  const auto only_element = [&](const std::string& set) -> nlohmann::json {
+    for (const auto& one : list["sets"]) {
+      if (one["name"] != set) continue;
+      EXPECT_EQ(one["family"], "inet");
+      EXPECT_EQ(one["table"], "t");
+      EXPECT_EQ(one["elements"].size(), 1U) << one;
+      return one["elements"].at(0);
+    }
+    ADD_FAILURE() << "no set " << set << " in " << list["sets"];
+    return {};
+  };
+  const auto seen = only_element("seen");
+  EXPECT_EQ(seen["key"], "1500");
+  EXPECT_GT(seen["expires_ms"].get<std::uint64_t>(), 3'590'000U);
+  EXPECT_TRUE(seen["packets"].is_null());
+  const auto counted = only_element("hits");
+  EXPECT_EQ(counted["key"], "1700 . 127.0.0.1");
+  EXPECT_EQ(counted["packets"], 2);
+  EXPECT_TRUE(counted["expires_ms"].is_null());
+  EXPECT_EQ(only_element("marks")["data"], "0x0000002a");
 }
 
 TEST_F(LivingSets, OutliveChangesOfRules) {

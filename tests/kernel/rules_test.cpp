@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
 
@@ -295,6 +296,10 @@ table inet t {
   EXPECT_NE(list().find("counter every {\n\t\tpackets 8 bytes "), std::string::npos) << list();
   EXPECT_NE(list().find("1600 counter name \"every\" counter packets 2 bytes "), std::string::npos)
       << list();
+  const auto json = nlohmann::json::parse(expect(service::list_json(state(), paths_)));
+  ASSERT_EQ(json["counters"].size(), 1U);
+  EXPECT_EQ(json["counters"][0]["name"], "every");
+  EXPECT_EQ(json["counters"][0]["packets"], 8);
   expect(change(Change::insert, "inet t in udp dport 1700 counter name \"every\""));
   EXPECT_TRUE(arrives(1700));
   EXPECT_EQ(packets("in"), (std::vector<std::uint64_t>{9, 9, 9, 2}));
