@@ -94,19 +94,22 @@ void take_where(const ItemLoop& loop, const Item& item, Reg bit, Reg at, Reg hav
 void take_items(const ItemLoop& loop, const std::vector<Item>& items, Reg type, Reg at, Reg size,
                 Reg end, std::uint64_t cut_off, BlockId done) {
   Builder& out = loop.out;
-  const Reg whole = not_above(out, out.binary(Op::add, at, size), end);
-  const Reg usable = out.binary(Op::mul, out.binary(Op::add, size, 1 - cut_off), whole);
-  const Reg have = cut_off == 0 ? usable : out.binary(Op::add, usable, cut_off);
+  const auto have = [&] {
+    const Reg whole = not_above(out, out.binary(Op::add, at, size), end);
+    const Reg usable = out.binary(Op::mul, out.binary(Op::add, size, 1 - cut_off), whole);
+    return cut_off == 0 ? usable : out.binary(Op::add, usable, cut_off);
+  };
   if (items.size() > 1) {
+    const Reg bytes = have();
     for (std::size_t i = 0; i < items.size(); ++i) {
-      take_where(loop, items[i], is_first(loop, items, i, type), at, have);
+      take_where(loop, items[i], is_first(loop, items, i, type), at, bytes);
     }
     return;
   }
   const BlockId next = out.block();
   leave_if_other(loop, type, loop.types.front(), next);
   assign_blurred(loop, items.front().place, at);
-  assign_blurred(loop, items.front().have, have);
+  assign_blurred(loop, items.front().have, have());
   out.jump(done);
   out.at(next);
 }
@@ -324,24 +327,25 @@ std::vector<Item> find_tcp_options(const ItemLoop& loop, BlockId no_header) {
   out.leave_if(Condition::lt, header, 20, no_header);
   leave_if(out, Condition::lt, available, header, no_header);
   const Reg end = function.new_register();
+  const Reg last = function.new_register();
   const Reg at = function.new_register();
   assign_blurred(loop, end, out.binary(Op::add, headers.transport, header));
+  assign_blurred(loop, last, out.binary(Op::sub, end, 1));
   assign_blurred(loop, at, out.binary(Op::add, headers.transport, 20));
   const Rounds rounds(loop, most_tcp_options);
   out.jump(head);
 
   out.at(head);
   // The last byte of the header is not looked at.
-  leave_if(out, Condition::ge, out.binary(Op::add, at, 1), end, done);
+  leave_if(out, Condition::ge, at, last, done);
   rounds.next(done);
   const Reg option = out.window(at, 0, 2, done);
   const Reg type = out.load(option, 0, 1);
   const Reg length = out.load(option, 1, 1);
   // Types 0 and 1 have no length, and one of 0 counts as 1.
   const Reg has_length = not_zero(out, out.binary(Op::shr, type, 1), 7);
-  const Reg sized = out.binary(Op::and_, has_length, not_zero(out, length, 8));
-  const Reg size = out.binary(Op::mul, length, sized);
-  out.accumulate(size, Op::add, opposite(out, sized));
+  const Reg size = out.binary(Op::mul, length, has_length);
+  out.accumulate(size, Op::add, out.binary(Op::shr, out.binary(Op::sub, size, 1), 63));
   take_items(loop, items, type, at, size, end, 0, done);
   out.accumulate(at, Op::add, size);
   out.accumulate(at, Op::add, loop.opaque);

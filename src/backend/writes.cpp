@@ -51,7 +51,6 @@ Reg unfolded_sum_of(Builder& out, const Words& words) {
 }
 
 Reg sum_of(Builder& out, const Words& words) {
-  if (words.size() == 1 && words.front().size <= 2) return words.front().reg;
   return folded(out, unfolded_sum_of(out, words));
 }
 
@@ -59,6 +58,14 @@ Reg sum_of(Builder& out, const Words& words) {
 Reg growth(Builder& out, const Words& from, const Words& to) {
   const Reg less = opposite(out, sum_of(out, from));
   return folded(out, out.binary(Op::add, sum_of(out, to), less), 1);
+}
+
+// The same of one word of 2 or 4 bytes, as one of 4, which is what helpers take.
+Reg growth_of_word(Builder& out, const Word& from, const Word& to) {
+  const std::uint64_t ones = from.size == 2 ? ones16 : 0xffffffff;
+  const Reg sum = out.binary(Op::add, to.reg, out.binary(Op::xor_, from.reg, ones));
+  if (from.size == 2) return sum;
+  return out.binary(Op::add, out.binary(Op::and_, sum, ones), out.binary(Op::shr, sum, 32));
 }
 
 }  // namespace
@@ -175,7 +182,7 @@ void Values::write_option(const imr::OptionWrite& write, BlockId absent) {
   } else {
     out_.leave_if(Condition::eq, out_.binary(Op::xor_, from, to), 0, done);
   }
-  mend_tcp_sum(growth(out_, {{from, write.length}}, {{to, write.length}}));
+  mend_tcp_sum(growth_of_word(out_, {from, write.length}, {to, write.length}));
   out_.append(
       {.op = Op::store, .a = option.place, .b = to, .imm = write.offset, .size = write.length});
   out_.jump(done);
