@@ -30,8 +30,10 @@ struct Statement {
 };
 
 // Limits are far away, or were passed long ago, so that each rule comes to its end; numbers are
-// compared in front of a counter, since nothing would compute them else.
-constexpr std::array<Statement, 12> statements = {{
+// compared in front of a counter, since nothing would compute them else. A frame is used again as
+// rules left it: what is to be written each time is written twice, and of an option that is taken
+// away only the search is left.
+constexpr std::array<Statement, 15> statements = {{
     {.name = "counter", .text = "counter"},
     {.name = "counter name", .text = "counter name \"every\"", .object = "counter every { }"},
     {.name = "limit", .text = "limit rate 100000000/second burst 1000000 packets"},
@@ -43,6 +45,11 @@ constexpr std::array<Statement, 12> statements = {{
     {.name = "jhash", .text = "jhash ip saddr . ip daddr mod 10 seed 7 < 5 counter"},
     {.name = "ttl", .text = "ip ttl set 254", .at_netfilter = false},
     {.name = "mark", .text = "meta mark set 1", .at_netfilter = false},
+    {.name = "maxseg", .text = "tcp option maxseg size set 1360", .at_netfilter = false},
+    {.name = "tsval twice",
+     .text = "tcp option timestamp tsval set 7 tcp option timestamp tsval set 8",
+     .at_netfilter = false},
+    {.name = "reset", .text = "reset tcp option timestamp", .at_netfilter = false},
     {.name = "log group", .text = "log group 9 snaplen 64"},
 }};
 

@@ -63,11 +63,14 @@ std::string_view to_string(Shape shape) {
   throw InvariantError("no such shape");
 }
 
+// With a maximum segment size and a timestamp.
 Bytes test_packet(const packet::Ipv4Address& destination) {
   return packet::build(
              {.network =
                   packet::Ipv4{.source = {10, 0, 0, 1}, .destination = destination, .ttl = 255},
-              .transport = packet::Tcp{.destination_port = packet_port}})
+              .transport =
+                  packet::Tcp{.destination_port = packet_port,
+                              .options = {2, 4, 5, 0xb4, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0}}})
       .bytes;
 }
 
