@@ -317,6 +317,42 @@ std::vector<UpdatableSet> SetMaps::updatable() const {
 
 namespace {
 
+// The sets that a statement looks into.
+std::vector<imr::SetId> sets_of(const imr::Ruleset& ruleset, const imr::Statement& statement) {
+  std::vector<imr::SetId> out;
+  if (const auto* match = std::get_if<imr::MatchSet>(&statement)) out.push_back(match->set);
+  if (const auto* change = std::get_if<imr::DynamicSet>(&statement)) out.push_back(change->set);
+  if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) out.push_back(map->map);
+  const auto walk = [&](const auto& self, imr::ExprId id) -> void {
+    const imr::Expr& expr = ruleset[id];
+    if (const auto* lookup = std::get_if<imr::MapLookup>(&expr)) out.push_back(lookup->map);
+    for (const imr::ExprId source : imr::sources(expr)) self(self, source);
+  };
+  for (const imr::ExprId expr : imr::operands(statement)) walk(walk, expr);
+  return out;
+}
+
+// Calls `use` for each set that a rule looks into. A rule that is searched for has the elements of
+// others in the tables of its run.
+template <typename Use>
+void for_each_set(const imr::Unit& unit, imr::RuleId rule, const Use& use) {
+  const auto& statements = unit.ruleset[rule].statements;
+  std::optional<std::size_t> searched;  // so many statements, once somebody wants to know
+  for (std::size_t i = 0; i < statements.size(); ++i) {
+    const std::vector<imr::SetId> sets = sets_of(unit.ruleset, statements[i]);
+    if (sets.empty()) continue;
+    if (!searched) {
+      const bool in_run = unit.ruleset[rule].run != 0;
+      const auto tail = in_run ? classify::tail_of(unit, rule) : std::nullopt;
+      searched = !in_run ? 0 : tail ? tail->from : statements.size();
+    }
+    const auto* match = std::get_if<imr::MatchSet>(&statements[i]);
+    const bool whole = match != nullptr && classify::tests_membership(unit.ruleset, *match);
+    if (i < *searched && !whole) continue;
+    std::ranges::for_each(sets, use);
+  }
+}
+
 // Of one kind: dynamic ones, or the others.
 std::vector<imr::SetId> sets_of(const imr::Unit& unit, bool dynamic) {
   std::vector<bool> seen(unit.ruleset.sets.size());
@@ -326,31 +362,9 @@ std::vector<imr::SetId> sets_of(const imr::Unit& unit, bool dynamic) {
     if (!seen.at(set.index())) out.push_back(set);
     seen[set.index()] = true;
   };
-  const auto walk = [&](const auto& self, imr::ExprId id) -> void {
-    const imr::Expr& expr = unit.ruleset[id];
-    if (const auto* lookup = std::get_if<imr::MapLookup>(&expr)) use(lookup->map);
-    for (const imr::ExprId source : imr::sources(expr)) self(self, source);
-  };
   for (const imr::ChainId root : unit.roots) {
     for (const imr::ChainId chain : imr::reachable_chains(unit.ruleset, root)) {
-      for (const imr::RuleId rule : unit.ruleset[chain].rules) {
-        // Others have their elements in the tables of their run.
-        bool searched = unit.ruleset[rule].run != 0;
-        const auto tail = searched ? classify::tail_of(unit, rule) : std::nullopt;
-        const auto& statements = unit.ruleset[rule].statements;
-        for (std::size_t i = 0; i < statements.size(); ++i) {
-          const imr::Statement& statement = statements[i];
-          const auto* match = std::get_if<imr::MatchSet>(&statement);
-          searched = searched && !(tail && tail->from == i);
-          if (searched && (match == nullptr || !classify::tests_membership(unit.ruleset, *match))) {
-            continue;
-          }
-          if (match != nullptr) use(match->set);
-          if (const auto* change = std::get_if<imr::DynamicSet>(&statement)) use(change->set);
-          if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) use(map->map);
-          for (const imr::ExprId expr : imr::operands(statement)) walk(walk, expr);
-        }
-      }
+      for (const imr::RuleId rule : unit.ruleset[chain].rules) for_each_set(unit, rule, use);
     }
   }
   return out;

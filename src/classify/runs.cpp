@@ -6,248 +6,22 @@
 #include <utility>
 #include <variant>
 
-#include "base/bytes.h"
+#include "classify/run_sources.h"
 #include "classify/tests.h"
-#include "imr/identity.h"
 
 namespace weir::classify {
 namespace {
 
-constexpr std::size_t most_fields = 12;
 // What the tests of one rule may multiply to, and all rules of a run together.
 constexpr std::size_t most_of_rule = 1024;
 constexpr std::size_t most_per_rule = 4;
 constexpr std::size_t always_enough = 8192;
 
-// Whether a field can say that a packet has no such value: it has one bit more for that.
-bool has_room(const imr::Unit& unit, imr::ExprId expr, std::size_t size) {
-  return size <= 7 || always_there(unit, expr);
-}
-
-using Ranges = std::vector<Range>;
-
-// Nothing of an interval of more than 8 bytes that is no range in each of its fields.
-std::optional<Ranges> ranges_of(const Interval& interval, std::size_t size) {
-  const Bytes from = filled(interval.first, size, 0);
-  const Bytes to = filled(interval.last, size, 0xff);
-  Ranges out;
-  bool open = false;  // a field before has more than one value: this one has to have all
-  for (std::size_t at = 0; at < size; at += 8) {
-    const std::size_t part = std::min<std::size_t>(8, size - at);
-    const Range range{load_big_endian(ByteView(from).subspan(at, part)),
-                      load_big_endian(ByteView(to).subspan(at, part))};
-    const auto bits = static_cast<unsigned>(8 * part);
-    const Range all{0, prefix_mask(bits, bits)};
-    if (open && range != all) return std::nullopt;
-    open = open || range.first != range.last;
-    out.push_back(range);
-  }
-  return out;
-}
-
-// The interval of some bytes of a value, where it is one of these bytes and one of the others.
-Interval part_of(const Interval& interval, std::size_t offset, std::size_t size) {
-  const auto cut = [&](const Bytes& bytes) {
-    const auto at = [&](std::size_t place) {
-      return bytes.begin() + static_cast<std::ptrdiff_t>(std::min(place, bytes.size()));
-    };
-    return Bytes(at(offset), at(offset + size));
-  };
-  return {cut(interval.first), cut(interval.last)};
-}
-
-// Whether the interval is one of the bytes before `at` and one of those from there on.
-bool can_be_cut(const Interval& interval, std::size_t at) {
-  const Interval front = part_of(interval, 0, at);
-  if (front.first == front.last) return true;
-  const Interval back = part_of(interval, at, interval.first.size());
-  return std::ranges::all_of(back.first, [](std::uint8_t byte) { return byte == 0; }) &&
-         std::ranges::all_of(back.last, [](std::uint8_t byte) { return byte == 0xff; });
-}
-
-// The values that a run looks at, and the fields of its key.
-class Sources {
- public:
-  explicit Sources(const imr::Unit& unit) : unit_(unit) {}
-  // Those of another run.
-  Sources(const imr::Unit& unit, const Run& other)
-      : unit_(unit), sources_(other.sources), fields_(other.fields) {}
-
-  void add(const Test& test);
-  // False where there are too many, or one is too wide to say that it is absent.
-  [[nodiscard]] bool make_fields();
-  [[nodiscard]] const std::vector<RunField>& fields() const { return fields_; }
-  [[nodiscard]] const std::vector<RunSource>& sources() const { return sources_; }
-  // The ranges that the interval of the value is in the fields. As ranges_of().
-  struct FieldRange {
-    std::size_t field = 0;
-    Range range;
-  };
-  [[nodiscard]] std::optional<std::vector<FieldRange>> ranges(const TestedValue& value,
-                                                              const Interval& interval) const;
-
- private:
-  [[nodiscard]] std::optional<std::size_t> network_offset(imr::ExprId expr) const;
-  [[nodiscard]] bool holds(const RunSource& source, const TestedValue& value) const;
-  // Nothing where it is no value of the run, or longer than what the key has of it.
-  [[nodiscard]] const RunSource* find(const TestedValue& value) const;
-  [[nodiscard]] std::vector<std::size_t> parts_of(std::size_t source) const;
-  [[nodiscard]] bool append_ranges(const RunSource& source, const Interval& interval,
-                                   std::vector<FieldRange>& out) const;
-
-  const imr::Unit& unit_;
-  std::vector<RunSource> sources_;
-  std::vector<RunField> fields_;
-};
-
-// Where in the network header a value begins that every packet has.
-std::optional<std::size_t> Sources::network_offset(imr::ExprId expr) const {
-  if (const auto* payload = std::get_if<imr::Payload>(&unit_.ruleset[expr])) {
-    if (payload->base != imr::HeaderBase::network || !always_there(unit_, expr)) return {};
-    return payload->offset;
-  }
-  const auto* meta = std::get_if<imr::Meta>(&unit_.ruleset[expr]);
-  const bool protocol = meta != nullptr && meta->key == imr::MetaKey::l4proto;
-  if (!protocol || unit_.nfproto != Nfproto::ipv4) return std::nullopt;
-  return 9;  // the header's protocol (nft_set_pktinfo_ipv4())
-}
-
-// Bytes of the network header that are always there are the beginning of longer ones at the same
-// place: nft loads three bytes of an address to test a prefix of 24 bits.
-bool Sources::holds(const RunSource& source, const TestedValue& value) const {
-  if (source.set != value.set) return false;
-  if (imr::same_expr(unit_.ruleset, source.expr, value.expr)) return true;
-  if (source.set.valid()) return false;
-  const auto have = network_offset(source.expr);
-  return have && have == network_offset(value.expr);
-}
-
-const RunSource* Sources::find(const TestedValue& value) const {
-  const auto found =
-      std::ranges::find_if(sources_, [&](const RunSource& source) { return holds(source, value); });
-  return found == sources_.end() || found->size < value.size ? nullptr : &*found;
-}
-
-void Sources::add(const Test& test) {
-  for (std::size_t i = 0; i < test.values.size(); ++i) {
-    const TestedValue& value = test.values[i];
-    if (sources_.size() > most_fields) return;
-    auto source =
-        std::ranges::find_if(sources_, [&](const RunSource& one) { return holds(one, value); });
-    if (source == sources_.end()) {
-      source = sources_.insert(source, {.expr = value.expr, .size = value.size, .set = value.set});
-    } else if (source->size < value.size) {
-      source->expr = value.expr;
-      source->size = value.size;
-    }
-    if (value.set.valid() || !std::holds_alternative<imr::Payload>(unit_.ruleset[value.expr])) {
-      continue;
-    }
-    for (std::size_t at = 1; at < value.size; ++at) {
-      if ((source->cuts >> at & 1U) == 0) continue;
-      const bool can =
-          std::ranges::all_of(test.boxes, [&](const Box& box) { return can_be_cut(box[i], at); });
-      if (!can) source->cuts &= ~(1U << at);
-    }
-  }
-}
-
-// nft makes one value of bytes that stand side by side and are asked for by one rule ("tcp sport 1
-// tcp dport 2"), where others ask for each by itself. Whoever has the last byte has all.
-std::vector<std::size_t> Sources::parts_of(std::size_t source) const {
-  const RunSource& whole = sources_[source];
-  const auto* bytes = std::get_if<imr::Payload>(&unit_.ruleset[whole.expr]);
-  if (bytes == nullptr || whole.set.valid()) return {};
-  std::vector<std::size_t> out;
-  const std::size_t end = bytes->offset + bytes->length;
-  for (std::size_t at = bytes->offset; at < end;) {
-    const bool can = at == bytes->offset || (whole.cuts >> (at - bytes->offset) & 1U) != 0;
-    const auto part = std::ranges::find_if(sources_, [&](const RunSource& other) {
-      const auto* there = std::get_if<imr::Payload>(&unit_.ruleset[other.expr]);
-      return other.size < whole.size && there != nullptr && !other.set.valid() &&
-             there->base == bytes->base && there->in_later_fragments == bytes->in_later_fragments &&
-             there->offset == at && at + there->length <= end && other.parts.empty();
-    });
-    if (!can || part == sources_.end()) return {};
-    out.push_back(static_cast<std::size_t>(part - sources_.begin()));
-    at += part->size;
-  }
-  return out;
-}
-
-bool Sources::make_fields() {
-  if (sources_.size() > most_fields) return false;
-  // Wide ones first: tables are told by them, and they fill words.
-  std::ranges::stable_sort(sources_, std::ranges::greater{}, &RunSource::size);
-  for (std::size_t i = sources_.size(); i-- > 0;) sources_[i].parts = parts_of(i);
-  for (RunSource& source : sources_) {
-    if (!source.parts.empty()) continue;
-    if (!has_room(unit_, source.expr, source.size)) return false;
-    const bool may_be_absent = !always_there(unit_, source.expr);
-    source.first_field = fields_.size();
-    for (std::size_t offset = 0; offset < source.size; offset += 8) {
-      fields_.push_back(
-          {.expr = source.expr,
-           .offset = static_cast<std::uint8_t>(offset),
-           .size = static_cast<std::uint8_t>(std::min<std::size_t>(8, source.size - offset)),
-           .may_be_absent = may_be_absent,
-           .set = source.set});
-    }
-  }
-  return !fields_.empty() && fields_.size() <= most_fields;
-}
-
-bool Sources::append_ranges(const RunSource& source, const Interval& interval,
-                            std::vector<FieldRange>& out) const {
-  std::size_t offset = 0;
-  for (const std::size_t part : source.parts) {
-    if (!append_ranges(sources_[part], part_of(interval, offset, sources_[part].size), out)) {
-      return false;
-    }
-    offset += sources_[part].size;
-  }
-  if (!source.parts.empty()) return true;
-  const auto ranges = ranges_of(interval, source.size);
-  if (!ranges) return false;
-  for (std::size_t i = 0; i < ranges->size(); ++i) {
-    out.push_back({source.first_field + i, (*ranges)[i]});
-  }
-  return true;
-}
-
-std::optional<std::vector<Sources::FieldRange>> Sources::ranges(const TestedValue& value,
-                                                                const Interval& interval) const {
-  std::vector<FieldRange> out;
-  const RunSource* const source = find(value);
-  if (source == nullptr || !append_ranges(*source, interval, out)) return std::nullopt;
-  return out;
-}
-
-// Whether the test can be told by fields of a key, whatever else is tested.
-bool is_told(const imr::Unit& unit, const Test& test) {
-  return std::ranges::all_of(
-             test.values,
-             [&](const TestedValue& value) { return has_room(unit, value.expr, value.size); }) &&
-         std::ranges::all_of(test.boxes, [](const Box& box) {
-           return std::ranges::all_of(box, [](const Interval& interval) {
-             return ranges_of(interval, interval.first.size()).has_value();
-           });
-         });
-}
-
-// Calls `visit` for each test of the rules and of those that they lead to.
-template <typename Visit>
-void for_each_test(const imr::Unit& unit, std::span<const imr::RuleId> rules, const Visit& visit) {
-  for (const imr::RuleId rule : rules) {
-    for (const imr::Statement& statement : unit.ruleset[rule].statements) {
-      if (const auto test = test_of(unit.ruleset, statement)) {
-        visit(*test);
-      } else if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
-        const auto tests = tests_of(unit.ruleset, *map);
-        for (const TestedVerdict& one : *tests) visit(one.test);
-      }
-    }
-  }
+// The test that the statement is, if it can be told by fields of a key.
+std::optional<Test> told_test(const imr::Unit& unit, const imr::Statement& statement) {
+  auto test = test_of(unit.ruleset, statement);
+  if (test && !is_told(unit, *test)) test.reset();
+  return test;
 }
 
 // The mark that a statement gives all packets alike.
@@ -261,6 +35,33 @@ std::optional<std::uint32_t> written_mark(const imr::Ruleset& ruleset,
   }
   std::memcpy(&out, immediate->value.data(), sizeof(out));
   return out;
+}
+
+// Whether packets come by the statement on their way through the rows of a list: it is counted,
+// marked, or led on.
+bool needs_no_test(const imr::Ruleset& ruleset, const imr::Statement& statement) {
+  const auto* write = std::get_if<imr::MetaWrite>(&statement);
+  return std::holds_alternative<imr::Counter>(statement) ||
+         std::holds_alternative<imr::VerdictStatement>(statement) ||
+         std::holds_alternative<imr::VerdictMap>(statement) ||
+         (write != nullptr && written_mark(ruleset, *write).has_value());
+}
+
+// Calls `visit` for each test that the key is to tell, of the rules and of those that they lead to.
+template <typename Visit>
+void for_each_test(const imr::Unit& unit, std::span<const imr::RuleId> rules, const Visit& visit) {
+  for (const imr::RuleId rule : rules) {
+    for (const imr::Statement& statement : unit.ruleset[rule].statements) {
+      if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+        const auto tests = tests_of(unit.ruleset, *map);
+        for (const TestedVerdict& one : *tests) visit(one.test);
+      }
+      if (needs_no_test(unit.ruleset, statement)) continue;
+      const auto test = told_test(unit, statement);
+      if (!test) break;  // the rule's tail
+      visit(*test);
+    }
+  }
 }
 
 // The number of the tail's code, which is that of one of these already, or a new one.
@@ -413,10 +214,9 @@ bool Maker::verdict(const imr::Verdict& verdict, RunAction action, const Rows& r
 bool Maker::rule(imr::RuleId id, Rows rows, Frame& frame) {
   rules_.insert(id);
   RunAction action{.rule = id, .counter = {}, .matched = false};
-  const std::optional<Tail> tail = tail_of(unit_, id);
-  const imr::Statement* const first = tail ? &ruleset_[id].statements[tail->from] : nullptr;
-  for (const imr::Statement& statement : ruleset_[id].statements) {
-    if (&statement == first) return with_tail(*tail, action, rows, frame);
+  const auto& statements = ruleset_[id].statements;
+  for (std::size_t i = 0; i < statements.size(); ++i) {
+    const imr::Statement& statement = statements[i];
     if (const auto* counter = std::get_if<imr::Counter>(&statement)) {
       if (action.counter.valid()) put_on(std::exchange(action, {.rule = id}), rows);
       action.counter = counter->counter;
@@ -426,12 +226,16 @@ bool Maker::rule(imr::RuleId id, Rows rows, Frame& frame) {
       action.matched = true;
       return verdict(end->verdict, action, rows, frame);
     }
-    if (const auto* write = std::get_if<imr::MetaWrite>(&statement)) {
+    const auto* write = std::get_if<imr::MetaWrite>(&statement);
+    if (write != nullptr && needs_no_test(ruleset_, statement)) {
       action.mark = written_mark(ruleset_, *write);
       continue;
     }
+    const auto* map = std::get_if<imr::VerdictMap>(&statement);
+    const auto test = map == nullptr ? told_test(unit_, statement) : std::nullopt;
+    if (!test && map == nullptr) return with_tail({id, i}, action, rows, frame);
     if (action.counter.valid() || action.mark) put_on(std::exchange(action, {.rule = id}), rows);
-    if (const auto* map = std::get_if<imr::VerdictMap>(&statement)) {
+    if (map != nullptr) {
       action.matched = true;
       const auto tests = tests_of(ruleset_, *map);
       for (const TestedVerdict& one : *tests) {
@@ -441,8 +245,6 @@ bool Maker::rule(imr::RuleId id, Rows rows, Frame& frame) {
       }
       return true;
     }
-    const auto test = test_of(ruleset_, statement);
-    invariant(test.has_value(), "classification: a rule that does not suit a run");
     auto inside = narrowed(rows, *test);
     if (!inside) return false;
     rows = std::move(*inside);
@@ -500,9 +302,9 @@ std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
   if (!chain(rules, {any}, top)) return std::nullopt;
   // Of chains that are part of the run, too.
   Company company;
-  if (!std::ranges::all_of(rules_, [&](imr::RuleId rule) { return company.takes(unit_, rule); })) {
-    return std::nullopt;
-  }
+  const bool fit = std::ranges::all_of(
+      rules_, [&](imr::RuleId rule) { return company.takes(ruleset_, rule, std::nullopt); });
+  if (!fit) return std::nullopt;
   Run out{.fields = sources_.fields(),
           .sources = sources_.sources(),
           .list = RuleList(std::move(bits)),
@@ -519,16 +321,7 @@ std::optional<Run> Maker::run(std::span<const imr::RuleId> rules) {
 std::optional<Tail> tail_of(const imr::Unit& unit, imr::RuleId id) {
   const auto& statements = unit.ruleset[id].statements;
   const auto found = std::ranges::find_if(statements, [&](const imr::Statement& statement) {
-    if (const auto* write = std::get_if<imr::MetaWrite>(&statement)) {
-      return !written_mark(unit.ruleset, *write);
-    }
-    if (std::holds_alternative<imr::Counter>(statement) ||
-        std::holds_alternative<imr::VerdictStatement>(statement) ||
-        std::holds_alternative<imr::VerdictMap>(statement)) {
-      return false;
-    }
-    const auto test = test_of(unit.ruleset, statement);
-    return !test || !is_told(unit, *test);
+    return !needs_no_test(unit.ruleset, statement) && !told_test(unit, statement);
   });
   if (found == statements.end()) return std::nullopt;
   return Tail{id, static_cast<std::size_t>(found - statements.begin())};
@@ -564,13 +357,10 @@ void Suitability::bar(const std::set<imr::ChainId>& chains) {
 bool Suitability::suits(imr::RuleId id) {
   const imr::Rule& rule = unit_.ruleset[id];
   if (rule.synthetic || rule.run != 0 || rule.statements.empty()) return false;
-  const std::optional<Tail> tail = tail_of(unit_, id);
-  const imr::Statement* const first = tail ? &rule.statements[tail->from] : nullptr;
   std::size_t boxes = 1;
   bool narrow = false;
-  for (const imr::Statement& statement : rule.statements) {
-    // Where all packets meet it, nothing is searched for that would not be asked anyway.
-    if (&statement == first) return narrow && suits(*tail);
+  for (std::size_t i = 0; i < rule.statements.size(); ++i) {
+    const imr::Statement& statement = rule.statements[i];
     if (const auto* end = std::get_if<imr::VerdictStatement>(&statement)) {
       return suits(end->verdict);
     }
@@ -580,9 +370,13 @@ bool Suitability::suits(imr::RuleId id) {
                return suits(one.verdict) && is_told(unit_, one.test);
              });
     }
-    if (std::holds_alternative<imr::Counter>(statement)) continue;
-    if (std::holds_alternative<imr::MetaWrite>(statement)) continue;
-    const auto test = test_of(unit_.ruleset, statement);
+    if (needs_no_test(unit_.ruleset, statement)) continue;
+    const auto test = told_test(unit_, statement);
+    if (!test) {
+      tails_[id] = i;
+      // Where all packets meet it, nothing is searched for that would not be asked anyway.
+      return narrow && suits(Tail{id, i});
+    }
     if (!scope_.whole_sets && test->values.front().set.valid()) return false;
     boxes *= test->boxes.size();
     if (boxes > most_of_rule) return false;
@@ -593,6 +387,12 @@ bool Suitability::suits(imr::RuleId id) {
   return true;
 }
 
+std::optional<Tail> Suitability::tail(imr::RuleId rule) const {
+  const auto found = tails_.find(rule);
+  if (found == tails_.end()) return std::nullopt;
+  return Tail{rule, found->second};
+}
+
 bool Suitability::suits(const Tail& tail) {
   const std::span<const imr::Statement> statements = statements_of(unit_.ruleset, tail);
   if (!std::ranges::all_of(statements, can_be_tail)) return false;
@@ -601,25 +401,24 @@ bool Suitability::suits(const Tail& tail) {
   return end == all.size() || suits(std::get<imr::VerdictStatement>(all[end]).verdict);
 }
 
-bool Company::takes(const imr::Unit& unit, imr::RuleId rule) {
+bool Company::takes(const imr::Ruleset& ruleset, imr::RuleId rule,
+                    const std::optional<Tail>& tail) {
   std::set<imr::MetaKey> read = read_;
   std::set<imr::MetaKey> written = written_;
-  for (const imr::Statement& statement : unit.ruleset[rule].statements) {
+  for (const imr::Statement& statement : ruleset[rule].statements) {
     const auto* write = std::get_if<imr::MetaWrite>(&statement);
     if (write != nullptr) written.insert(write->key);
     for (const imr::MetaKey key :
          {imr::MetaKey::mark, imr::MetaKey::priority, imr::MetaKey::pkttype}) {
       const bool reads = std::ranges::any_of(imr::operands(statement), [&](imr::ExprId operand) {
-        return imr::reads(unit.ruleset, operand, key);
+        return imr::reads(ruleset, operand, key);
       });
       if (reads) read.insert(key);
     }
   }
   const auto tested = [&](imr::MetaKey key) { return read.contains(key); };
   if (std::ranges::any_of(written, tested)) return false;
-  if (const std::optional<Tail> tail = tail_of(unit, rule)) {
-    if (code_of(unit.ruleset, *tail, tails_) >= most_tails) return false;
-  }
+  if (tail && code_of(ruleset, *tail, tails_) >= most_tails) return false;
   read_ = std::move(read);
   written_ = std::move(written);
   return true;

@@ -101,6 +101,8 @@ class Suitability {
   Suitability(const imr::Unit& unit, Scope scope) : unit_(unit), scope_(scope) {}
 
   [[nodiscard]] bool suits(imr::RuleId rule);
+  // Of a rule that suits. Nothing where it has none.
+  [[nodiscard]] std::optional<Tail> tail(imr::RuleId rule) const;
   // No rule that leads to one of these chains does.
   void bar(const std::set<imr::ChainId>& chains);
 
@@ -112,6 +114,7 @@ class Suitability {
   Scope scope_;
   std::set<imr::ChainId> barred_;
   std::map<imr::ChainId, bool> known_;
+  std::map<imr::RuleId, std::size_t> tails_;
 };
 
 // Which rules can be part of one run. Those that give packets a fact and those that test it cannot:
@@ -119,7 +122,8 @@ class Suitability {
 class Company {
  public:
   // Whether the rule may stand behind those it said so of before.
-  [[nodiscard]] bool takes(const imr::Unit& unit, imr::RuleId rule);
+  [[nodiscard]] bool takes(const imr::Ruleset& ruleset, imr::RuleId rule,
+                           const std::optional<Tail>& tail);
 
  private:
   std::set<imr::MetaKey> read_;

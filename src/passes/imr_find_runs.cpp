@@ -139,7 +139,7 @@ void Finder::in_chain(imr::ChainId chain, classify::Suitability::Scope scope) {
     std::size_t to = from;
     classify::Company company;
     while (to < rules.size() && suitability.suits(rules[to]) &&
-           company.takes(unit_, rules[to])) {
+           company.takes(unit_.ruleset, rules[to], suitability.tail(rules[to]))) {
       ++to;
     }
     auto run = std::span(rules).subspan(from, to - from);

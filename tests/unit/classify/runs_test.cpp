@@ -164,9 +164,9 @@ TEST(Runs, KeepWhoWritesAMarkFromWhoTestsIt) {
       Nfproto::ipv4);
   const std::vector<imr::RuleId>& rules = unit.ruleset[imr::ChainId(0)].rules;
   Company writers;
-  EXPECT_TRUE(writers.takes(unit, rules[0]));
-  EXPECT_FALSE(writers.takes(unit, rules[1]));
-  EXPECT_TRUE(writers.takes(unit, rules[2]));
+  EXPECT_TRUE(writers.takes(unit.ruleset, rules[0], {}));
+  EXPECT_FALSE(writers.takes(unit.ruleset, rules[1], {}));
+  EXPECT_TRUE(writers.takes(unit.ruleset, rules[2], {}));
   EXPECT_FALSE(make_run(unit, rules, false));
   const auto run = make_run(unit, std::span(rules).first(1), false);
   ASSERT_TRUE(run);
@@ -183,7 +183,8 @@ std::string tails_of(const std::string& rules) {
   std::string out;
   for (const imr::RuleId rule : all) {
     if (!suitability.suits(rule)) return "rule " + std::to_string(rule.value) + " does not suit";
-    if (!company.takes(unit, rule)) return "rule " + std::to_string(rule.value) + " is too much";
+    if (!company.takes(unit.ruleset, rule, suitability.tail(rule)))
+      return "rule " + std::to_string(rule.value) + " is too much";
   }
   const auto run = make_run(unit, all, false);
   if (!run) return "no run";
@@ -204,14 +205,16 @@ const std::string limit_of = "limit 5 packets each 60 burst 5";
 TEST(Runs, RunTailsBehindWhatTheySearch) {
   EXPECT_EQ(tails_of("  rule match payload network 12 4 == 0x0a000001 counter #0 log prefix \"a\" "
                      "level 4 flags 0 drop\n"
-                     "  rule match payload network 12 4 == 0x0a000002 meter #0 " + limit_of +
+                     "  rule match payload network 12 4 == 0x0a000002 meter #0 " +
+                     limit_of +
                      " counter #1 accept\n"
                      "  rule match payload network 12 4 == 0x0a000003 log prefix \"b\" level 5 "
                      "flags 0\n"
-                     "  rule match payload network 12 4 == 0x0a000004 meter #1 " + limit_of +
+                     "  rule match payload network 12 4 == 0x0a000004 meter #1 " +
+                     limit_of +
                      " counter #2 accept\n"
-                     "  rule match payload network 12 4 == 0x0a000005 meter #2 over " + limit_of +
-                     " drop\n"),
+                     "  rule match payload network 12 4 == 0x0a000005 meter #2 over " +
+                     limit_of + " drop\n"),
             "rule 0 counter 0 from 2: code 0\n"
             "rule 1 from 1: code 1, or 2\n"
             "rule 2 from 1: code 0\n"
@@ -233,9 +236,10 @@ TEST(Runs, HaveNoTailsThatChangeThePacket) {
 TEST(Runs, HaveCodeForFewTails) {
   std::string rules;
   for (std::size_t i = 0; i <= most_tails; ++i) {
-    rules += "  rule match payload network 12 4 == 0x0a000001 match payload network 16 4 == "
-             "0x0a000002 log prefix \"\" group 1 snaplen " +
-             std::to_string(i + 1) + " threshold 1 drop\n";
+    rules +=
+        "  rule match payload network 12 4 == 0x0a000001 match payload network 16 4 == "
+        "0x0a000002 log prefix \"\" group 1 snaplen " +
+        std::to_string(i + 1) + " threshold 1 drop\n";
   }
   EXPECT_EQ(tails_of(rules), "rule " + std::to_string(most_tails) + " is too much");
 }
