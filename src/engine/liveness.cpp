@@ -191,9 +191,9 @@ class Liveness {
 
   void transfer_global_call(Parts& live, const isa::Subprogram& function,
                             const Places& places) const {
-    for (std::uint8_t reg = 1; reg <= function.arguments.size(); ++reg) {
-      read_register(live, reg);
-      const isa::Subprogram::Argument& argument = function.arguments[reg - 1U];
+    std::uint8_t reg = 0;
+    for (const isa::Subprogram::Argument& argument : function.arguments) {
+      read_register(live, ++reg);
       if (argument.kind == isa::Subprogram::Argument::Kind::memory) {
         read_memory(live, places[reg], 0, argument.size);
       }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <string_view>
 
 #include "engine/ring_buffer.h"
 
@@ -95,8 +96,9 @@ void Machine::prepare_devices(const Input& input) {
   kind_names_ = {};
   const auto give_kind = [&](kernel_structs::NetDevice& device, kernel_structs::LinkOps& ops,
                              const std::string& kind, char* room) {
+    // Zeros stand behind it.
     constexpr std::size_t longest = 15;
-    std::memcpy(room, kind.data(), std::min(kind.size(), longest));
+    std::ranges::copy(std::string_view(kind).substr(0, longest), room);
     ops.kind = room;
     device.rtnl_link_ops = kind.empty() ? nullptr : &ops;
   };
