@@ -108,11 +108,12 @@ Result<std::string> policy_of(const Options& options, const service::Paths& path
                                    : "several policies log packets, expected the name of one");
 }
 
-Status tell_losses(service::PacketLog& log) {
+// `when` they were lost.
+Status tell_losses(service::PacketLog& log, const char* when) {
   WEIR_TRY(lost, log.lost());
   if (lost != 0) {
-    fmt::print(stderr, "weir: {} packets are not in the log: nobody read it, and it was full\n",
-               lost);
+    fmt::print(stderr, "weir: {} packets are not in the log {}: it was full, and nobody read it\n",
+               lost, when);
   }
   return {};
 }
@@ -131,6 +132,7 @@ int run(const Options& options) {
     // How often a policy is looked at whose programs may have been exchanged.
     const std::chrono::milliseconds pause(options.once ? 0 : 500);
     std::uint64_t seen = 0;
+    WEIR_CHECK(tell_losses(log, "since its rules came"));
     while (log.follows()) {
       WEIR_TRY(packets, log.wait(pause));
       for (const service::LoggedPacket& logged : packets) {
@@ -145,7 +147,7 @@ int run(const Options& options) {
       }
       if (file) WEIR_CHECK(file->flush());
       std::fflush(stdout);
-      WEIR_CHECK(tell_losses(log));
+      WEIR_CHECK(tell_losses(log, "since the last that are"));
       if (options.count != 0 && seen >= options.count) break;
       if (options.once && packets.empty()) break;
     }
