@@ -98,6 +98,26 @@ isa::MapSpec counts_map() {
           .entries = {}};
 }
 
+Result<std::uint64_t> accepted_in(const kernel::Fd& counts) {
+  WEIR_TRY(value, kernel::read_element(counts, native_bytes(0, 4), counts_map().value_size, false));
+  return load_native(ByteView(value).subspan(accept_at, 8));
+}
+
+Result<kernel::Fd> receive_frames(const std::string& device) {
+  WEIR_TRY(passing,
+           load_text(isa::ProgramType::xdp, "  r0 = " + std::to_string(XDP_PASS) + "\n  exit\n"));
+  WEIR_TRY(link, kernel::attach_xdp(passing.programs.front(), ::if_nametoindex(device.c_str()),
+                                    kernel::XdpMode::native));
+  const kernel::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return system_error("opening a socket", errno);
+  WEIR_CHECK(without_offload(socket, device));
+  return std::move(link);
+}
+
+Result<kernel::LoadedObject> ending_program() {
+  return load_text(isa::ProgramType::netfilter, counting_text());
+}
+
 Result<Wire> Wire::create(const std::string& device) {
   WEIR_TRY(netns, kernel::Netns::create());
   Wire wire(std::move(netns));
@@ -136,15 +156,9 @@ Result<Wire> Wire::to_stack(const std::string& device) {
   WEIR_TRY(wire, create(device));
   const auto inside = kernel::Inside::enter(wire.netns_);
   if (!inside) return std::unexpected(inside.error());
-  WEIR_TRY(passing,
-           load_text(isa::ProgramType::xdp, "  r0 = " + std::to_string(XDP_PASS) + "\n  exit\n"));
-  WEIR_TRY(link,
-           kernel::attach_xdp(passing.programs.front(), wire.output_, kernel::XdpMode::native));
+  WEIR_TRY(link, receive_frames(device.empty() ? default_device : device));
   wire.keep(std::move(link));
-  const kernel::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket.valid()) return system_error("opening a socket", errno);
-  WEIR_CHECK(without_offload(socket, device.empty() ? default_device : device));
-  WEIR_TRY(counting, load_text(isa::ProgramType::netfilter, counting_text()));
+  WEIR_TRY(counting, ending_program());
   for (const Nfproto nfproto : {Nfproto::ipv4, Nfproto::ipv6}) {
     WEIR_TRY(last, kernel::attach_netfilter(counting.programs.front(), nfproto, NfHook::prerouting,
                                             std::numeric_limits<std::int32_t>::max() - 1));
@@ -155,9 +169,7 @@ Result<Wire> Wire::to_stack(const std::string& device) {
 }
 
 Result<std::uint64_t> Wire::accepted() const {
-  WEIR_TRY(value,
-           kernel::read_element(counts_, native_bytes(0, 4), counts_map().value_size, false));
-  return load_native(ByteView(value).subspan(accept_at, 8));
+  return accepted_in(counts_);
 }
 
 Result<Sender> Sender::create(const FrameTrace& trace) {
@@ -184,6 +196,18 @@ Result<Sent> Sender::send(const Wire& wire, std::uint32_t first, std::uint32_t c
     const double end = thread_time();
     WEIR_TRY(after, wire.accepted());
     if (all) return Sent{.ns = end - begin, .accepted = after - before};
+  }
+}
+
+Result<double> Sender::send(const kernel::Netns& netns, std::uint32_t device, std::uint32_t first,
+                            std::uint32_t count) const {
+  const auto inside = kernel::Inside::enter(netns);
+  if (!inside) return std::unexpected(inside.error());
+  while (true) {
+    WEIR_CHECK(aim(device, first));
+    const double begin = thread_time();
+    WEIR_TRY(all, kernel::send_live_frames(loaded_.programs.front(), frame_, count, batch));
+    if (all) return thread_time() - begin;
   }
 }
 

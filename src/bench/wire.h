@@ -51,6 +51,14 @@ class Wire {
 
 // The map `counts` of a wire.
 [[nodiscard]] isa::MapSpec counts_map();
+// Packets that its value says have been accepted.
+[[nodiscard]] Result<std::uint64_t> accepted_in(const kernel::Fd& counts);
+
+// Has frames that are redirected into the peer of a veth device come out of it, one by one, for as
+// long as the link lives. In the namespace of the calling thread, as is what follows.
+[[nodiscard]] Result<kernel::Fd> receive_frames(const std::string& device);
+// A program for netfilter hooks that ends all packets, and counts them in its first map.
+[[nodiscard]] Result<kernel::LoadedObject> ending_program();
 
 struct Sent {
   double ns = 0;               // CPU time of the calling thread, in which all becomes of a frame
@@ -64,6 +72,9 @@ class Sender {
   // `count` frames from the one of index `first` on, the first behind the last. All of them again
   // when a signal comes between.
   [[nodiscard]] Result<Sent> send(const Wire& wire, std::uint32_t first, std::uint32_t count) const;
+  // The same into a device of another namespace, as ns alone.
+  [[nodiscard]] Result<double> send(const kernel::Netns& netns, std::uint32_t device,
+                                    std::uint32_t first, std::uint32_t count) const;
 
   // Of frames that are made, and end where they were: no device takes them.
   [[nodiscard]] Result<double> send_nowhere(std::uint32_t count) const;

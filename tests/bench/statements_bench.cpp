@@ -29,11 +29,13 @@ struct Statement {
   std::string_view object = {};  // of the table
 };
 
+constexpr std::string_view seen = "set seen { type ipv4_addr; flags dynamic; size 65535; }";
+
 // Limits are far away, or were passed long ago, so that each rule comes to its end; numbers are
 // compared in front of a counter, since nothing would compute them else. A frame is used again as
 // rules left it: what is to be written each time is written twice, and of an option that is taken
 // away only the search is left.
-constexpr std::array<Statement, 15> statements = {{
+constexpr std::array<Statement, 20> statements = {{
     {.name = "counter", .text = "counter"},
     {.name = "counter name", .text = "counter name \"every\"", .object = "counter every { }"},
     {.name = "limit", .text = "limit rate 100000000/second burst 1000000 packets"},
@@ -50,6 +52,18 @@ constexpr std::array<Statement, 15> statements = {{
      .text = "tcp option timestamp tsval set 7 tcp option timestamp tsval set 8",
      .at_netfilter = false},
     {.name = "reset", .text = "reset tcp option timestamp", .at_netfilter = false},
+    {.name = "set lookup",
+     .text = "ip saddr @known counter",
+     .object = "set known { type ipv4_addr; flags dynamic,timeout; "
+               "elements = { 10.0.0.1 timeout 1d } }"},
+    {.name = "set add", .text = "add @seen { ip saddr }", .object = seen},
+    {.name = "set update",
+     .text = "update @seen { ip saddr }",
+     .object = "set seen { type ipv4_addr; flags dynamic,timeout; timeout 1m; size 65535; }"},
+    {.name = "set counter", .text = "update @seen { ip saddr counter }", .object = seen},
+    {.name = "set limit",
+     .text = "update @seen { ip saddr limit rate 100000000/second burst 1000000 packets }",
+     .object = seen},
     {.name = "log group", .text = "log group 9 snaplen 64"},
 }};
 
