@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "differential/dynamic_rules.h"
 #include "differential/matches.h"
 #include "differential/values.h"
 
@@ -46,6 +48,8 @@ class TableWriter {
   Random& random_;
   Script::Table& table_;
   std::size_t& large_sets_;
+  // Of few tables, whose rules then mostly do, so that they meet at the same elements.
+  bool changes_sets_ = options_.state && random_.one_in(5);
   std::size_t bases_ = 0;
   std::size_t jumps_left_ = 0;  // of the chain at hand: paths multiply with every one
 };
@@ -94,6 +98,10 @@ std::string TableWriter::rule(std::size_t chain) {
   }
   if (marked && mark_at == count) out += matches.mark(subject) + " ";
   if (options_.state && random_.chance(12)) out += matches.state(subject) + " ";
+  if (options_.state && random_.chance(changes_sets_ ? 50 : 3)) {
+    const std::vector<std::string> changes = dynamic_statements(subject, random_);
+    if (!changes.empty()) out += random_.pick(changes) + " ";
+  }
   if (options_.writes && random_.chance(15)) out += matches.write(subject) + " ";
   const std::uint64_t ending = random_.below(100);
   if (ending < 10) {
@@ -173,6 +181,7 @@ Script generate(const GeneratorOptions& options, std::mt19937_64& engine) {
       table.sets.push_back({"shared0", "counter shared0 { packets 3 bytes 300; }"});
       table.sets.push_back({"shared1", "counter shared1 { }"});
       table.sets.push_back({"slow", "limit slow { rate 1/day burst 9 packets; }"});
+      std::ranges::move(dynamic_sets(), std::back_inserter(table.sets));
     }
     const std::uint64_t way = random.below(100);
     const std::size_t bases = options.single_chain || way < 80 ? 1 : way < 95 ? 2 : 3;

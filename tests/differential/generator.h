@@ -39,8 +39,8 @@ struct GeneratorOptions {
   bool writes = false;           // rules write to packets
   bool transport_writes = true;  // then also what checksums of transport headers are of
   bool length = true;            // rules may read the packet's length
-  // Rules log, hash, count in shared counters, and take from limits, quotas and sequences; with
-  // `chance` they draw numbers as well.
+  // Rules log, hash, count in shared counters, take from limits, quotas and sequences, and change
+  // sets; with `chance` they draw numbers as well.
   bool state = false;
   bool chance = false;
   // Where facts are `all`: sockets, routes, groups of devices, and all of connections, too.
