@@ -72,8 +72,8 @@ TEST_P(ManyLists, MeanTheSameHoweverTheyAreSearched) {
     options.compiler.updatable_rules = i % 2 == 0;  // which only makes room for other rules
     if (i / shards % 4 != 0) options.compiler.classifier = classify::all_kinds[i / shards % 4 - 1];
     const auto compiled = driver::compile(subject.ruleset, subject.attachments, options.compiler);
-    // Where the structure that is asked for would be too large, the list is left as it is, which may
-    // then be too long.
+    // Where the structure that is asked for would be too large, the list is left as it is, which
+    // may then be too long.
     const bool runs = compiled && !compiled->runs.empty();
     ASSERT_TRUE(compiled || options.compiler.classifier) << compiled.error().text();
     if (!runs) options.compiler.classifier = std::nullopt;
