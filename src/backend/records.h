@@ -38,8 +38,8 @@ struct DecodedRecord {
 // Nothing where it is none that programs leave.
 [[nodiscard]] std::optional<DecodedRecord> decode_record(ByteView record);
 
-// The ring buffer, and behind it an array of one number of 8 bytes: when the ring is full, what comes
-// is lost until somebody reads, and counted there.
+// The ring buffer, and behind it an array of one number of 8 bytes: when the ring is full, what
+// comes is lost until somebody reads, and counted there.
 [[nodiscard]] std::array<isa::MapSpec, 2> record_maps();
 
 // Which log statement a record is of.
