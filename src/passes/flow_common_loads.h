@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Does once what is done again where the first result is at hand: loads from windows, facts of the
-// context, arithmetic. "At hand" means that every path comes by the first one (it dominates), that
-// its result is assigned nowhere else, and that nothing assigns its operands again behind it. Loads
-// of map values are left alone, since user space may write there meanwhile.
+// context, arithmetic, the clock. "At hand" means that every path comes by the first one (it
+// dominates), that its result is assigned nowhere else, and that nothing assigns its operands again
+// behind it. Loads of map values are left alone, since user space may write there meanwhile.
 //
 //   b1:                              b1:
 //     v1 = load16 v0                   v1 = load16 v0
