@@ -125,8 +125,9 @@ std::size_t Emitter::slots(const Item& item) const {
 
 // Jumps reach 32,767 slots. Those that go farther take the long form, which moves others.
 void Emitter::relax() {
-  // Many lookups in place grow in the kernel, which expands each, and jumps over them with it.
-  const std::int64_t expansion = profile_.local_calls ? 1 : 8;
+  // The kernel expands reads of the context and lookups in place, and jumps over them with it: to
+  // twice as much, and where nothing is left to functions that are called, to more.
+  const std::int64_t expansion = profile_.local_calls ? 2 : 8;
   const std::int64_t reach = std::numeric_limits<std::int16_t>::max() / expansion;
   for (bool changed = true; changed;) {
     changed = false;

@@ -166,7 +166,8 @@ Diagnostic to_diagnostic(const std::vector<NftError>& errors, std::string_view m
   Diagnostic diagnostic{kind, first.text, first.location};
   if (!first.source_line.empty()) diagnostic.notes = {first.source_line, first.carets};
   if (kind == ErrorKind::system) {
-    diagnostic.notes.emplace_back("this kernel was built without what the rule needs");
+    diagnostic.notes.emplace_back(
+        "the kernel has nothing of this kind for the family, or was built without it");
   }
   for (const std::string& from : first.included_from) {
     diagnostic.notes.push_back("included from " + from);
