@@ -8,9 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "driver/compile.h"
-#include "driver/runner.h"
-#include "imr/parse.h"
+#include "differential/side_by_side.h"
 #include "packet/builder.h"
 
 namespace weir::differential {
@@ -163,36 +161,28 @@ TEST_P(DynamicSets, ChangeAsTheEvaluatorHasIt) {
   std::size_t elements = 0;
   for (int round = 0; round < 40 && !HasFailure(); ++round) {
     const std::string text = drawn_rules(random, Clock::drawn);
-    auto ruleset = imr::parse_ruleset(text, "drawn");
-    ASSERT_TRUE(ruleset) << ruleset.error().text() << "\n" << text;
-    const auto attachments = driver::plan(*ruleset, hook, {});
-    ASSERT_TRUE(attachments) << attachments.error().text();
-    driver::Options options{.trace = true};
-    options.small_parts = round % 3 == 1;
-    const auto compilation = driver::compile(*ruleset, *attachments, options);
-    ASSERT_TRUE(compilation) << compilation.error().text() << "\n" << text;
-    auto engine = driver::Runner::create(driver::EngineKind::interpreter, *ruleset, *compilation);
-    auto evaluator = driver::Runner::create(driver::EngineKind::evaluator, *ruleset, *compilation);
-    ASSERT_TRUE(engine) << engine.error().text() << "\n" << text;
-    ASSERT_TRUE(evaluator) << evaluator.error().text();
+    auto both = SideBySide::make(text, hook, driver::EngineKind::interpreter, round % 3 == 1);
+    ASSERT_TRUE(both) << both.error().text() << "\n" << text;
+    driver::Runner& engine = (*both)->engine();
+    driver::Runner& evaluator = (*both)->evaluator();
     std::int64_t now = static_cast<std::int64_t>(pick(random, {0, 1, 1'795'281'776'779'374'000}));
     for (int i = 0; i < 120; ++i) {
       packet::Packet packet = drawn_packet(random);
       now += static_cast<std::int64_t>(
           pick(random, {0, 0, 1, 1'000'000, 100'000'000, 333'333'333, 500'000'000, 1'000'000'000}));
       packet.time_ns = now;
-      const auto expected = evaluator->run(packet);
-      const auto found = engine->run(packet);
+      const auto expected = evaluator.run(packet);
+      const auto found = engine.run(packet);
       ASSERT_TRUE(expected && found);
       ASSERT_EQ(found->verdict, expected->verdict) << "packet " << i << " of\n" << text;
       ASSERT_EQ(found->matched, expected->matched) << "packet " << i << " of\n" << text;
-      ASSERT_EQ(engine->elements().value(), evaluator->elements().value())
+      ASSERT_EQ(engine.elements().value(), evaluator.elements().value())
           << "behind packet " << i << " of\n"
           << text;
       matched += expected->matched.size();
-      elements += evaluator->elements()->size();
+      elements += evaluator.elements()->size();
     }
-    ASSERT_EQ(engine->counters().value(), evaluator->counters().value()) << text;
+    ASSERT_EQ(engine.counters().value(), evaluator.counters().value()) << text;
   }
   EXPECT_GT(matched, 5'000u) << "the rules let hardly any packet through";
   EXPECT_GT(elements, 5'000u) << "there are hardly any elements";
@@ -215,30 +205,21 @@ TEST_P(DynamicSets, ChangeInTheKernelAsTheEvaluatorHasIt) {
   std::size_t matched = 0;
   for (int round = 0; round < 12 && !HasFailure(); ++round) {
     const std::string text = drawn_rules(random, Clock::still);
-    auto ruleset = imr::parse_ruleset(text, "drawn");
-    ASSERT_TRUE(ruleset) << ruleset.error().text() << "\n" << text;
-    const auto attachments = driver::plan(*ruleset, hook, {});
-    ASSERT_TRUE(attachments) << attachments.error().text();
-    driver::Options options{.trace = true};
-    options.small_parts = round % 3 == 1;
-    const auto compilation = driver::compile(*ruleset, *attachments, options);
-    ASSERT_TRUE(compilation) << compilation.error().text() << "\n" << text;
-    auto kernel = driver::Runner::create(driver::EngineKind::kernel, *ruleset, *compilation);
-    auto evaluator = driver::Runner::create(driver::EngineKind::evaluator, *ruleset, *compilation);
-    ASSERT_TRUE(kernel) << kernel.error().text() << "\n" << text;
-    ASSERT_TRUE(evaluator) << evaluator.error().text();
+    auto both = SideBySide::make(text, hook, driver::EngineKind::kernel, round % 3 == 1);
+    ASSERT_TRUE(both) << both.error().text() << "\n" << text;
+    driver::Runner& kernel = (*both)->engine();
+    driver::Runner& evaluator = (*both)->evaluator();
     for (int i = 0; i < 60; ++i) {
       packet::Packet packet = drawn_packet(random);
       packet.time_ns = 1;
-      const auto expected = evaluator->run(packet);
-      const auto found = kernel->run(packet);
+      const auto expected = evaluator.run(packet);
+      const auto found = kernel.run(packet);
       ASSERT_TRUE(expected && found) << found.error().text();
       ASSERT_EQ(found->verdict, expected->verdict) << "packet " << i << " of\n" << text;
       ASSERT_EQ(found->matched, expected->matched) << "packet " << i << " of\n" << text;
       matched += expected->matched.size();
     }
-    ASSERT_EQ(without_times(kernel->elements().value()),
-              without_times(evaluator->elements().value()))
+    ASSERT_EQ(without_times(kernel.elements().value()), without_times(evaluator.elements().value()))
         << text;
   }
   EXPECT_GT(matched, 500u) << "the rules let hardly any packet through";

@@ -9,9 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "driver/compile.h"
-#include "driver/runner.h"
-#include "imr/parse.h"
+#include "differential/side_by_side.h"
 #include "packet/builder.h"
 
 namespace weir::differential {
@@ -89,32 +87,24 @@ TEST_P(Meters, AreTakenFromAsTheEvaluatorDoes) {
   std::size_t taken = 0;
   for (int round = 0; round < 150 && !HasFailure(); ++round) {
     const std::string text = drawn_rules(random);
-    auto ruleset = imr::parse_ruleset(text, "drawn");
-    ASSERT_TRUE(ruleset) << ruleset.error().text() << "\n" << text;
-    const auto attachments = driver::plan(*ruleset, hook, {});
-    ASSERT_TRUE(attachments) << attachments.error().text();
-    driver::Options options{.trace = true};
-    options.small_parts = round % 3 == 1;
-    const auto compilation = driver::compile(*ruleset, *attachments, options);
-    ASSERT_TRUE(compilation) << compilation.error().text() << "\n" << text;
-    auto engine = driver::Runner::create(driver::EngineKind::interpreter, *ruleset, *compilation);
-    auto evaluator = driver::Runner::create(driver::EngineKind::evaluator, *ruleset, *compilation);
-    ASSERT_TRUE(engine) << engine.error().text() << "\n" << text;
-    ASSERT_TRUE(evaluator) << evaluator.error().text();
+    auto both = SideBySide::make(text, hook, driver::EngineKind::interpreter, round % 3 == 1);
+    ASSERT_TRUE(both) << both.error().text() << "\n" << text;
+    driver::Runner& engine = (*both)->engine();
+    driver::Runner& evaluator = (*both)->evaluator();
     std::int64_t now = static_cast<std::int64_t>(pick(random, {0, 1, 1'795'281'776'779'374'000}));
     for (int i = 0; i < 120; ++i) {
       packet::Packet packet = drawn_packet(random);
       now += static_cast<std::int64_t>(
           pick(random, {0, 0, 1, 1000, 333'333'333, 500'000'000, 1'000'000'000, 61'000'000'000}));
       packet.time_ns = now;
-      const auto expected = evaluator->run(packet);
-      const auto found = engine->run(packet);
+      const auto expected = evaluator.run(packet);
+      const auto found = engine.run(packet);
       ASSERT_TRUE(expected && found);
       ASSERT_EQ(found->verdict, expected->verdict) << "packet " << i << " of\n" << text;
       ASSERT_EQ(found->matched, expected->matched) << "packet " << i << " of\n" << text;
       taken += expected->matched.size();
     }
-    ASSERT_EQ(engine->counters().value(), evaluator->counters().value()) << text;
+    ASSERT_EQ(engine.counters().value(), evaluator.counters().value()) << text;
   }
   EXPECT_GT(taken, 10'000u) << "the rules let hardly any packet through";
 }
