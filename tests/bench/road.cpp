@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bench/road.h"
 
-#include <cerrno>
 #include <limits>
 
 #include "backend/profile.h"
 #include "bench/subjects.h"
+#include "kernel/support/forwarding_world.h"
 #include "kernel/support/nft.h"
 
 namespace weir::bench {
@@ -19,28 +19,6 @@ constexpr const char* guard =
     "}; }\n";
 // Conntrack is on while a rule asks for it, even one that nothing jumps to.
 constexpr const char* tracking = "table inet road { chain tracking { ct state new; }; }\n";
-
-void set(const std::string& name, std::string_view value) {
-  if (!test::set_sysctl(name, value)) test::give_up("setting net/" + name, errno);
-}
-
-// As tests/kernel/support/forwarding_world.cpp has them; `default` is what devices begin with.
-void configure_stack() {
-  set("ipv4/ip_forward", "1");
-  for (const std::string conf : {"ipv4/conf/all/", "ipv4/conf/default/"}) {
-    set(conf + "rp_filter", "0");
-    set(conf + "accept_local", "1");
-    set(conf + "route_localnet", "1");
-    set(conf + "send_redirects", "0");
-    set(conf + "accept_source_route", "1");
-  }
-  for (const std::string conf : {"ipv6/conf/all/", "ipv6/conf/default/"}) {
-    set(conf + "forwarding", "1");
-    set(conf + "accept_ra", "0");
-    set(conf + "accept_source_route", "1");
-    set(conf + "addr_gen_mode", "1");
-  }
-}
 
 // A device and its far end, where what leaves by it is dropped.
 kernel::Fd make_device(const std::string& device, const std::string& far, const kernel::Fd& drop) {
@@ -56,7 +34,7 @@ kernel::Fd make_device(const std::string& device, const std::string& far, const 
 
 Road::Road(bool connections) : netns_(test::Netns::create()) {
   const test::Inside inside(netns_);
-  configure_stack();
+  test::configure_forwarding();
   const kernel::Fd drop = returning_program(isa::ProgramType::sched_cls, isa::Direction::ingress,
                                             backend::tc_ingress_profile.drop);
   links_.push_back(make_device(first_device, "far0", drop));

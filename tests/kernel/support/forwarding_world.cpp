@@ -34,8 +34,16 @@ void set(const std::string& name, std::string_view value) {
   if (!set_sysctl(name, value)) give_up("setting net/" + name, errno);
 }
 
+void bring_up(const std::string& device) {
+  expect(run_command({"ip", "link", "set", device, "mtu", "65535", "txqueuelen", "1000", "up"}));
+  // Without a queue the packet reaches the device in the context of its sender.
+  expect(run_command({"tc", "qdisc", "replace", "dev", device, "root", "noqueue"}));
+}
+
+}  // namespace
+
 // `default` is what devices made later begin with.
-void configure_stack() {
+void configure_forwarding() {
   set("ipv4/ip_forward", "1");
   for (const std::string conf : {"ipv4/conf/all/", "ipv4/conf/default/"}) {
     set(conf + "rp_filter", "0");
@@ -54,17 +62,9 @@ void configure_stack() {
   }
 }
 
-void bring_up(const std::string& device) {
-  expect(run_command({"ip", "link", "set", device, "mtu", "65535", "txqueuelen", "1000", "up"}));
-  // Without a queue the packet reaches the device in the context of its sender.
-  expect(run_command({"tc", "qdisc", "replace", "dev", device, "root", "noqueue"}));
-}
-
-}  // namespace
-
 ForwardingWorld::ForwardingWorld(const Devices& devices) : netns_(Netns::create()), nft_(netns_) {
   const Inside inside(netns_);
-  configure_stack();
+  configure_forwarding();
   expect(nft_.run(guard));
   in_ = std::make_unique<Tun>(devices.in);
   out_ = std::make_unique<Tun>(devices.out);

@@ -27,6 +27,10 @@
 
 namespace weir::test {
 
+// Has the stack of the calling thread's namespace forward almost anything, by devices made later
+// too.
+void configure_forwarding();
+
 class ForwardingWorld {
  public:
   struct Devices {
