@@ -38,6 +38,7 @@ bool clobbers(const Instruction& instruction) {
     case Op::add_to_pseudo_sum:
     case Op::add_to_tcp_sum:
     case Op::record:
+    case Op::answer:
     case Op::trace:
       return true;
     default:

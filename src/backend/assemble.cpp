@@ -153,6 +153,7 @@ Piece Emitter::link() {
   Piece piece;
   piece.counters = counters_;
   piece.ring = ring_;
+  piece.scratch = scratch_map_;
   piece.sweeps = sweeps_;
   for (std::size_t i = 0; i < items_.size(); ++i) {
     Item& item = items_[i];

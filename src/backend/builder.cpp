@@ -134,6 +134,11 @@ void Builder::ret(bool accept) {
   current_ = {};
 }
 
+void Builder::ret_answered() {
+  function_[current_].end = {.kind = Terminator::Kind::ret, .imm = 2};
+  current_ = {};
+}
+
 void Builder::leave_if(Condition condition, Reg a, std::uint64_t imm, BlockId elsewhere) {
   const BlockId on = block();
   branch(condition, a, imm, elsewhere, on);

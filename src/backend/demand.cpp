@@ -99,6 +99,7 @@ struct Collector {
     if (ruleset.meters.at(meter.meter.index()).kind != imr::MeterState::Kind::packet_rate) length();
   }
   void operator()(const imr::MetaWrite& write) { expr(write.value); }
+  void operator()(const imr::Answer&) {}
   void operator()(const imr::Log&) {}
   void operator()(const imr::PayloadWrite& write) {
     expr(write.value);

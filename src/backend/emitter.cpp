@@ -186,7 +186,8 @@ bool Emitter::frame() {
   bool scratch = false;
   for (const flow::Block& block : function_.blocks) {
     for (const Instruction& instruction : block.instructions) {
-      if (instruction.op == Op::store || instruction.op == Op::sweep) {
+      if (instruction.op == Op::store || instruction.op == Op::sweep ||
+          instruction.op == Op::answer) {
         key = std::max<std::size_t>(key, 8);
       }
       if (instruction.map.valid() || instruction.op == Op::record)
@@ -290,7 +291,7 @@ void Emitter::end_function(const Terminator& end) {
   } else if (role_.part) {
     op(Opcode::mov64_imm, r0, 0, 0, static_cast<std::int32_t>(end.imm));
   } else {
-    op(Opcode::mov64_imm, r0, 0, 0, end.imm != 0 ? profile_.accept : profile_.drop);
+    op(Opcode::mov64_imm, r0, 0, 0, returned(profile_, end.imm));
   }
   op(Opcode::exit);
 }
@@ -366,6 +367,8 @@ void Emitter::instruction(const Instruction& instruction) {
       return;
     case Op::record:
       return record(instruction);
+    case Op::answer:
+      return answer(instruction);
     case Op::random:
       call_helper(static_cast<std::int32_t>(isa::Helper::get_prandom_u32));
       store(instruction.dst, r0);

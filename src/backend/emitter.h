@@ -38,6 +38,10 @@ inline constexpr const char* sweeping_name = "sweep";
 inline constexpr const char* recording_name = "record";
 inline constexpr std::int16_t recording_stack = 64;  // bytes
 
+// The same of what answers packets, and sums up bytes of them (backend/answers.h).
+inline constexpr const char* answering_name = "answer";
+inline constexpr const char* summing_name = "sum";
+
 // A function of a program, before it has a place there.
 struct Piece {
   isa::Subprogram head;  // all but `start`
@@ -51,6 +55,7 @@ struct Piece {
   std::vector<Call> calls;
   isa::MapIndex counters;  // valid when something is counted by a call
   isa::MapIndex ring;      // valid when packets are recorded
+  isa::MapIndex scratch;   // valid when packets are answered
   bool sweeps = false;     // whether it needs the piece of that name
 };
 // Puts pieces one behind another; the first one is where the program starts.
@@ -74,6 +79,9 @@ class Emitter {
   void counting_function(isa::MapIndex counters);
   // Records one packet (backend/records.h).
   void recording_function(isa::MapIndex ring);
+  // What makes an answer, and the sum that it needs (backend/answers.h). Functions of their own.
+  void answering_function(isa::MapIndex scratch);
+  void summing_function(isa::MapIndex scratch);
   // Callback of bpf_for_each_map_elem(): deletes the entry if its first word is neither 0 nor above
   // the number that r4 points to. A function of its own.
   void sweeping_function();
@@ -90,6 +98,7 @@ class Emitter {
   void call_kfunc(const std::string& name);
   void call_helper(std::int32_t helper);
   void call_function(const std::string& name);
+  void map_pointer(std::uint8_t dst, isa::MapIndex map);
   void load_function(std::uint8_t dst, const std::string& name);  // its address, for a helper
   void load_context_pointer(std::uint8_t dst);
   // Stack room of the profile: offsets from r10 of a dynptr (16 bytes), of a saved value (8 bytes)
@@ -141,6 +150,7 @@ class Emitter {
   void add_to_sum(const flow::Instruction& instruction);
   void shared_word(const flow::Instruction& instruction);
   void record(const flow::Instruction& instruction);
+  void answer(const flow::Instruction& instruction);
   void word_at(const flow::Instruction& instruction);
   void add_to_counter(isa::MapIndex counters);
   void start_part();
@@ -148,7 +158,6 @@ class Emitter {
   void trace(const flow::Instruction& instruction);
   void branch(const flow::Terminator& end, std::optional<flow::BlockId> next);
   void window(const flow::Terminator& end);
-  void map_pointer(std::uint8_t dst, isa::MapIndex map);
   void map_value(std::uint8_t dst, isa::MapIndex map, std::uint32_t offset = 0);
   void wide(isa::Opcode opcode, std::uint8_t dst, std::uint64_t value,
             std::optional<decltype(isa::Relocation::what)> relocation);
@@ -174,8 +183,9 @@ class Emitter {
   std::vector<std::uint32_t> address_;   // slot of each item, and the end
   std::vector<std::function<void(Emitter&)>> deferred_;
   bool count_by_call_ = false;
-  isa::MapIndex counters_;  // valid when something is counted by a call
-  isa::MapIndex ring_;      // valid when packets are recorded
+  isa::MapIndex counters_;     // valid when something is counted by a call
+  isa::MapIndex ring_;         // valid when packets are recorded
+  isa::MapIndex scratch_map_;  // valid when packets are answered
   bool sweeps_ = false;
   std::int32_t rule_ = -1;
   std::int16_t key_ = 0;

@@ -3,8 +3,10 @@
 // Programs out of functions: one with the function that it may count by, or the parts of a split
 // function with a main one that leads a packet from part to part.
 #include <algorithm>
+#include <array>
 #include <map>
 
+#include "backend/answers.h"
 #include "backend/emitter.h"
 #include "isa/helpers.h"
 
@@ -55,6 +57,22 @@ Piece recording_piece(isa::MapIndex ring, const Profile& profile, bool global) {
   return piece;
 }
 
+// Global, so that each is verified once.
+std::array<Piece, 2> answering_pieces(isa::MapIndex scratch, const Profile& profile) {
+  using Kind = isa::Subprogram::Argument::Kind;
+  const auto piece = [&](const char* name, void (Emitter::*write)(isa::MapIndex)) {
+    const flow::Function none;
+    Emitter out(none, profile, {});
+    (out.*write)(scratch);
+    Piece made = out.finish();
+    made.head = {
+        .start = 0, .name = name, .global = true, .arguments = {{.kind = Kind::context}, {}, {}}};
+    return made;
+  };
+  return {piece(answering_name, &Emitter::answering_function),
+          piece(summing_name, &Emitter::summing_function)};
+}
+
 Piece sweeping_piece(const Profile& profile) {
   const flow::Function none;
   Emitter out(none, profile, {});
@@ -68,25 +86,32 @@ Piece sweeping_piece(const Profile& profile) {
 void add_called(std::vector<Piece>& pieces, const Profile& profile, bool global) {
   isa::MapIndex counters;
   isa::MapIndex ring;
+  isa::MapIndex scratch;
   bool sweeps = false;
   for (const Piece& piece : pieces) {
     if (piece.counters.valid()) counters = piece.counters;
     if (piece.ring.valid()) ring = piece.ring;
+    if (piece.scratch.valid()) scratch = piece.scratch;
     sweeps = sweeps || piece.sweeps;
   }
   if (counters.valid()) pieces.push_back(counting_piece(counters, profile, global));
   if (ring.valid()) pieces.push_back(recording_piece(ring, profile, global));
+  if (scratch.valid()) {
+    for (Piece& piece : answering_pieces(scratch, profile)) pieces.push_back(std::move(piece));
+  }
   if (sweeps) pieces.push_back(sweeping_piece(profile));
 }
 
 // What they need of the stack at most.
 std::int32_t stack_of_called(const flow::Function& function) {
+  std::int32_t most = counting_stack;
   for (const flow::Block& block : function.blocks) {
-    const bool records = std::ranges::any_of(
-        block.instructions, [](const auto& one) { return one.op == flow::Op::record; });
-    if (records) return recording_stack;
+    for (const flow::Instruction& one : block.instructions) {
+      if (one.op == flow::Op::record) most = std::max<std::int32_t>(most, recording_stack);
+      if (one.op == flow::Op::answer) most = std::max<std::int32_t>(most, answering_stack);
+    }
   }
-  return counting_stack;
+  return most;
 }
 
 std::string part_name(std::size_t part) {
@@ -140,8 +165,13 @@ Piece Leader::main() const {
     run_in_order(out, verdict);
   }
   out.bind(verdict);
-  out.jump_imm(Opcode::jne64_imm, r0, 1, drop);
+  const Label not_accepted = out.label();
+  out.jump_imm(Opcode::jne64_imm, r0, 1, not_accepted);
   out.op(Opcode::mov64_imm, r0, 0, 0, profile_.accept);
+  out.op(Opcode::exit);
+  out.bind(not_accepted);
+  out.jump_imm(Opcode::jeq64_imm, r0, 0, drop);
+  out.op(Opcode::mov64_imm, r0, 0, 0, profile_.answered);
   out.op(Opcode::exit);
   out.bind(drop);
   out.op(Opcode::mov64_imm, r0, 0, 0, profile_.drop);

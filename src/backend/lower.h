@@ -23,6 +23,7 @@ struct SharedMaps {
   isa::MapIndex trace;                  // not valid: nothing is traced
   isa::MapIndex meters;                 // their words; not valid: no rule takes from one
   isa::MapIndex log;                    // the ring of records; not valid: no rule logs
+  isa::MapIndex answers;                // where they are made; not valid: no rule answers
   isa::MapIndex opaque;                 // made on demand: an array whose one value is a zero
   std::shared_ptr<const SetMaps> sets;  // none: lower() makes those of its units
   std::shared_ptr<const DynamicMaps> dynamic_sets;  // the same

@@ -89,6 +89,13 @@ struct Profile {
   // back, the wanted one or r0, becomes a pointer from which the bytes can be loaded; falls through
   // on success.
   std::uint8_t (*emit_window)(Emitter& out, const PacketWindow& window) = nullptr;
+  // Sends a frame back to the device in the packet's place: r8 points to it, r9 is how long it is,
+  // at most 1,330 bytes; r6 points to the value of backend/answers.h, r7 is what Op::answer is
+  // told. r0 = 0 when it was done: the program returns `answered` then.
+  void (*emit_answer)(Emitter& out) = nullptr;
+  // The helper that copies bytes of the packet: context, offset, target, size.
+  std::int32_t load_helper = 0;
+  std::int32_t answered = 0;
   // Copies the packet's first r7 bytes, at least one, to where r8 points; r6 to r9 stay. Needs the
   // frame's dynptr where windows do.
   void (*emit_copy)(Emitter& out) = nullptr;
@@ -99,6 +106,11 @@ struct ProfileOptions {
   bool untrusted_memory = true;  // see driver::Options
   Limits limits = {};
 };
+
+// What programs return for a verdict of Terminator::Kind::ret.
+[[nodiscard]] constexpr std::int32_t returned(const Profile& profile, std::uint64_t verdict) {
+  return verdict == 0 ? profile.drop : verdict == 1 ? profile.accept : profile.answered;
+}
 
 // The profile that serves the hook, within the limits.
 [[nodiscard]] Profile profile_for(const Hook& hook, const ProfileOptions& options = {});

@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "backend/answers.h"
 #include "backend/records.h"
 #include "backend/sets.h"
 #include "imr/identity.h"
@@ -105,6 +106,7 @@ RootLowering::RootLowering(Builder& out, const imr::Unit& unit, imr::ChainId roo
       maps_(shared),
       start_(start),
       passed_(passed),
+      network_(headers.network),
       direct_returns_(options.direct_returns),
       direct_rounds_(options.direct_rounds),
       demand_(root_demand(unit, shared, root)),
@@ -132,6 +134,9 @@ void RootLowering::run() {
   } else {
     out_.jump(passed_);
   }
+  if (!answers_.valid()) return;
+  out_.at(answers_);
+  backend::answer(out_, maps_.answers, unit_, told_, network_);
 }
 
 void RootLowering::count_sites() {
@@ -281,6 +286,7 @@ void RootLowering::statement(const imr::Statement& statement, Owner& owner, Bloc
       [&](const imr::Match& one) { match(one, fail); },
       [&](const imr::MatchRange& one) { match(one, fail); },
       [&](const imr::MatchSet& one) { match(one, fail); },
+      [](const imr::Answer&) { throw InvariantError("lowering: an answer that ends nothing"); },
       [](const imr::VerdictStatement&) { throw InvariantError("lowering: a verdict in a tail"); },
       [](const imr::VerdictMap&) { throw InvariantError("lowering: a map in a tail"); },
       [](const imr::Native&) { throw InvariantError("lowering: a native statement is left"); });
@@ -311,6 +317,12 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
       falls_through = false;
       break;
     }
+    if (const auto* reply = std::get_if<imr::Answer>(&one)) {
+      trace(true);
+      answer(*reply);
+      falls_through = false;
+      break;
+    }
     if (const auto* map = std::get_if<imr::VerdictMap>(&one)) {
       falls_through = verdict_map(*map, next, end);
       if (!falls_through) break;
@@ -323,6 +335,25 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
     out_.jump(next);
   }
   out_.at(next);
+}
+
+// All of a root are made at one place.
+void RootLowering::answer(const imr::Answer& answer) {
+  if (unit_.nfproto == Nfproto::other) return out_.ret(false);
+  const BlockId beyond = answer.limit ? out_.block() : BlockId();
+  if (answer.limit) {
+    take(out_, place_of(maps_.meters, *answer.limit), ruleset_.meters.at(answer.limit->index()), {},
+         beyond);
+  }
+  if (!answers_.valid()) {
+    answers_ = out_.block();
+    told_ = out_.function().new_register();
+  }
+  out_.assign_constant(told_, told_of(answer, unit_.nfproto));
+  out_.jump(answers_);
+  if (!answer.limit) return;
+  out_.at(beyond);
+  out_.ret(false);
 }
 
 // A drop, where it comes to one, is the rule's.

@@ -68,6 +68,7 @@ class RootLowering {
   // The tails of the rules that are met. Packets that one does not let through go on searching, or
   // to `next`.
   void run_tails(const classify::Run& run, RunSearch& search, flow::BlockId next);
+  void trace_met(RunSearch& search);
   // Of code for one rule of a run: counts, traces and runs its tail, which is left for `fail`; what
   // ends it.
   void meet(const classify::RunAction& action, flow::BlockId fail);
@@ -95,6 +96,8 @@ class RootLowering {
   void match(const imr::MatchSet& match, flow::BlockId fail);
   void match_living(const imr::MatchSet& match, flow::BlockId fail);
   void strip(const imr::OptionStrip& strip, flow::BlockId fail);
+  // Ends the block.
+  void answer(const imr::Answer& answer);
   void change(const imr::DynamicSet& change, flow::BlockId fail);
   // Ends the block: goes to `absent` without a value, else to where it is one of the set's or not.
   void search(const imr::Set& set, imr::ExprId value, flow::BlockId member, flow::BlockId stranger,
@@ -116,6 +119,9 @@ class RootLowering {
   const SharedMaps& maps_;
   const Start& start_;
   flow::BlockId passed_;
+  flow::Reg network_;         // where the network header is; not valid where frames are not seen
+  flow::BlockId answers_;     // where packets are answered; valid when some are
+  flow::Reg told_;            // what the answer is
   flow::BlockId impossible_;  // valid with shared chains: where no packet gets
   imr::RuleId current_rule_;
   std::map<imr::ChainId, unsigned> site_count_;

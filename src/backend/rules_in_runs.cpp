@@ -53,7 +53,7 @@ void RootLowering::meet(const classify::RunAction& action, BlockId fail) {
   if (action.tail) {
     Owner owner{.rule = action.rule};
     for (const imr::Statement& one : classify::statements_of(ruleset_, *action.tail)) {
-      statement(one, owner, fail);
+      if (!std::holds_alternative<imr::Answer>(one)) statement(one, owner, fail);
     }
   }
   const std::uint32_t entry = trace_entry(ruleset_, action);
@@ -65,9 +65,10 @@ void RootLowering::end_run(const classify::RunAction& action, BlockId end) {
     case classify::RunAction::End::accept:
       out_.jump(passed_);
       return;
-    case classify::RunAction::End::drop:
-      out_.ret(false);
-      return;
+    case classify::RunAction::End::drop: {
+      const auto* reply = action.tail ? classify::answer_of(ruleset_, *action.tail) : nullptr;
+      return reply != nullptr ? answer(*reply) : out_.ret(false);
+    }
     case classify::RunAction::End::leave:
       out_.jump(end);
       return;
@@ -142,14 +143,7 @@ void RootLowering::run_action(const RunPlace& place, RunSearch& search, BlockId 
   }
   if (!place.index.run.tails.empty()) run_tails(place.index.run, search, next);
   // Of a traced program, too, all may be returns of chains, which no rule stands for.
-  if (maps_.trace.valid() && std::ranges::any_of(actions, &classify::RunAction::matched)) {
-    const Reg entry = search.trace_entry();
-    const BlockId traced = out_.block();
-    out_.leave_if(Condition::eq, entry, run_untraced, traced);
-    out_.append({.op = Op::trace, .b = entry, .map = maps_.trace});
-    out_.jump(traced);
-    out_.at(traced);
-  }
+  if (std::ranges::any_of(actions, &classify::RunAction::matched)) trace_met(search);
   const Reg how = search.end();
   const auto is = [&](RunEnd one) {
     const BlockId there = out_.block();
@@ -173,6 +167,16 @@ void RootLowering::run_action(const RunPlace& place, RunSearch& search, BlockId 
   out_.jump(end);
 }
 
+void RootLowering::trace_met(RunSearch& search) {
+  if (!maps_.trace.valid()) return;
+  const Reg entry = search.trace_entry();
+  const BlockId traced = out_.block();
+  out_.leave_if(Condition::eq, entry, run_untraced, traced);
+  out_.append({.op = Op::trace, .b = entry, .map = maps_.trace});
+  out_.jump(traced);
+  out_.at(traced);
+}
+
 void RootLowering::run_tails(const classify::Run& run, RunSearch& search, BlockId next) {
   const BlockId done = out_.block();
   const bool any_fails = std::ranges::any_of(run.actions, &classify::RunAction::may_fail);
@@ -189,10 +193,16 @@ void RootLowering::run_tails(const classify::Run& run, RunSearch& search, BlockI
       owner.meter = place_of(out_, maps_.meters, search.tail_meter(), ruleset_.meters);
     }
     if (classify::counter_of(ruleset_, tail).valid()) owner.counter = search.tail_counter();
+    const imr::Answer* const reply = classify::answer_of(ruleset_, tail);
     for (const imr::Statement& one : classify::statements_of(ruleset_, tail)) {
-      statement(one, owner, failed);
+      if (!std::holds_alternative<imr::Answer>(one)) statement(one, owner, failed);
     }
-    out_.jump(done);
+    if (reply != nullptr) {
+      trace_met(search);
+      answer(*reply);
+    } else {
+      out_.jump(done);
+    }
     if (!is_last) out_.at(another);
   }
   if (any_fails) {

@@ -163,6 +163,7 @@ struct Collector {
   void operator()(const imr::VerdictStatement&) {}
   void operator()(const imr::Counter&) {}
   void operator()(const imr::Meter&) { add(Need::Kind::meter); }
+  void operator()(const imr::Answer&) { add(Need::Kind::answer); }
   void operator()(const imr::Log&) { add(Need::Kind::log); }
   void operator()(const imr::DynamicSet& change) {
     expr(change.key);
@@ -258,10 +259,9 @@ std::string hooks_that_serve(const Need& need, const Limits& limits) {
 
 std::string refusal(const Need& need, const Profile& profile) {
   std::string out = to_string(need) + " is not known there";
-  const bool is_write = need.kind == Need::Kind::write_meta ||
-                        need.kind == Need::Kind::write_packet ||
-                        need.kind == Need::Kind::write_transport;
-  if (is_write) out = to_string(need) + " is not possible there";
+  const bool acts = need.kind == Need::Kind::write_meta || need.kind == Need::Kind::write_packet ||
+                    need.kind == Need::Kind::write_transport || need.kind == Need::Kind::answer;
+  if (acts) out = to_string(need) + " is not possible there";
   if (need.kind == Need::Kind::move_headers) {
     return to_string(need) + " is not possible where another chain follows in one program";
   }
@@ -302,6 +302,8 @@ std::string to_string(const Need& need) {
       return "a large set with intervals";
     case Need::Kind::meter:
       return "a limit, quota or sequence";
+    case Need::Kind::answer:
+      return "answering packets";
     case Need::Kind::log:
       return "a log";
     case Need::Kind::dynamic_set:
@@ -328,6 +330,7 @@ std::vector<Need> all_needs() {
   }
   out.push_back({.kind = Need::Kind::write_packet});
   out.push_back({.kind = Need::Kind::write_transport});
+  out.push_back({.kind = Need::Kind::answer});
   out.push_back({.kind = Need::Kind::mapped_set});
   out.push_back({.kind = Need::Kind::meter});
   out.push_back({.kind = Need::Kind::log});
@@ -358,6 +361,9 @@ bool serves(const Profile& profile, const Need& need) {
     case Need::Kind::mapped_set:
     case Need::Kind::meter:
       return profile.map_values;
+    case Need::Kind::answer:
+      return profile.emit_answer != nullptr && profile.local_calls && profile.per_cpu_maps &&
+             loads(profile, ContextKey::ip_ttl);
     case Need::Kind::log:
       return profile.emit_copy != nullptr && profile.local_calls;
     case Need::Kind::dynamic_set:

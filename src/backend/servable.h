@@ -27,6 +27,7 @@ struct Need {
     move_headers,        // where headers are, or the last protocol, in front of another chain
     mapped_set,          // a set or map that is searched in an eBPF map other than a plain hash map
     meter,               // a word that packets change, all of them the same one
+    answer,              // a frame that goes back in the packet's place
     log,                 // a record of the packet
     dynamic_set,         // a set whose elements come and go, or keep something
   };

@@ -38,6 +38,7 @@ std::uint32_t weight(const Block& block) {
     switch (i.op) {
       case Op::lookup:
       case Op::record:
+      case Op::answer:
       case Op::insert:
       case Op::erase:
       case Op::sweep:

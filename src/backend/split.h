@@ -29,8 +29,8 @@ struct SplitFunction {
   bool returns = false;          // whether control may come to a part again
 };
 
-// Packets enter at this one; smaller numbers are verdicts, 0 drop and 1 accept.
-constexpr std::uint32_t first_entry = 2;
+// Packets enter at this one; smaller numbers are verdicts, as Terminator::Kind::ret has them.
+constexpr std::uint32_t first_entry = 3;
 
 struct SplitOptions {
   // Parts have about as many instructions of eBPF.

@@ -86,6 +86,7 @@ std::vector<std::uint8_t> find_widths(const flow::Function& function,
           case Op::insert:
           case Op::lookup:
           case Op::map_value:
+          case Op::answer:
             put(i.dst, 64);
             break;
           case Op::random:

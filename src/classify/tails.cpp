@@ -51,6 +51,7 @@ class Comparison {
   bool alike(const imr::MetaWrite& a, const imr::MetaWrite& b) {
     return a.key == b.key && same_expr(a.value, b.value);
   }
+  static bool alike(const imr::Answer& a, const imr::Answer& b) { return a == b; }
   static bool alike(const imr::Log& a, const imr::Log& b) {
     return imr::logged_bytes(a) == imr::logged_bytes(b);
   }
@@ -91,7 +92,7 @@ bool can_be_tail(const Statement& statement) {
       [](const imr::MatchRange&) { return true; }, [](const imr::MatchSet&) { return true; },
       [](const imr::Counter&) { return true; }, [](const imr::Meter&) { return true; },
       [](const imr::MetaWrite&) { return true; }, [](const imr::Log&) { return true; },
-      [](const imr::DynamicSet&) { return true; },
+      [](const imr::DynamicSet&) { return true; }, [](const imr::Answer&) { return true; },
       // Verdicts are told by the search. Behind what is written to packets, what a key was made of
       // is not there any more.
       [](const auto&) { return false; });
@@ -101,6 +102,7 @@ bool may_fail(const imr::Ruleset& ruleset, const Tail& tail) {
   return std::ranges::any_of(statements_of(ruleset, tail), [&](const Statement& statement) {
     return imr::match_on(
         statement, [](const imr::Counter&) { return false; }, [](const imr::Log&) { return false; },
+        [](const imr::Answer&) { return false; },
         [&](const imr::MetaWrite& write) {
           return !std::holds_alternative<imr::Immediate>(ruleset[write.value]);
         },
@@ -116,6 +118,10 @@ imr::MeterId meter_of(const imr::Ruleset& ruleset, const Tail& tail) {
 imr::CounterId counter_of(const imr::Ruleset& ruleset, const Tail& tail) {
   const auto* counter = first<imr::Counter>(ruleset, tail);
   return counter == nullptr ? imr::CounterId() : counter->counter;
+}
+
+const imr::Answer* answer_of(const imr::Ruleset& ruleset, const Tail& tail) {
+  return first<imr::Answer>(ruleset, tail);
 }
 
 bool same_code(const imr::Ruleset& ruleset, const Tail& a, const Tail& b) {

@@ -29,6 +29,8 @@ struct Tail {
 // first counter. Not valid: it has none.
 [[nodiscard]] imr::MeterId meter_of(const imr::Ruleset& ruleset, const Tail& tail);
 [[nodiscard]] imr::CounterId counter_of(const imr::Ruleset& ruleset, const Tail& tail);
+// The answer that it ends in; none where it does not.
+[[nodiscard]] const imr::Answer* answer_of(const imr::Ruleset& ruleset, const Tail& tail);
 // Whether they do the same but for these numbers.
 [[nodiscard]] bool same_code(const imr::Ruleset& ruleset, const Tail& a, const Tail& b);
 

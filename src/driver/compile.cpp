@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "backend/answers.h"
 #include "backend/meters.h"
 #include "backend/records.h"
 #include "backend/servable.h"
@@ -99,6 +100,7 @@ struct SharedUses {
   bool counters = false;
   bool meters = false;
   bool logs = false;
+  bool answers = false;
 
   void add(const std::vector<imr::Unit>& units) {
     for (const imr::Unit& unit : units) {
@@ -106,6 +108,7 @@ struct SharedUses {
         for (const imr::Statement& statement : rule.statements) {
           counters = counters || std::holds_alternative<imr::Counter>(statement);
           logs = logs || std::holds_alternative<imr::Log>(statement);
+          answers = answers || std::holds_alternative<imr::Answer>(statement);
         }
         meters =
             meters || (!unit.ruleset.meters.empty() && !imr::meters_of(unit.ruleset, rule).empty());
@@ -133,6 +136,10 @@ void make_shared_maps(const imr::Ruleset& ruleset, SharedUses uses, const Option
   if (uses.meters) {
     maps.push_back(backend::meter_words(ruleset.meters));
     result.meters = shared.meters = isa::MapIndex(maps.size() - 1);
+  }
+  if (uses.answers) {
+    shared.answers = isa::MapIndex(maps.size());
+    maps.push_back(backend::answering_map());
   }
   if (uses.logs) {
     result.log = shared.log = isa::MapIndex(maps.size());

@@ -501,8 +501,8 @@ struct Conditions::Reader {
         },
         // What the packet is like behind it is not followed.
         [&](const imr::PayloadWrite&) { lose(); }, [&](const imr::OptionWrite&) { lose(); },
-        [&](const imr::OptionStrip&) { lose(); }, [&](const imr::Log&) { effect(open); },
-        [&](const imr::Native&) { lose(); });
+        [&](const imr::OptionStrip&) { lose(); }, [&](const imr::Answer&) { effect(open); },
+        [&](const imr::Log&) { effect(open); }, [&](const imr::Native&) { lose(); });
   }
 };
 

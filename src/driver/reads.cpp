@@ -33,6 +33,7 @@ class Scan {
     expr(write.value);
   }
   void operator()(const imr::OptionStrip&) { reads_.writes_packet = true; }
+  void operator()(const imr::Answer&) { reads_.writes_packet = true; }
   void operator()(const imr::Log&) {}
   void operator()(const imr::DynamicSet& change) {
     expr(change.key);

@@ -35,13 +35,19 @@ constexpr std::size_t link_header_size = 14;  // of Ethernet, without tags
 
 using Verdict = imr::Outcome::Verdict;
 
-// What the profile of the hook makes of the two verdicts: XDP_PASS and XDP_DROP, and so on.
-Verdict decode_verdict(const Hook& hook, std::uint64_t result) {
+// What the profile of the hook makes of the verdicts: XDP_PASS and XDP_DROP, and so on.
+struct Returned {
+  Verdict verdict = Verdict::accept;
+  bool answered = false;  // a dropped packet
+};
+Returned decode_verdict(const Hook& hook, std::uint64_t result) {
   const backend::Profile& profile = backend::profile_for(hook, {});
   const auto returned = static_cast<std::int32_t>(result);
-  invariant(returned == profile.accept || returned == profile.drop,
-            "a program at " + to_string(hook) + " returned neither of its verdicts");
-  return returned == profile.accept ? Verdict::accept : Verdict::drop;
+  const bool answered = profile.emit_answer != nullptr && returned == profile.answered;
+  invariant(returned == profile.accept || returned == profile.drop || answered,
+            "a program at " + to_string(hook) + " returned none of its verdicts");
+  return {.verdict = returned == profile.accept ? Verdict::accept : Verdict::drop,
+          .answered = answered};
 }
 
 std::optional<Nfproto> nfproto_of(const packet::Packet& packet) {
@@ -88,6 +94,11 @@ void append(imr::Outcome& whole, const imr::Outcome& part) {
   if (part.priority) whole.priority = part.priority;
   if (part.type) whole.type = part.type;
   if (part.bytes) whole.bytes = part.bytes;
+  if (part.answer) {
+    whole.answer = part.answer;
+    whole.bytes.reset();
+  }
+  whole.answer_known = whole.answer_known && part.answer_known;
   whole.logged.insert(whole.logged.end(), part.logged.begin(), part.logged.end());
   whole.bytes_known = whole.bytes_known && part.bytes_known;
   whole.logged_known = whole.logged_known && part.logged_known;
@@ -247,7 +258,8 @@ class EvaluatorBackend final : public Backend {
       if (part.bytes == packet.bytes) part.bytes.reset();
       const bool silent = part.verdict == Verdict::accept && part.matched.empty() &&
                           part.counted.empty() && !part.decided_by && !part.mark &&
-                          !part.priority && !part.type && !part.bytes && part.logged.empty();
+                          !part.priority && !part.type && !part.bytes && !part.answer &&
+                          part.logged.empty();
       if (!silent) append(outcome, part);
     }
     for (const imr::CounterId id : outcome.counted) {
@@ -309,8 +321,9 @@ class InterpreterBackend final : public Backend {
     given.now = clock_.at(packet);
     given.chance = clock_.chance();
     start_elements();
-    outcome.verdict = decode_verdict(hook, engine_.run(program, given));
-    if (leaves_mark(hook)) {
+    const Returned returned = decode_verdict(hook, engine_.run(program, given));
+    outcome.verdict = returned.verdict;
+    if (leaves_mark(hook) && !returned.answered) {
       const engine::Output left = engine_.output(program);
       outcome.mark = changed(packet.mark, left.mark);
       outcome.priority = changed(packet.priority, left.priority);
@@ -318,7 +331,11 @@ class InterpreterBackend final : public Backend {
         outcome.type = static_cast<packet::PacketType>(left.pkttype);
       }
     }
-    if (hands_on_frames(hook)) outcome.bytes = changed(packet.bytes, engine_.packet(program));
+    if (returned.answered) {
+      outcome.answer = engine_.packet(program);
+    } else if (hands_on_frames(hook)) {
+      outcome.bytes = changed(packet.bytes, engine_.packet(program));
+    }
     if (trace != nullptr) read_trace(ruleset_, ByteView(trace, (trace_capacity + 1) * 4), outcome);
     if (compilation_.log.valid()) {
       auto* ring = dynamic_cast<engine::RingBuffer*>(&engine_.map(compilation_.log));
@@ -420,9 +437,11 @@ class KernelBackend final : public Backend {
     if (attached) WEIR_CHECK(attach());
     WEIR_TRY(answer, attached ? attached_->run(program, packet) : test_run(program, packet));
     imr::Outcome outcome;
-    outcome.verdict = decode_verdict(hook, answer.returned);
-    if (leaves_mark(hook)) outcome.mark = changed(packet.mark, answer.mark);
-    if (leaves_mark(hook) && !attached) {
+    const Returned returned = decode_verdict(hook, answer.returned);
+    outcome.verdict = returned.verdict;
+    const bool hands_on_facts = leaves_mark(hook) && !returned.answered;
+    if (hands_on_facts) outcome.mark = changed(packet.mark, answer.mark);
+    if (hands_on_facts && !attached) {
       outcome.priority = changed(packet.priority, answer.priority);
     }
     if (compilation_.log.valid()) {
@@ -432,7 +451,13 @@ class KernelBackend final : public Backend {
       if (outcome.logged_known) read_records(records, outcome);
     }
     outcome.bytes_known = !attached || !reads_.writes_packet;
-    if (!answer.packet.empty()) outcome.bytes = changed(packet.bytes, std::move(answer.packet));
+    // Of frames behind a device, none is known to the last byte.
+    outcome.answer_known = !attached || !returned.answered;
+    if (returned.answered) {
+      outcome.answer = std::move(answer.packet);
+    } else if (!answer.packet.empty()) {
+      outcome.bytes = changed(packet.bytes, std::move(answer.packet));
+    }
     if (!answer.trace.empty()) read_trace(ruleset_, answer.trace, outcome);
     return outcome;
   }

@@ -2,6 +2,7 @@
 #include "engine/calls.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "engine/ring_buffer.h"
@@ -224,6 +225,81 @@ std::uint64_t skb_change_type(Machine& machine, const Arguments& arguments) {
   return 0;
 }
 
+// bpf_csum_diff() of what is added alone; words stand as they do in memory.
+std::uint64_t csum_diff(Machine& machine, const Arguments& arguments) {
+  const auto size = static_cast<std::uint32_t>(arguments[3]);
+  if (size % 4 != 0 || size > 512) return failure(EINVAL);
+  machine.require(arguments[2], size, false);
+  std::uint64_t sum = arguments[4] & 0xffffffff;
+  for (std::uint32_t at = 0; at < size; at += 4) {
+    sum += load_native(ByteView(pointer_to(arguments[2]) + at, 4));
+  }
+  while (sum >> 32 != 0) sum = (sum & 0xffffffff) + (sum >> 32);
+  return sum;
+}
+
+std::int32_t signed_number(std::uint64_t argument) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(argument));
+}
+
+// bpf_xdp_adjust_head(), bpf_xdp_adjust_tail(): a frame has a link-layer header at least.
+std::uint64_t adjust_head(Machine& machine, const Arguments& arguments) {
+  constexpr std::int64_t link_header = 14;
+  const std::int64_t gone = signed_number(arguments[1]);
+  if (gone > static_cast<std::int64_t>(machine.packet().size()) - link_header) {
+    return failure(EINVAL);
+  }
+  const std::size_t size = static_cast<std::size_t>(std::abs(gone));
+  return machine.splice(0, gone > 0 ? size : 0, gone < 0 ? size : 0) ? 0 : failure(EINVAL);
+}
+
+std::uint64_t adjust_tail(Machine& machine, const Arguments& arguments) {
+  constexpr std::int64_t link_header = 14;
+  const std::int64_t more = signed_number(arguments[1]);
+  const auto length = static_cast<std::int64_t>(machine.packet().size());
+  if (length + more < link_header) return failure(EINVAL);
+  const bool done = more < 0 ? machine.splice(static_cast<std::size_t>(length + more),
+                                              static_cast<std::size_t>(-more), 0)
+                             : machine.splice(static_cast<std::size_t>(length), 0,
+                                              static_cast<std::size_t>(more));
+  return done ? 0 : failure(EINVAL);
+}
+
+// __bpf_skb_change_tail(); headers stay whole.
+std::uint64_t change_tail(Machine& machine, const Arguments& arguments) {
+  const std::uint64_t wanted = static_cast<std::uint32_t>(arguments[1]);
+  const std::size_t length = machine.packet().size();
+  if (arguments[2] != 0 || wanted < machine.network_offset()) return failure(EINVAL);
+  const bool done = wanted < length ? machine.splice(wanted, length - wanted, 0)
+                                    : machine.splice(length, 0, wanted - length);
+  return done ? 0 : failure(ENOMEM);
+}
+
+// bpf_skb_adjust_room() behind the link-layer header, without flags.
+std::uint64_t adjust_room(Machine& machine, const Arguments& arguments) {
+  constexpr std::uint64_t behind_link_header = 1;
+  constexpr std::int64_t most = 0xfff;
+  const std::int64_t more = signed_number(arguments[1]);
+  const std::size_t at = machine.network_offset();
+  const std::int64_t packet = static_cast<std::int64_t>(machine.packet().size() - at);
+  const bool is_ipv6 = machine.skb().protocol == 0xdd86;  // 0x86dd as it stands in memory
+  const bool is_ip = is_ipv6 || machine.skb().protocol == 0x0008;
+  if (arguments[3] != 0) return failure(EINVAL);
+  if (std::abs(more) > most) return failure(EFAULT);
+  if (!is_ip || arguments[2] != behind_link_header) return failure(ENOTSUP);
+  if (more < 0 && packet + more < (is_ipv6 ? 40 : 20)) return failure(ENOTSUP);
+  const std::size_t size = static_cast<std::size_t>(std::abs(more));
+  return machine.splice(at, more < 0 ? size : 0, more > 0 ? size : 0) ? 0 : failure(ENOMEM);
+}
+
+// bpf_redirect(): what the program has to return for the packet to go out by the device.
+std::uint64_t redirect(const Arguments& arguments) {
+  constexpr std::uint64_t tc_act_redirect = 7;
+  constexpr std::uint64_t tc_act_shot = 2;
+  constexpr std::uint64_t into_device = 1;  // BPF_F_INGRESS
+  return (arguments[1] & ~into_device) != 0 ? tc_act_shot : tc_act_redirect;
+}
+
 }  // namespace
 
 std::uint64_t call(Machine& machine, FunctionId function, const Arguments& arguments) {
@@ -268,6 +344,21 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
       return l4_csum_replace(machine, arguments);
     case FunctionId::skb_change_type:
       return skb_change_type(machine, arguments);
+    case FunctionId::csum_diff:
+      return csum_diff(machine, arguments);
+    case FunctionId::xdp_adjust_head:
+      return adjust_head(machine, arguments);
+    case FunctionId::xdp_adjust_tail:
+      return adjust_tail(machine, arguments);
+    case FunctionId::skb_change_tail:
+      return change_tail(machine, arguments);
+    case FunctionId::skb_adjust_room:
+      return adjust_room(machine, arguments);
+    case FunctionId::skb_vlan_pop:
+      machine.forget_tag();
+      return 0;
+    case FunctionId::redirect:
+      return redirect(arguments);
     case FunctionId::dynptr_read:
       return dynptr_read(machine, arguments);
     case FunctionId::xdp_load_bytes:

@@ -97,6 +97,8 @@ struct Input {
   std::string iifkind = {};  // net_device::rtnl_link_ops->kind; empty: it has none
   std::string oifkind = {};
   std::uint32_t cpu = 0;
+  std::uint8_t ip_ttl = 64;               // of the devices' namespace: net.ipv4.ip_default_ttl
+  std::uint8_t ip6_hop_limit = 64;        // net.ipv6.conf.all.hop_limit
   std::optional<std::uint64_t> now = {};  // what ktime_get_ns() tells; none: the host's clock
   // What get_prandom_u32() draws from (base/chance.h); none: from where the last run left it.
   std::optional<std::uint64_t> chance = {};

@@ -95,6 +95,26 @@ constexpr std::array functions = {
              of_tc,
              true},
     Function{Id::skb_change_type, "skb_change_type", 32, {context, number}, scalar, of_tc},
+    // Of what it subtracts, nothing.
+    Function{Id::csum_diff,
+             "csum_diff",
+             28,
+             {zero, zero, input, output_size, number},
+             scalar,
+             of_views | of_xdp},
+    Function{Id::xdp_adjust_head, "xdp_adjust_head", 44, {context, number}, scalar, of_xdp, true},
+    Function{Id::xdp_adjust_tail, "xdp_adjust_tail", 65, {context, number}, scalar, of_xdp, true},
+    Function{
+        Id::skb_change_tail, "skb_change_tail", 38, {context, number, number}, scalar, of_tc, true},
+    Function{Id::skb_adjust_room,
+             "skb_adjust_room",
+             50,
+             {context, number, number, number},
+             scalar,
+             of_tc,
+             true},
+    Function{Id::skb_vlan_pop, "skb_vlan_pop", 19, {context}, scalar, of_tc, true},
+    Function{Id::redirect, "redirect", 23, {number, number}, scalar, of_tc},
 };
 
 template <typename Predicate>

@@ -32,6 +32,13 @@ enum class FunctionId : std::uint8_t {
   xdp_store_bytes,
   l4_csum_replace,
   skb_change_type,
+  csum_diff,
+  xdp_adjust_head,
+  xdp_adjust_tail,
+  skb_change_tail,
+  skb_adjust_room,
+  skb_vlan_pop,
+  redirect,
   dynptr_read,
   ringbuf_reserve,
   ringbuf_submit,
@@ -52,7 +59,7 @@ enum class Argument : std::uint8_t {
   map_value,        // memory with a value of the map before it
   output,           // writable memory of as many bytes as the next argument says
   output_size,      // a known number; for memory other than the stack one in known bounds, not 0
-  input,            // memory to read of as many bytes as the next argument says, a known number
+  input,            // memory to read of as many bytes as the next argument says, as output_size
   context,          // what r1 held at the start
   skb,              // a struct sk_buff from the context, or a context that stands for one
   new_dynptr,       // 16 aligned bytes of the stack, which become a dynptr

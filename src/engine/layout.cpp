@@ -122,7 +122,7 @@ constexpr std::array device_members = {
     WEIR_MEMBER("type", scalar, NetDevice, type),
     WEIR_MEMBER("group", scalar, NetDevice, group),
     WEIR_POINTER("rtnl_link_ops", probed_pointer, NetDevice, rtnl_link_ops, rtnl_link_ops),
-    WEIR_MEMBER("nd_net.net", scalar, NetDevice, net),
+    WEIR_POINTER("nd_net.net", probed_pointer, NetDevice, net, net),
 };
 
 constexpr std::array link_ops_members = {
@@ -131,6 +131,12 @@ constexpr std::array link_ops_members = {
 
 constexpr std::array net_members = {
     WEIR_MEMBER("net_cookie", scalar, Net, cookie),
+    WEIR_MEMBER("ipv4.sysctl_ip_default_ttl", scalar, Net, ip_ttl),
+    WEIR_POINTER("ipv6.devconf_all", probed_pointer, Net, devconf, ipv6_devconf),
+};
+
+constexpr std::array devconf_members = {
+    WEIR_MEMBER("hop_limit", scalar, Ipv6Devconf, hop_limit),
 };
 
 constexpr std::array sock_members = {
@@ -256,6 +262,7 @@ constexpr std::array structures = {
     Structure{"nf_conn_labels", label_members},
     Structure{"nf_conn_help", help_members},
     Structure{"nf_conntrack_helper", helper_members},
+    Structure{"ipv6_devconf", devconf_members},
 };
 
 }  // namespace

@@ -38,6 +38,7 @@ enum class StructureId : std::uint8_t {
   nf_conn_labels,
   nf_conn_help,
   nf_conntrack_helper,
+  ipv6_devconf,
 };
 
 enum class MemberKind : std::uint8_t {
@@ -89,8 +90,14 @@ struct Structure {
 // are the bit field skb->pkt_type.
 namespace kernel_structs {
 
+struct Ipv6Devconf {
+  std::int32_t hop_limit = 0;
+};
+
 struct Net {
   std::uint64_t cookie = 0;
+  std::uint8_t ip_ttl = 0;
+  const Ipv6Devconf* devconf = nullptr;
 };
 
 struct LinkOps {

@@ -15,6 +15,7 @@ namespace {
 
 // Room before the packet, so that no structure's offset happens to be zero.
 constexpr std::uint16_t headroom = 64;
+constexpr std::size_t growth = 2048;             // room for what programs add to a packet
 constexpr std::uint16_t no_mac_header = 0xffff;  // skb_mac_header_was_set()
 
 void set_device(kernel_structs::NetDevice& device, std::uint32_t index, const std::string& name,
@@ -67,6 +68,7 @@ void Machine::prepare(const Input& input) {
   std::size_t linear = packet().size();
   if (type_ != isa::ProgramType::xdp) linear = std::min<std::size_t>(linear, input.linear_length);
   // The room is there from the start, so that no pointer moves when the linear part grows.
+  linear_.reserve(headroom + bytes_.size() + growth);
   linear_.assign(headroom + bytes_.size(), 0);
   std::ranges::copy(bytes_.first(before_ + linear), linear_.begin() + headroom);
   const bool writable = type_ == isa::ProgramType::xdp || type_ == isa::ProgramType::sched_cls;
@@ -93,6 +95,10 @@ void Machine::prepare_devices(const Input& input) {
   in_.group = input.iifgroup;
   out_.group = input.oifgroup;
   in_.net = out_.net = &net_;
+  devconf_ = {.hop_limit = input.ip6_hop_limit};
+  net_ = {.ip_ttl = input.ip_ttl, .devconf = &devconf_};
+  memory_.add(&devconf_, sizeof devconf_, false);
+  memory_.add(&net_, sizeof net_, false);
   kind_names_ = {};
   const auto give_kind = [&](kernel_structs::NetDevice& device, kernel_structs::LinkOps& ops,
                              const std::string& kind, char* room) {
@@ -269,6 +275,34 @@ bool Machine::write_packet(std::uint32_t offset, ByteView value) {
   std::ranges::copy(value,
                     linear_.begin() + static_cast<std::ptrdiff_t>(headroom + before_ + offset));
   return true;
+}
+
+bool Machine::splice(std::size_t at, std::size_t gone, std::size_t zeros) {
+  Bytes changed = changed_bytes();
+  const auto begin = changed.begin() + static_cast<std::ptrdiff_t>(before_ + at);
+  invariant(at + gone <= packet().size(), "engine: more taken out of a packet than there is");
+  changed.erase(begin, begin + static_cast<std::ptrdiff_t>(gone));
+  changed.insert(changed.begin() + static_cast<std::ptrdiff_t>(before_ + at), zeros, 0);
+  if (headroom + changed.size() > linear_.capacity()) return false;
+  spliced_ = std::move(changed);
+  bytes_ = spliced_;
+  linear_.resize(headroom + bytes_.size());
+  std::ranges::copy(bytes_, linear_.begin() + headroom);
+  const bool is_xdp = type_ == isa::ProgramType::xdp;
+  memory_.add(linear_.data() + headroom, bytes_.size(),
+              is_xdp || type_ == isa::ProgramType::sched_cls);
+  const std::uint8_t* data = linear_.data() + headroom + before_;
+  xdp_.data_end = data + packet().size();
+  skb_.len = static_cast<std::uint32_t>(packet().size());
+  skb_.data_len = 0;
+  skb_.data_end = data + packet().size();
+  return true;
+}
+
+void Machine::forget_tag() {
+  skb_.vlan_present = 0;
+  skb_.vlan_proto = 0;
+  skb_.vlan_tci = 0;
 }
 
 Bytes Machine::changed_bytes() const {

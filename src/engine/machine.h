@@ -50,6 +50,11 @@ class Machine {
   [[nodiscard]] bool read_packet(std::int64_t offset, std::uint8_t* out, std::size_t size) const;
   // Puts bytes there, which have to be the packet's; they are in its linear part then.
   [[nodiscard]] bool write_packet(std::uint32_t offset, ByteView value);
+  // Takes `gone` bytes at `at` of the program's packet out, and puts zeros in; all of it is in the
+  // linear part then. false: there is no room.
+  [[nodiscard]] bool splice(std::size_t at, std::size_t gone, std::size_t zeros);
+  // The tag that is not in the bytes is no more.
+  void forget_tag();
   // All bytes from the first header on, as they are now.
   [[nodiscard]] Bytes changed_bytes() const;
   [[nodiscard]] std::uint8_t packet_type() const { return skb_.pkt_type_bits & 7; }
@@ -79,6 +84,7 @@ class Machine {
   Memory memory_;
   std::size_t lasting_regions_ = 0;  // those that do not depend on the packet
   ByteView bytes_;
+  Bytes spliced_;           // what bytes_ is of, once the packet's length was changed
   std::size_t before_ = 0;  // bytes of headers before the program's packet
   std::size_t network_offset_ = 0;
   Bytes
@@ -94,6 +100,7 @@ class Machine {
   kernel_structs::LinkOps in_kind_;
   kernel_structs::LinkOps out_kind_;
   std::array<char, 32> kind_names_ = {};  // of both
+  kernel_structs::Ipv6Devconf devconf_;
   kernel_structs::Net net_;
   kernel_structs::Net other_net_;
   kernel_structs::Sock sock_;

@@ -142,7 +142,7 @@ Status Transfer::memory_argument(State& state, const Operation& operation, std::
     const auto size_reg = static_cast<std::uint8_t>(reg + 1);
     WEIR_TRY(bytes, read(state, operation, size_reg));
     // As many bytes as there may be have to be there.
-    const bool bounded = kind == Argument::output && value.type != Type::stack &&
+    const bool bounded = kind != Argument::buffer_or_null && value.type != Type::stack &&
                          bytes.is_scalar() && bytes.number.umin() > 0;
     if (!bytes.is_scalar() || !(bytes.number.is_constant() || bounded) ||
         bytes.number.umax() > largest_size) {

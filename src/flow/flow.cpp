@@ -58,6 +58,7 @@ bool has_effect(Op op) {
     case Op::fetch_add_at:
     case Op::insert:
     case Op::random:
+    case Op::answer:
       return true;
     default:
       return !row(op).shape.starts_with('d');
@@ -66,7 +67,7 @@ bool has_effect(Op op) {
 
 bool changes_packet(Op op) {
   return op == Op::store || op == Op::add_to_sum || op == Op::add_to_pseudo_sum ||
-         op == Op::add_to_tcp_sum;
+         op == Op::add_to_tcp_sum || op == Op::answer;
 }
 
 std::optional<ContextKey> changed_fact(Op op) {

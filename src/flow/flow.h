@@ -79,7 +79,7 @@ struct Terminator {
     branch,    // on `a` condition `b` (or imm when b is not valid): `yes` or `no`
     window,    // dst becomes a handle of `imm2` packet bytes from offset a + imm on, and `yes`;
                // `no` when they reach beyond the packet. a not valid: from imm on.
-    ret,       // the packet's verdict: imm 0 drop, 1 accept
+    ret,       // the packet's verdict: imm 0 drop, 1 accept, 2 sent back as Op::answer made it
     dispatch,  // to the one of `sites` that `a` says
     leave,     // of a part of a split function: on to the entry of number imm, or `a` when valid
   };

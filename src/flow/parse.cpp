@@ -3,6 +3,7 @@
 // Text to Function, the inverse of print.cpp; the grammar is in docs/flow.md. Takes what can be
 // written down; whether it makes sense is verify()'s business.
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 #include <optional>
@@ -263,10 +264,10 @@ class Parser {
       take();
       end.kind = Terminator::Kind::ret;
       const Token verdict = take();
-      if (verdict.text != "accept" && verdict.text != "drop") {
-        return expected(verdict, "accept or drop");
-      }
-      end.imm = verdict.text == "accept" ? 1 : 0;
+      constexpr std::array<std::string_view, 3> verdicts = {"drop", "accept", "answered"};
+      const auto* const found = std::ranges::find(verdicts, verdict.text);
+      if (found == verdicts.end()) return expected(verdict, "accept, drop or answered");
+      end.imm = static_cast<std::uint64_t>(found - verdicts.begin());
     } else if (name == "dispatch") {
       take();
       end.kind = Terminator::Kind::dispatch;
@@ -447,6 +448,12 @@ class Parser {
         return count(out);
       case Op::record:
         return record(out);
+      case Op::answer:
+        WEIR_CHECK(map_operand(out));
+        WEIR_CHECK(sign(","));
+        WEIR_CHECK(register_operand(out.a));
+        WEIR_CHECK(sign(","));
+        return register_operand(out.b);
       case Op::trace: {
         WEIR_CHECK(map_operand(out));
         WEIR_CHECK(sign(","));

@@ -129,6 +129,8 @@ std::string print(const Instruction& i) {
       return name + " " + map(i.map) + "[" + second(i.b, i.imm) + "], " + reg(i.a);
     case Op::record:
       return name + " " + map(i.map) + "[" + second(i.b, i.imm) + "], " + list(i.args);
+    case Op::answer:
+      return reg(i.dst) + " = " + name + " " + map(i.map) + ", " + reg(i.a) + ", " + reg(i.b);
     case Op::trace:
       return name + " " + map(i.map) + ", " + second(i.b, i.imm);
     case Op::clock:
@@ -188,7 +190,7 @@ std::string print(const Terminator& end) {
       return "window " + reg(end.dst) + " = " + std::to_string(end.imm2) + " at " +
              place(end.a, end.imm) + targets;
     case Terminator::Kind::ret:
-      return end.imm == 0 ? "ret drop" : "ret accept";
+      return end.imm == 0 ? "ret drop" : end.imm == 1 ? "ret accept" : "ret answered";
     case Terminator::Kind::dispatch: {
       std::string out = "dispatch " + reg(end.a);
       for (const Site& site : end.sites) {

@@ -85,6 +85,7 @@ class Verifier {
       case Op::exchange_at:
       case Op::fetch_add_at:
       case Op::put_at:
+      case Op::answer:
         return true;
       default:
         return false;
@@ -162,7 +163,7 @@ class Verifier {
     if (is_window && end.a.valid()) check_register(end.a, true, text);
     if (end.b.valid()) check_register(end.b, is_branch, text);
     if (is_window) require(end.imm2 > 0, "a window of no bytes", text);
-    if (end.kind == Terminator::Kind::ret) require(end.imm <= 1, "no such verdict", text);
+    if (end.kind == Terminator::Kind::ret) require(end.imm <= 2, "no such verdict", text);
     for (const BlockId target : successors(end)) {
       require(target.valid() && target.index() < function_.blocks.size(), "no such block", text);
     }
@@ -279,6 +280,7 @@ class Verifier {
       case Op::sweep:
       case Op::count:
       case Op::record:
+      case Op::answer:
       case Op::trace:
       case Op::set_mark:
       case Op::set_priority:

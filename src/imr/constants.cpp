@@ -81,8 +81,8 @@ void Collector::add(const Statement& statement) {
         add_keys(s.value);
       },
       [&](const OptionStrip& s) { add_presence(s.type); },
-      [&](const DynamicSet& s) { add_elements(s.key, ruleset_[s.set]); }, [](const Log&) {},
-      [](const Native&) {});
+      [&](const DynamicSet& s) { add_elements(s.key, ruleset_[s.set]); }, [](const Answer&) {},
+      [](const Log&) {}, [](const Native&) {});
 }
 
 void Collector::add_elements(ExprId key, const Set& set) {

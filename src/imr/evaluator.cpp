@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/chance.h"
+#include "imr/answer.h"
 #include "imr/extensions.h"
 #include "imr/hash.h"
 #include "imr/identity.h"
@@ -129,6 +130,7 @@ class Evaluation {
         fresh_meters_(options.meters == nullptr ? MeterMemory(unit.ruleset, options.now)
                                                 : MeterMemory()),
         meters_(options.meters == nullptr ? fresh_meters_ : *options.meters),
+        ttl_(unit.nfproto == Nfproto::ipv6 ? options.hop_limit : options.ttl),
         fresh_elements_(options.elements == nullptr ? ElementMemory(unit.ruleset, options.now)
                                                     : ElementMemory()),
         elements_(options.elements == nullptr ? fresh_elements_ : *options.elements) {
@@ -148,6 +150,7 @@ class Evaluation {
   Outcome::Verdict walk(ChainId root);
   RuleEnd run_rule(RuleId id);
   void log(const Log& log, RuleEnd& end);
+  void answer(const Answer& answer);
   std::optional<Bytes> value(ExprId expr);
   std::optional<Bytes> meta(MetaKey key) const;
   std::optional<Bytes> ct(const Ct& ct) const;
@@ -206,6 +209,7 @@ class Evaluation {
   Chance chance_;
   MeterMemory fresh_meters_;
   MeterMemory& meters_;
+  std::uint8_t ttl_;
   ElementMemory fresh_elements_;
   ElementMemory& elements_;
   Outcome outcome_;
@@ -321,6 +325,10 @@ bool Evaluation::run_statement(const Statement& statement, RuleEnd& end) {
       [&](const MetaWrite& s) { return run(s); }, [&](const PayloadWrite& s) { return run(s); },
       [&](const OptionWrite& s) { return run(s); },
       [&](const OptionStrip& s) { return run(s, end); },
+      [&](const Answer& s) {
+        answer(s);
+        return true;
+      },
       [&](const Log& s) {
         log(s, end);
         return true;
@@ -409,6 +417,12 @@ bool Evaluation::run(const OptionStrip& strip, RuleEnd& end) {
   const Stripped stripped = strip_option(view_, written_bytes(), strip);
   if (stripped == Stripped::ends_packet) end.verdict.kind = Verdict::Kind::drop;
   return stripped != Stripped::ends_rule;
+}
+
+void Evaluation::answer(const Answer& answer) {
+  if (answer.limit && !meters_.take(ruleset_, *answer.limit, now_, view_.counted_bytes)) return;
+  outcome_.answer = make_answer(unit_, view_, answer, ttl_);
+  if (outcome_.answer) outcome_.bytes.reset();
 }
 
 std::optional<Bytes> Evaluation::value(ExprId expr) {

@@ -44,6 +44,9 @@ struct Outcome {
   std::optional<std::uint32_t> priority = std::nullopt;
   std::optional<packet::PacketType> type = std::nullopt;
   std::optional<Bytes> bytes = std::nullopt;
+  // The frame that went back to the sender in the packet's place, which is not looked at then.
+  std::optional<Bytes> answer = std::nullopt;
+  bool answer_known = true;  // false where an engine cannot tell which frame
   // What log statements recorded, in order; not where an engine cannot tell.
   std::vector<LogRecord> logged = {};
   bool logged_known = true;
@@ -62,6 +65,9 @@ struct EvaluatorOptions {
   ElementMemory* elements = nullptr;
   std::uint64_t now = 0;     // nanoseconds, no less than with the packet before
   std::uint64_t chance = 0;  // what random numbers are drawn from (base/chance.h)
+  // What answers have of these: net.ipv4.ip_default_ttl and net.ipv6.conf.all.hop_limit.
+  std::uint8_t ttl = 64;
+  std::uint8_t hop_limit = 64;
 };
 
 [[nodiscard]] Outcome evaluate(const Unit& unit, const packet::Packet& packet,

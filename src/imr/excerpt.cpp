@@ -88,6 +88,9 @@ RuleId Excerpt::rule(RuleId id, ChainId chain) {
         [&](PayloadWrite& one) { one.value = expr(one.value); },
         [&](OptionWrite& one) { one.value = expr(one.value); }, [](OptionStrip&) {},
         [](DynamicSet&) { invariant(false, "an excerpt of a rule that changes a set"); },
+        [](Answer& one) {
+          invariant(!one.limit, "an excerpt of a rule whose answers have a limit");
+        },
         [](Counter&) {}, [](Log&) {}, [](Native&) {});
   }
   return to_.add(std::move(copy));

@@ -255,6 +255,18 @@ std::string_view to_string(Relop op) {
   throw InvariantError("relop out of range");
 }
 
+std::string_view to_string(Answer::Kind kind) {
+  switch (kind) {
+    case Answer::Kind::icmp:
+      return "icmp";
+    case Answer::Kind::icmpx:
+      return "icmpx";
+    case Answer::Kind::reset:
+      return "reset";
+  }
+  throw InvariantError("kind of answer out of range");
+}
+
 Translation translation(const Rule& rule) {
   const auto stays = [](const Statement& statement) {
     const auto* verdict = std::get_if<VerdictStatement>(&statement);
@@ -293,6 +305,7 @@ std::vector<ExprId> operands(const Statement& statement) {
       [](const PayloadWrite& s) -> Operands { return {s.value}; },
       [](const OptionWrite& s) -> Operands { return {s.value}; },
       [](const OptionStrip&) -> Operands { return {}; },
+      [](const Answer&) -> Operands { return {}; },
       [](const DynamicSet& s) -> Operands {
         return s.data ? Operands{s.key, *s.data} : Operands{s.key};
       },
@@ -328,6 +341,8 @@ std::vector<MeterId> meters_of(const Ruleset& ruleset, const Rule& rule) {
   };
   for (const Statement& statement : rule.statements) {
     if (const auto* meter = std::get_if<Meter>(&statement)) out.push_back(meter->meter);
+    const auto* answer = std::get_if<Answer>(&statement);
+    if (answer != nullptr && answer->limit) out.push_back(*answer->limit);
     for (const ExprId expr : operands(statement)) look(look, expr);
   }
   return out;

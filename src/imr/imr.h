@@ -335,6 +335,21 @@ struct OptionStrip {
   friend bool operator==(const OptionStrip&, const OptionStrip&) = default;
 };
 
+// Answers the packet, which the drop behind it ends; the two are what rules call reject
+// (net/netfilter/nft_reject.c). With a limit, packets beyond it are dropped alone. See
+// imr/answer.h.
+struct Answer {
+  enum class Kind : std::uint8_t {
+    icmp,  // "destination unreachable" of the packet's own protocol, with `code` as it stands there
+    icmpx,  // the same with one of enum nft_reject_inet_code, whatever the protocol
+    reset,  // of TCP
+  };
+  Kind kind = Kind::icmp;
+  std::uint8_t code = 0;
+  std::optional<MeterId> limit = {};
+  friend bool operator==(const Answer&, const Answer&) = default;
+};
+
 // Records the packet: its first bytes, for who reads the log (net/netfilter/nft_log.c). The rule
 // goes on whether somebody does or not.
 struct Log {
@@ -369,9 +384,9 @@ struct Native {
   friend bool operator==(const Native&, const Native&) = default;
 };
 
-using Statement =
-    std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter, Meter,
-                 MetaWrite, PayloadWrite, OptionWrite, OptionStrip, Log, DynamicSet, Native>;
+using Statement = std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter,
+                               Meter, MetaWrite, PayloadWrite, OptionWrite, OptionStrip, Answer,
+                               Log, DynamicSet, Native>;
 
 // ---- Rulesets
 // ------------------------------------------------------------------------------------
@@ -574,6 +589,7 @@ struct Unit {
 [[nodiscard]] std::string_view to_string(HeaderBase base);
 [[nodiscard]] std::string_view to_string(ExtensionKind kind);
 [[nodiscard]] std::string_view to_string(Relop op);
+[[nodiscard]] std::string_view to_string(Answer::Kind kind);
 // Whether the value is another one each time that it is asked for.
 [[nodiscard]] bool varies(const Ruleset& ruleset, ExprId expr);
 // Whether it may be another one later on, with the same packet: that, or what is looked up in a map

@@ -77,6 +77,7 @@ class Parser {
   Statement match(TableId table);
   CounterId counter(std::optional<std::size_t> rule);
   MeterId meter();
+  Answer answer();
   void meter_state(MeterState& state);
   Dynamics dynamics();
   Statement change(DynamicSet::Op op, TableId table);
@@ -384,6 +385,8 @@ bool Parser::statement(RuleDraft& draft) {
   } else if (take_word("strip")) {
     tcp_option();
     out.push_back(OptionStrip{number<std::uint8_t>("a type")});
+  } else if (take_word("answer")) {
+    out.push_back(answer());
   } else if (take_word("log")) {
     out.push_back(log());
   } else if (take_word("add")) {
@@ -404,8 +407,8 @@ bool Parser::statement(RuleDraft& draft) {
     return false;
   } else {
     fail(lexer_.peek(),
-         "a statement: match, vmap, counter, meter, write, strip, log, add, update, delete, native "
-         "or a verdict");
+         "a statement: match, vmap, counter, meter, write, strip, answer, log, add, update, "
+         "delete, native or a verdict");
   }
   return true;
 }
@@ -434,6 +437,22 @@ Statement Parser::write(TableId table) {
   if (take_word("checksum")) out.checksum = number<std::uint8_t>("an offset");
   out.pseudo_header = take_word("pseudo-header");
   out.value = expr(table);
+  return out;
+}
+
+Answer Parser::answer() {
+  Answer out;
+  if (take_word("reset")) {
+    out.kind = Answer::Kind::reset;
+  } else {
+    if (take_word("icmpx")) {
+      out.kind = Answer::Kind::icmpx;
+    } else {
+      expect_word("icmp");
+    }
+    out.code = number<std::uint8_t>("a code");
+  }
+  if (take_word("meter")) out.limit = meter();
   return out;
 }
 

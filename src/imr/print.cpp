@@ -376,6 +376,11 @@ std::string Printer::statement(const Statement& statement, RuleId rule) {
                number(s.length) + " " + expr(s.value);
       },
       [](const OptionStrip& s) { return "strip extension tcp " + number(s.type); },
+      [&](const Answer& s) {
+        const std::string text = "answer " + std::string(to_string(s.kind));
+        return text + (s.kind == Answer::Kind::reset ? "" : " " + number(s.code)) +
+               (s.limit ? " " + meter(*s.limit) : "");
+      },
       [&](const Log& s) {
         const std::string text = "log prefix " + quoted(s.prefix.str());
         if (!s.group) return text + " level " + number(s.level) + " flags " + number(s.flags);

@@ -189,6 +189,9 @@ void Draft::resolve_statements(Rule& rule, const std::vector<CounterId>& counter
         [&](Counter& s) { s.counter = counters[s.counter.index()]; },
         [&](Meter& s) { s.meter = meters[s.meter.index()]; }, [](MetaWrite&) {},
         [](PayloadWrite&) {}, [](OptionWrite&) {}, [](OptionStrip&) {},
+        [&](Answer& s) {
+          if (s.limit) s.limit = meters[s.limit->index()];
+        },
         [&](DynamicSet& s) { s.set = final_set(s.set); }, [](Log&) {}, [](Native&) {});
   }
 }

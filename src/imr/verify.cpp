@@ -21,6 +21,11 @@ namespace {
 constexpr std::size_t max_depth = 16;
 constexpr std::size_t max_link_name = 15;
 
+bool is_drop(const Statement& statement) {
+  const auto* verdict = std::get_if<VerdictStatement>(&statement);
+  return verdict != nullptr && verdict->verdict.kind == Verdict::Kind::drop;
+}
+
 // Inside this file only: thrown at the first broken rule, caught by find_violation().
 struct Violation {
   std::string text;
@@ -347,6 +352,9 @@ void Verifier::check_rule(RuleId id, TableId table) {
   for (std::size_t i = 0; i < rule.statements.size(); ++i) {
     require(!std::holds_alternative<Native>(rule.statements[i]) || i + 1 == rule.statements.size(),
             "native statement before the last");
+    require(!std::holds_alternative<Answer>(rule.statements[i]) ||
+                (i + 1 < rule.statements.size() && is_drop(rule.statements[i + 1])),
+            "answer without a drop behind it");
     check_statement(rule.statements[i], table);
   }
   where_chain_ = {};
@@ -376,6 +384,14 @@ void Verifier::check_statement(const Statement& statement, TableId table) {
         require_in(s.meter, ruleset_.meters, "meter");
         require(ruleset_.meters.at(s.meter.index()).kind != MeterState::Kind::sequence,
                 "statement that takes from a sequence");
+      },
+      [&](const Answer& s) {
+        require(s.kind == Answer::Kind::icmp || s.code < (s.kind == Answer::Kind::icmpx ? 4 : 1),
+                "answer with a code that there is not");
+        if (!s.limit) return;
+        require_in(*s.limit, ruleset_.meters, "meter");
+        require(ruleset_.meters.at(s.limit->index()).kind == MeterState::Kind::packet_rate,
+                "answers with a limit of other than packets");
       },
       [&](const DynamicSet& s) { check_change(s, table); },
       [&](const MetaWrite& s) {

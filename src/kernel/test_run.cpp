@@ -102,7 +102,9 @@ Result<TestRun> test_run(const Fd& program, isa::ProgramType type, const TestInp
   prepare(call, type, input);
   call.attr.data_in = user_pointer(call.data.data());
   call.attr.data_size_in = static_cast<std::uint32_t>(call.data.size());
-  Bytes packet(input.packet_back ? input.packet.size() : 0);
+  // An answer may be longer than the packet, by its headers and no more.
+  constexpr std::size_t headers = 64;
+  Bytes packet(input.packet_back ? input.packet.size() + headers : 0);
   if (input.packet_back) {
     call.attr.data_out = user_pointer(packet.data());
     call.attr.data_size_out = static_cast<std::uint32_t>(packet.size());
@@ -113,6 +115,7 @@ Result<TestRun> test_run(const Fd& program, isa::ProgramType type, const TestInp
         "running a program on a test packet of " + std::to_string(input.packet.size()) + " bytes",
         -result);
   }
+  if (input.packet_back) packet.resize(call.attr.data_size_out);
   return TestRun{.result = call.attr.retval,
                  .duration_ns = call.attr.duration,
                  .mark = call.skb.mark,

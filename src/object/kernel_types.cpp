@@ -41,7 +41,7 @@ const std::vector<KnownFunction>& known_functions() {
 
 struct KnownMember {
   std::string_view structure;
-  std::string_view member;
+  std::string_view member;  // or the path of a member within a member
   KnownType type;
   std::uint32_t bits = 0;  // of bit fields
 };
@@ -57,6 +57,10 @@ constexpr std::array known_members = {
     KnownMember{"net_device", "type", u16},
     KnownMember{"net_device", "group", u32},
     KnownMember{"net_device", "name", device_name},
+    KnownMember{"net_device", "nd_net.net", any_pointer},
+    KnownMember{"net", "ipv4.sysctl_ip_default_ttl", {Kind::number, 1}},
+    KnownMember{"net", "ipv6.devconf_all", any_pointer},
+    KnownMember{"ipv6_devconf", "hop_limit", u32},
     KnownMember{"sk_buff", "data", any_pointer},
     KnownMember{"sk_buff", "head", any_pointer},
     KnownMember{"sk_buff", "dev", any_pointer},
@@ -109,6 +113,20 @@ std::uint32_t size_of(const KnownType& type) {
   return pointer ? 8 : type.size;
 }
 
+// Of what stands at the end of the path: structures within structures, each with one member.
+Types::Member make_member(const std::string& path, const KnownMember& known, std::uint32_t offset,
+                          Types& types) {
+  const std::size_t dot = path.find('.');
+  Types::Member out{.name = path.substr(0, dot), .type = 0, .offset = offset, .bits = known.bits};
+  if (dot == std::string::npos) {
+    out.type = make(known.type, types);
+  } else {
+    const Types::Member inner = make_member(path.substr(dot + 1), known, 0, types);
+    out.type = types.structure("", size_of(known.type), {inner});
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<std::uint32_t> kernel_function(const std::string& name, Types& types) {
@@ -145,11 +163,11 @@ void KernelMembers::make_types(Types& types) {
     std::uint32_t offset = 0;
     for (const std::string& name : structure.members) {
       const KnownMember& known = *find_member(structure.name, name);
-      members.push_back(
-          {.name = name, .type = make(known.type, types), .offset = offset, .bits = known.bits});
+      members.push_back(make_member(name, known, offset, types));
+      std::string path = "0:" + std::to_string(structure.accesses.size());
+      for (auto within = std::ranges::count(name, '.'); within > 0; --within) path += ":0";
       structure.accesses.push_back(
-          {.path = types.text("0:" + std::to_string(structure.accesses.size())),
-           .offset = static_cast<std::int16_t>(offset)});
+          {.path = types.text(path), .offset = static_cast<std::int16_t>(offset)});
       offset += (size_of(known.type) + 7) / 8 * 8;
     }
     const std::uint32_t type = types.structure(structure.name, offset, members);

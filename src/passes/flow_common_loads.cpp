@@ -135,6 +135,7 @@ class CommonLoads {
       case Op::sweep:
       case Op::count:
       case Op::record:
+      case Op::answer:
       case Op::trace:
       case Op::set_mark:
       case Op::set_priority:

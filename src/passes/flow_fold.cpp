@@ -80,6 +80,7 @@ std::optional<std::uint64_t> compute(Op op, std::uint64_t a, std::uint64_t b) {
     case Op::map_value:
     case Op::count:
     case Op::record:
+    case Op::answer:
     case Op::trace:
     case Op::set_mark:
     case Op::set_priority:
@@ -136,6 +137,7 @@ bool changes_nothing(Op op, std::uint64_t imm, std::uint64_t bits) {
     case Op::map_value:
     case Op::count:
     case Op::record:
+    case Op::answer:
     case Op::trace:
     case Op::set_mark:
     case Op::set_priority:
@@ -278,6 +280,7 @@ class Folder {
       case Op::map_value:
       case Op::count:
       case Op::record:
+      case Op::answer:
       case Op::trace:
       case Op::set_mark:
       case Op::set_priority:

@@ -39,7 +39,7 @@ class Resolver {
             s.key = resolved(s.key, out);
             if (s.data) s.data = resolved(*s.data, out);
           },
-          [](imr::Log&) {}, [](imr::Native&) {});
+          [](imr::Answer&) {}, [](imr::Log&) {}, [](imr::Native&) {});
       out.push_back(std::move(statement));
     }
     ruleset_[id].statements = std::move(out);

@@ -152,6 +152,8 @@ Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
     options.marks = profile.writes_mark;
     options.writes = profile.writes_packets && family_ != Family::arp;
     options.transport_writes = profile.knows_open_checksums;
+    options.answers =
+        profile.emit_answer != nullptr && family_ != Family::arp && family_ != Family::bridge;
     // A test run takes the link header off what socket filters get.
     options.length = hook_.kind != Hook::Kind::socket || beyond_test_run;
   }

@@ -43,6 +43,7 @@ class TableWriter {
   std::string rule(std::size_t chain);
   std::string verdict(std::size_t chain, bool of_element);
   [[nodiscard]] std::string target(std::size_t chain);
+  [[nodiscard]] std::string answer(const Subject& subject);
 
   const GeneratorOptions& options_;
   Random& random_;
@@ -74,6 +75,26 @@ std::string TableWriter::verdict(std::size_t chain, bool of_element) {
   if (way < 85) return "drop";
   if (way < 95) return "return";
   return of_element ? "accept" : "continue";
+}
+
+// "reject with ...", as nft takes it for what the rule is about.
+std::string TableWriter::answer(const Subject& subject) {
+  using Types = std::array<std::string, 4>;
+  static const Types of_ipv4 = {"net-unreachable", "host-unreachable", "prot-unreachable",
+                                "admin-prohibited"};
+  static const Types of_ipv6 = {"no-route", "addr-unreachable", "policy-fail", "reject-route"};
+  static const Types of_both = {"no-route", "host-unreachable", "port-unreachable",
+                                "admin-prohibited"};
+  if (subject.tagged) return "drop";  // which nft 1.0.6 has no answers to
+  if (subject.l4 == L4::tcp && random_.chance(60)) return "reject with tcp reset";
+  if (random_.chance(25)) return "reject";
+  if (table_.family == Family::ip || subject.l3 == L3::ipv4) {
+    return "reject with icmp type " + random_.pick(of_ipv4);
+  }
+  if (table_.family == Family::ip6 || subject.l3 == L3::ipv6) {
+    return "reject with icmpv6 type " + random_.pick(of_ipv6);
+  }
+  return "reject with icmpx type " + random_.pick(of_both);
 }
 
 std::string TableWriter::rule(std::size_t chain) {
@@ -111,7 +132,10 @@ std::string TableWriter::rule(std::size_t chain) {
   if (random_.chance(75) || out.empty()) out += "counter ";
   if (random_.chance(3)) out += "counter packets 7 bytes 700 ";
   // A rule that every packet matches would hide all that follow.
-  if (ending < 60 && count > 0) out += verdict(chain, false) + " ";
+  if (ending < 60 && count > 0) {
+    const std::string end = verdict(chain, false);
+    out += (options_.answers && end == "drop" && random_.chance(40) ? answer(subject) : end) + " ";
+  }
   if (random_.chance(6)) out += "comment \"rule " + std::to_string(random_.below(1000)) + "\" ";
   out.pop_back();
   return out;

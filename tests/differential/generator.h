@@ -39,6 +39,7 @@ struct GeneratorOptions {
   bool writes = false;           // rules write to packets
   bool transport_writes = true;  // then also what checksums of transport headers are of
   bool length = true;            // rules may read the packet's length
+  bool answers = false;          // rules answer what they drop
   // Rules log, hash, count in shared counters, take from limits, quotas and sequences, and change
   // sets; with `chance` they draw numbers as well.
   bool state = false;

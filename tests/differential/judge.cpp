@@ -36,6 +36,10 @@ std::string logs_of(const imr::Outcome& outcome) {
   return out.empty() ? " nothing" : out;
 }
 
+std::string answer_of(const imr::Outcome& outcome) {
+  return outcome.answer ? to_hex(*outcome.answer) : "nothing";
+}
+
 std::string describe(const imr::Outcome& outcome) {
   std::string out = verdict_of(outcome);
   out += ", decided by ";
@@ -119,6 +123,12 @@ std::optional<Mismatch> compare(EngineKind kind, const RulesetAtHook& subject,
     }
     if (goes_on && outcome->bytes_known && outcome->bytes != wanted.bytes) {
       return mismatch(Kind::bytes, both, i);
+    }
+    if (outcome->answer_known && outcome->answer != wanted.answer) {
+      return mismatch(Kind::bytes,
+                      "evaluator answers " + answer_of(wanted) + "\n" + name + " answers " +
+                          answer_of(*outcome),
+                      i);
     }
     if (outcome->logged_known && outcome->logged != wanted.logged) {
       return mismatch(

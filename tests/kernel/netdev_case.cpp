@@ -33,42 +33,50 @@ std::uint32_t mtu_of(Hook::Kind kind) {
   return kind == Hook::Kind::xdp ? short_mtu : long_mtu;
 }
 
-// How a frame came out.
+// How a frame came out, or what came back.
 struct CameOut {
   std::uint32_t mark = 0;
   Bytes bytes;
+  bool is_answer = false;
   friend bool operator==(const CameOut&, const CameOut&) = default;
 };
 using Arrival = std::optional<CameOut>;
 
-Arrival send(NetdevWorld& world, const Frame& frame) {
+Arrival send(NetdevWorld& world, const Frame& frame, bool may_be_answered) {
   if (!world.send(frame.packet.bytes, frame.linear, frame.packet.mark, frame.open)) {
-    return std::nullopt;
+    const auto answer = may_be_answered ? world.answer() : std::nullopt;
+    return answer ? Arrival(CameOut{.mark = 0, .bytes = *answer, .is_answer = true}) : std::nullopt;
   }
   const ByteView bytes = world.arrived_bytes();
-  return CameOut{world.arrived_mark(), Bytes(bytes.begin(), bytes.end())};
+  return CameOut{.mark = world.arrived_mark(), .bytes = Bytes(bytes.begin(), bytes.end())};
 }
 
 // What the evaluator says: of bytes, where rules write them. XDP sees a tag that has gone to
 // metadata where frames come out.
 Arrival arrival_of(const imr::Outcome& outcome, const packet::Packet& packet) {
+  if (outcome.answer) return CameOut{.mark = 0, .bytes = *outcome.answer, .is_answer = true};
   if (outcome.verdict != Verdict::accept) return std::nullopt;
   packet::Packet left{.bytes = outcome.bytes.value_or(Bytes()),
                       .network_offset = packet.network_offset};
-  return CameOut{outcome.mark.value_or(packet.mark), packet::as_received(std::move(left)).bytes};
+  return CameOut{.mark = outcome.mark.value_or(packet.mark),
+                 .bytes = packet::as_received(std::move(left)).bytes};
 }
 
 bool agrees(const Arrival& said, const Arrival& arrival) {
   if (!said || !arrival) return said.has_value() == arrival.has_value();
-  return said->mark == arrival->mark && (said->bytes.empty() || said->bytes == arrival->bytes);
+  return said->is_answer == arrival->is_answer && said->mark == arrival->mark &&
+         (said->bytes.empty() || said->bytes == arrival->bytes);
 }
 
 std::string words(const Arrival& arrival) {
   constexpr std::size_t shown = 100;  // bytes
   if (!arrival) return "drop";
   const ByteView bytes(arrival->bytes);
-  return "accept with mark " + std::to_string(arrival->mark) + " and bytes " +
-         to_hex(bytes.first(std::min(shown, bytes.size())));
+  const std::string hex = to_hex(bytes.first(std::min(shown, bytes.size())));
+  if (arrival->is_answer) {
+    return "answer of " + std::to_string(bytes.size()) + " bytes " + hex;
+  }
+  return "accept with mark " + std::to_string(arrival->mark) + " and bytes " + hex;
 }
 
 // skb->pkt_type by the destination address (eth_skb_pkt_type() in linux/etherdevice.h).
@@ -258,10 +266,12 @@ NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const s
       ++report.not_delivered;
       continue;
     }
-    const Arrival by_nft = send(nft_, frames[i]);
-    const Arrival by_weir = send(weir_, frames[i]);
+    const bool may_be_answered = middle_ == NetdevWorld::Middle::rules;
+    const Arrival by_nft = send(nft_, frames[i], may_be_answered);
+    const Arrival by_weir = send(weir_, frames[i], may_be_answered);
     ++report.verdicts;
     report.dropped += by_nft ? 0 : 1;
+    report.answered += by_nft && by_nft->is_answer ? 1 : 0;
     report.marked += by_nft && by_nft->mark != packet.mark ? 1 : 0;
     // nft_payload_fast_eval() reads later fragments, but only in the linear part, of which the
     // evaluator knows nothing.

@@ -124,7 +124,9 @@ differential::GeneratorOptions Judge::generated(std::size_t index) const {
           .input_device = true,
           .output_device = !inet,
           .connections = false,
-          .marks = case_.hook().kind != Hook::Kind::xdp};
+          .marks = case_.hook().kind != Hook::Kind::xdp,
+          // Those of inet chains go through the kernel's routes.
+          .answers = !egress && !inet};
 }
 
 std::string Judge::run(std::size_t index) {

@@ -203,6 +203,24 @@ void device_kind(Emitter& out, bool second) {
   out.bind(none);
 }
 
+void time_to_live(Emitter& out, bool of_ipv6) {
+  constexpr std::int32_t usual = 64;  // IPDEFTTL, IPV6_DEFAULT_HOPLIMIT
+  const Label none = out.label();
+  out.op(Opcode::mov64_imm, r0, 0, 0, usual);
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  out.load_field(Opcode::ldx64, r1, r1, "net_device", "nd_net.net");
+  out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+  if (!of_ipv6) {
+    out.load_field(Opcode::ldx8, r0, r1, "net", "ipv4.sysctl_ip_default_ttl");
+  } else {
+    out.load_field(Opcode::ldx64, r1, r1, "net", "ipv6.devconf_all");
+    out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
+    out.load_field(Opcode::ldx32, r0, r1, "ipv6_devconf", "hop_limit");
+    out.op(Opcode::and64_imm, r0, 0, 0, 0xff);
+  }
+  out.bind(none);
+}
+
 void connection(Emitter& out) {
   // The connection's address, with ctinfo in its lowest three bits.
   const Label none = out.label();
@@ -264,6 +282,10 @@ void emit_skb_context(Emitter& out, ContextKey key) {
       return connection(out);
     case ContextKey::network_offset:
       return network_offset(out);
+    case ContextKey::ip_ttl:
+    case ContextKey::ip6_hop_limit:
+      skb_device(out);
+      return time_to_live(out, key == ContextKey::ip6_hop_limit);
     case ContextKey::vlan_tag:
       return vlan_tag(out);
     default:

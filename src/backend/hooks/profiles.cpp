@@ -42,6 +42,7 @@ void restrict(Profile& profile, Limit limit) {
       profile.writes_priority = false;
       profile.writes_pkttype = false;
       profile.writes_packets = false;
+      profile.emit_answer = nullptr;
       return;
     case Limit::no_kfuncs:
       profile.kernel_functions = false;

@@ -8,10 +8,14 @@
 // The reference are the kernel's netdev chains. At ingress these see skb->data at the network
 // header, at egress at the link header (sch_handle_ingress(), nf_hook_egress() in net/core/dev.c
 // and include/linux/netfilter_netdev.h): so does what counts from there.
+#include "backend/answers.h"
 #include "backend/hooks/facts.h"
 #include "backend/profile.h"
+#include "isa/helpers.h"
 
 namespace weir::backend {
+
+using isa::Opcode;
 
 namespace {
 
@@ -19,6 +23,93 @@ namespace {
 // with legacy tc. TC_ACT_OK would end them. TC_ACT_SHOT drops in both.
 constexpr std::int32_t tc_act_unspec = -1;
 constexpr std::int32_t tc_act_shot = 2;
+constexpr std::int32_t tc_act_redirect = 7;
+
+constexpr std::uint8_t r0 = 0;
+constexpr std::uint8_t r1 = 1;
+constexpr std::uint8_t r2 = 2;
+constexpr std::uint8_t r3 = 3;
+constexpr std::uint8_t r4 = 4;
+constexpr std::uint8_t r5 = 5;
+constexpr std::uint8_t r6 = 6;
+constexpr std::uint8_t r7 = 7;
+constexpr std::uint8_t r8 = 8;
+constexpr std::uint8_t r9 = 9;
+
+// bpf_skb_adjust_room()
+constexpr std::int32_t adjust_at_link_header = 1;
+// Offsets in struct __sk_buff (linux/bpf.h), a fixed interface.
+constexpr std::int16_t view_mark = 8;
+constexpr std::int16_t view_priority = 32;
+constexpr std::int16_t view_ifindex = 40;
+
+// A packet may have a checksum that is left to the device, at a place that has another meaning in
+// the answer. The kernel forgets it where the place is cut off (skb_postpull_rcsum()): so
+// everything up to behind the transport header's first bytes is, of a packet that is long enough
+// for that.
+void forget_checksum(Emitter& out, Label fail) {
+  constexpr std::int32_t behind = 64;
+  out.op(Opcode::ldx64, r6, r6, transport_slot);
+  out.load_context_pointer(r1);
+  out.op(Opcode::mov64_reg, r2, r6);
+  out.op(Opcode::lsh64_imm, r2, 0, 0, 1);
+  out.op(Opcode::add64_imm, r2, 0, 0, behind + 2);
+  out.op(Opcode::mov64_imm, r3, 0, 0, 0);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_change_tail));
+  out.jump_imm(Opcode::jne64_imm, r0, 0, fail);
+  out.load_context_pointer(r1);
+  out.op(Opcode::mov64_imm, r2, 0, 0, -2);
+  out.op(Opcode::sub64_reg, r2, r6);
+  out.op(Opcode::mov64_imm, r3, 0, 0, adjust_at_link_header);
+  out.op(Opcode::mov64_imm, r4, 0, 0, 0);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_adjust_room));
+  out.jump_imm(Opcode::jne64_imm, r0, 0, fail);
+}
+
+// What a packet of the kernel's own has not: a tag, unless the answer keeps it, and what was
+// written to this one.
+void forget_facts(Emitter& out, Label fail) {
+  const Label keep_tag = out.label();
+  out.jump_imm(Opcode::jset64_imm, r7, answer_routed, keep_tag);
+  out.load_context_pointer(r1);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_vlan_pop));
+  out.jump_imm(Opcode::jne64_imm, r0, 0, fail);
+  out.bind(keep_tag);
+  out.load_context_pointer(r1);
+  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
+  out.op(Opcode::stx32, r1, r2, view_mark);
+  out.op(Opcode::stx32, r1, r2, view_priority);
+}
+
+// Back to where it came from (bpf_redirect()), through the device's egress as an answer of the
+// kernel goes.
+void answer(Emitter& out) {
+  constexpr std::int32_t recompute = 1;  // BPF_F_RECOMPUTE_CSUM
+  const Label done = out.label();
+  forget_checksum(out, done);
+  out.load_context_pointer(r1);
+  out.op(Opcode::ldx32, r3, r1, 0);
+  out.op(Opcode::mov64_reg, r2, r9);
+  out.op(Opcode::sub64_reg, r2, r3);
+  out.op(Opcode::mov64_imm, r3, 0, 0, adjust_at_link_header);
+  out.op(Opcode::mov64_imm, r4, 0, 0, 0);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_adjust_room));
+  out.jump_imm(Opcode::jne64_imm, r0, 0, done);
+  out.load_context_pointer(r1);
+  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
+  out.op(Opcode::mov64_reg, r3, r8);
+  out.op(Opcode::mov64_reg, r4, r9);
+  out.op(Opcode::mov64_imm, r5, 0, 0, recompute);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_store_bytes));
+  out.jump_imm(Opcode::jne64_imm, r0, 0, done);
+  forget_facts(out, done);
+  out.load_context_pointer(r1);
+  out.op(Opcode::ldx32, r1, r1, view_ifindex);
+  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::redirect));
+  out.op(Opcode::xor64_imm, r0, 0, 0, tc_act_redirect);
+  out.bind(done);
+}
 
 constexpr Profile make(isa::Direction direction) {
   const bool ingress = direction == isa::Direction::ingress;
@@ -43,6 +134,11 @@ constexpr Profile make(isa::Direction direction) {
   profile.emit_context = facts::emit_skb_context;
   profile.emit_window = facts::direct_window;
   profile.emit_copy = facts::helper_copy;
+  // A packet that is to go out would be answered by one that comes in, past nothing that this host
+  // has in its way; the kernel has no such answers either (nft_reject_netdev_validate()).
+  if (ingress) profile.emit_answer = answer;
+  profile.answered = tc_act_redirect;
+  profile.load_helper = static_cast<std::int32_t>(isa::Helper::skb_load_bytes);
   return profile;
 }
 

@@ -21,6 +21,8 @@ constexpr std::uint8_t r2 = 2;
 constexpr std::uint8_t r3 = 3;
 constexpr std::uint8_t r4 = 4;
 constexpr std::uint8_t r5 = 5;
+constexpr std::uint8_t r8 = 8;
+constexpr std::uint8_t r9 = 9;
 // Offsets in struct xdp_md (linux/bpf.h), a fixed interface.
 constexpr std::int16_t md_data = 0;
 constexpr std::int16_t md_data_end = 4;
@@ -100,6 +102,10 @@ void emit_context(Emitter& out, ContextKey key) {
       out.op(Opcode::ldx32, r2, r1, md_data);
       out.op(Opcode::sub64_reg, r0, r2);
       return;
+    case ContextKey::ip_ttl:
+    case ContextKey::ip6_hop_limit:
+      load_device(out);
+      return facts::time_to_live(out, key == ContextKey::ip6_hop_limit);
     case ContextKey::linear_length:
       return emit_context(out, ContextKey::length);
     case ContextKey::zero:
@@ -148,6 +154,34 @@ std::uint8_t helper_window(Emitter& out, const PacketWindow& window) {
   return facts::load_bytes(out, static_cast<std::int32_t>(isa::Helper::xdp_load_bytes), window);
 }
 
+// Longer or shorter at its head, which all drivers have room at, and then byte by byte.
+void answer(Emitter& out) {
+  const Label shorter = out.label();
+  const Label sized = out.label();
+  const Label done = out.label();
+  out.load_context_pointer(r1);
+  out.op(Opcode::ldx32, r2, r1, md_data_end);
+  out.op(Opcode::ldx32, r3, r1, md_data);
+  out.op(Opcode::sub64_reg, r2, r3);
+  out.op(Opcode::sub64_reg, r2, r9);
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  out.jump_imm(Opcode::jeq64_imm, r2, 0, sized);
+  out.jump_imm(Opcode::jsgt64_imm, r2, 0, shorter);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::xdp_adjust_head));
+  out.jump(sized);
+  out.bind(shorter);
+  out.op(Opcode::neg64, r2);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::xdp_adjust_tail));
+  out.bind(sized);
+  out.jump_imm(Opcode::jne64_imm, r0, 0, done);
+  out.load_context_pointer(r1);
+  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
+  out.op(Opcode::mov64_reg, r3, r8);
+  out.op(Opcode::mov64_reg, r4, r9);
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::xdp_store_bytes));
+  out.bind(done);
+}
+
 void copy(Emitter& out) {
   facts::copy_bytes(out, static_cast<std::int32_t>(isa::Helper::xdp_load_bytes));
 }
@@ -166,6 +200,9 @@ constexpr Profile make(bool by_helper) {
   profile.emit_context = emit_context;
   profile.emit_window = by_helper ? helper_window : emit_window;
   profile.emit_copy = copy;
+  profile.emit_answer = answer;
+  profile.answered = 3;  // XDP_TX
+  profile.load_helper = static_cast<std::int32_t>(isa::Helper::xdp_load_bytes);
   return profile;
 }
 

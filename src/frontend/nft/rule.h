@@ -28,6 +28,8 @@ struct RuleScope {
   std::function<imr::MeterId(std::uint32_t type, const std::string& name)> find_meter = {};
   // The same of a named counter, for a rule.
   std::function<imr::CounterId(const std::string& name, imr::RuleId rule)> find_counter = {};
+  // The limit of all answers that go through the kernel's routes. Without it no rule has one.
+  std::function<imr::MeterId()> limit_of_answers = {};
   // Without it no rule changes a set.
   DynamicSets* dynamic_sets = nullptr;
 };

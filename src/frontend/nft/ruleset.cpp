@@ -21,6 +21,7 @@
 #include "frontend/nft/rule.h"
 #include "frontend/nft/sets.h"
 #include "frontend/nft/source_lines.h"
+#include "imr/answer.h"
 #include "imr/meters.h"
 
 namespace weir::frontend::nft {
@@ -259,6 +260,10 @@ class Builder {
     scope.find_counter = [this, &table](const std::string& name, imr::RuleId id) {
       return find_counter(table, name, id);
     };
+    scope.limit_of_answers = [this] {
+      if (!limit_of_answers_.valid()) limit_of_answers_ = ruleset_.add(imr::limit_of_answers());
+      return limit_of_answers_;
+    };
     scope.dynamic_sets = &dynamic_sets_;
     scope.native_reason = reason_of(chain_id);
     translate_expressions(source.get(), scope, imr::RuleId(ruleset_.rules.size()), rule);
@@ -391,6 +396,7 @@ class Builder {
   imr::Ruleset ruleset_;
   ExpressionPool expressions_;
   DynamicSets dynamic_sets_;
+  imr::MeterId limit_of_answers_;  // valid when a rule has it
   std::map<Name, imr::TableId> tables_;
   std::map<Name, imr::ChainId> chains_;
   std::map<Name, imr::SetId> sets_;

@@ -286,6 +286,36 @@ Reason Translator::take(const imr::MeterState& meter) {
   return {};
 }
 
+// Errors of ICMP that chains of netdev answer with know no limit, nor do resets
+// (nft_reject_netdev.c, nf_send_reset()).
+Reason Translator::reject(const nftnl_expr* expr) {
+  constexpr std::uint32_t last_icmpx = NFT_REJECT_ICMPX_MAX;
+  if (scope_.family == Family::bridge) {
+    return "the answers of bridge chains go out by a port of the bridge";
+  }
+  const std::uint32_t type = number(expr, NFTNL_EXPR_REJECT_TYPE);
+  const std::uint8_t code =
+      has(expr, NFTNL_EXPR_REJECT_CODE) ? nftnl_expr_get_u8(expr, NFTNL_EXPR_REJECT_CODE) : 0;
+  imr::Answer answer;
+  if (type == NFT_REJECT_TCP_RST) {
+    answer.kind = imr::Answer::Kind::reset;
+  } else if (type == NFT_REJECT_ICMP_UNREACH ||
+             (type == NFT_REJECT_ICMPX_UNREACH && code <= last_icmpx)) {
+    const bool any = type == NFT_REJECT_ICMPX_UNREACH;
+    answer = {.kind = any ? imr::Answer::Kind::icmpx : imr::Answer::Kind::icmp, .code = code};
+  } else {
+    return "an answer of this kind is not translated";
+  }
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  if (scope_.family != Family::netdev && answer.kind != imr::Answer::Kind::reset) {
+    if (!scope_.limit_of_answers) return "a rule whose answers are limited is read with all others";
+    answer.limit = scope_.limit_of_answers();
+  }
+  rule_.statements.push_back(answer);
+  rule_.statements.push_back(imr::VerdictStatement{{.kind = imr::Verdict::Kind::drop}});
+  return {};
+}
+
 Reason Translator::log(const nftnl_expr* expr) {
   constexpr std::uint32_t audit = 8;  // NFT_LOGLEVEL_AUDIT
   if (Reason reason = order_reason(); !reason.empty()) return reason;

@@ -101,6 +101,8 @@ class Translator {
   Reason quota(const nftnl_expr* expr);
   Reason object(const nftnl_expr* expr);
   Reason take(const imr::MeterState& meter);
+  // nft_reject_init() in net/netfilter/nft_reject.c.
+  Reason reject(const nftnl_expr* expr);
   // nft_log_init() in net/netfilter/nft_log.c.
   Reason log(const nftnl_expr* expr);
 

@@ -12,10 +12,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "isa/isa.h"
+#include "packet/checksum.h"
+
 namespace weir::test {
 namespace {
 
 constexpr std::array<std::uint8_t, 6> address = {0x02, 0, 0, 0, 0, 0x02};
+constexpr std::uint32_t most_of_xdp = 3000;  // bytes of a frame that native XDP takes anywhere
 constexpr const char* address_text = "02:00:00:00:00:02";
 
 // struct virtio_net_hdr of linux/virtio_net.h, which is no C++.
@@ -79,6 +83,18 @@ void make_host(const std::string& device) {
   expect(run_command({"ip", "route", "add", "local", "default", "dev", device, "table", "local"}));
 }
 
+// What an XDP program at one end of a pair sends is taken by the other where it has one as well
+// (veth_xdp_flush() in drivers/net/veth.c): one that passes everything.
+kernel::Fd take_from_xdp(const std::string& device) {
+  isa::Object object;
+  isa::Program& program = object.programs.emplace_back();
+  program = {.name = "pass", .type = isa::ProgramType::xdp};
+  program.insns = expect(isa::assemble("r0 = 2\nexit\n")).insns;
+  const kernel::LoadedObject loaded = expect(kernel::load(object));
+  return expect(kernel::attach_xdp(loaded.programs.front(), interface_index(device),
+                                   kernel::XdpMode::native));
+}
+
 }  // namespace
 
 NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle middle)
@@ -97,14 +113,21 @@ NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle mid
     sender_ = packet_socket(interface_index("in0"), 0);
     if (middle == Middle::host) make_host("eth0");
     receiver_ = packet_socket(interface_index(middle == Middle::host ? "in0" : "out1"), ETH_P_ALL);
+    answers_ = packet_socket(interface_index("in0"), ETH_P_ALL);
+    if (ingress && middle == Middle::rules && mtu < most_of_xdp) taker_ = take_from_xdp("in0");
     // For `linear`, which is the header length of a virtio_net_hdr in front of each frame
     // (packet_snd() and packet_alloc_skb() in net/packet/af_packet.c).
     const int on = 1;
     if (::setsockopt(sender_.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) != 0) {
       give_up("PACKET_VNET_HDR", errno);
     }
-    if (::setsockopt(receiver_.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) != 0) {
-      give_up("PACKET_IGNORE_OUTGOING", errno);
+    for (const kernel::Fd* const socket : {&receiver_, &answers_}) {
+      if (::setsockopt(socket->get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) != 0) {
+        give_up("PACKET_IGNORE_OUTGOING", errno);
+      }
+    }
+    if (::setsockopt(answers_.get(), SOL_PACKET, PACKET_AUXDATA, &on, sizeof(on)) != 0) {
+      give_up("PACKET_AUXDATA", errno);
     }
     if (::setsockopt(receiver_.get(), SOL_SOCKET, SO_RCVMARK, &on, sizeof(on)) != 0) {
       give_up("SO_RCVMARK", errno);
@@ -169,9 +192,53 @@ bool NetdevWorld::receive() {
   return true;
 }
 
+// A checksum that is left to a device is that of TCP.
+bool NetdevWorld::receive_answer() {
+  constexpr std::size_t longest = 65536;
+  constexpr std::size_t link_header = 14;
+  received_.resize(longest);
+  iovec data{.iov_base = received_.data(), .iov_len = received_.size()};
+  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(tpacket_auxdata))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t size = ::recvmsg(answers_.get(), &message, 0);
+  if (size < 0) {
+    if (errno != EAGAIN) give_up("receiving answers", errno);
+    return false;
+  }
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_type != PACKET_AUXDATA) give_up("an answer without facts");
+  tpacket_auxdata facts{};
+  std::memcpy(&facts, CMSG_DATA(header), sizeof(facts));
+  packet::Packet packet{.bytes = Bytes(received_.begin(), received_.begin() + size),
+                        .network_offset = link_header};
+  packet.ethertype = static_cast<std::uint16_t>(
+      load_big_endian(ByteView(packet.bytes).subspan(link_header - 2, 2)));
+  if ((facts.tp_status & TP_STATUS_CSUMNOTREADY) != 0) packet::repair_checksums(packet);
+  // The tag is in metadata again.
+  if ((facts.tp_status & TP_STATUS_VLAN_VALID) != 0) {
+    const Bytes tag =
+        big_endian_bytes(std::uint64_t{facts.tp_vlan_tpid} << 16 | facts.tp_vlan_tci, 4);
+    packet.bytes.insert(packet.bytes.begin() + 12, tag.begin(), tag.end());
+  }
+  answer_ = std::move(packet.bytes);
+  return true;
+}
+
+std::optional<Bytes> NetdevWorld::answer() {
+  bool any = false;
+  while (receive_answer()) any = true;
+  return any ? std::optional(answer_) : std::nullopt;
+}
+
 bool NetdevWorld::send(ByteView frame, std::uint16_t linear, std::uint32_t mark,
                        std::optional<OpenChecksum> open) {
   while (receive()) ++late_arrivals_;
+  while (receive_answer()) {
+  }
   if (mark != mark_) {
     if (::setsockopt(sender_.get(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) {
       give_up("SO_MARK", errno);

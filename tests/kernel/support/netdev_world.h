@@ -52,6 +52,9 @@ class NetdevWorld {
   [[nodiscard]] std::uint32_t arrived_mark() const { return arrived_mark_; }
   // Its bytes, without a tag that is in metadata; not of an answer.
   [[nodiscard]] ByteView arrived_bytes() const { return arrived_bytes_; }
+  // The frame that came back at in0 for the one that was sent last, with its checksum whole; of
+  // several, the last. Not asked for where what comes out is an answer.
+  [[nodiscard]] std::optional<Bytes> answer();
   [[nodiscard]] std::uint64_t late_arrivals() const { return late_arrivals_; }
 
   // Replaces all rules by those of `text`.
@@ -69,6 +72,7 @@ class NetdevWorld {
 
  private:
   bool receive();
+  bool receive_answer();
 
   Netns netns_;
   Nft nft_;
@@ -77,11 +81,14 @@ class NetdevWorld {
   std::uint32_t ifindex_ = 0;
   kernel::Fd sender_;
   kernel::Fd receiver_;
+  kernel::Fd answers_;
+  kernel::Fd taker_;
   Bytes buffer_;
   Bytes received_;
   std::uint32_t mark_ = 0;  // of the sending socket
   std::uint32_t arrived_mark_ = 0;
   Bytes arrived_bytes_;
+  Bytes answer_;
   std::uint64_t late_arrivals_ = 0;
 };
 

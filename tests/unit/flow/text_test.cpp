@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"function \"\\q\"", "t:1:12: unknown escape, expected \\\", \\\\ or \\xNN"},
         Case{"function \"f\"\nb0:\n  @", "t:3:3: unexpected character 0x40"},
         Case{"function \"f\"\nb1:", "t:2:1: found \"b1\", expected b0, the next block"},
-        Case{"function \"f\"\nb0:\n  ret maybe", "t:3:7: found \"maybe\", expected accept or drop"},
+        Case{"function \"f\"\nb0:\n  ret maybe", "t:3:7: found \"maybe\", expected accept, drop or answered"},
         Case{"function \"f\"\nb0:\n  jump b4\n", "t:3:8: there is no block b4"},
         Case{"function \"f\"\nb0:\n  jump v4\n", "t:3:8: found \"v4\", expected a block, as b0"},
         Case{"function \"f\"\nb0:\n  v1 = load24 v0",

@@ -42,8 +42,6 @@ constexpr Case cases[] = {
     {"tcp dport 22 counter symhash mod 2 0 accept", 3, 5,
      "[ hash reg 1 = symhash() % mod 2 ] [ cmp eq reg 1 0x00000000 ] [ immediate reg 0 accept ]",
      "symmetric hashes of packets are made with a secret of the kernel"},
-    {"tcp dport 22 reject with tcp reset", 2, 3, "[ reject type 1 code 0 ]",
-     "expression 'reject' is not translated yet"},
     {"log level audit drop", 0, 2, "[ log level 8 ] [ immediate reg 0 drop ]",
      "the audit log is the kernel's own"},
     {"meta time > 100 drop", 0, 2,

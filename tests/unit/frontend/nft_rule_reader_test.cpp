@@ -71,6 +71,9 @@ class Normal {
           [&](imr::MetaWrite& s) { s.value = expr(s.value); },
           [&](imr::PayloadWrite& s) { s.value = expr(s.value); },
           [&](imr::OptionWrite& s) { s.value = expr(s.value); }, [](imr::OptionStrip&) {},
+          [&](imr::Answer& s) {
+            if (s.limit) s.limit = out_.add(from_.meters.at(s.limit->index()));
+          },
           [](imr::Log&) {},
           [&](imr::DynamicSet& s) {
             s.key = expr(s.key);

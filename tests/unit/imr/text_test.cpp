@@ -233,7 +233,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "f:1:50: unknown set 's', expected one of table ip t"},
         BadText{"table ip t chain ip t c rule reject",
                 "f:1:30: found 'reject', expected a statement: match, vmap, counter, meter, write, "
-                "strip, log, add, update, delete, native or a verdict"},
+                "strip, answer, log, add, update, delete, native or a verdict"},
         BadText{"table ip t chain ip t c rule match (meta mark == 0x00",
                 "f:1:47: found '==', expected '&', '^', '<<' or '>>' and what follows it"},
         BadText{"table ip t chain ip t c rule \"text",

@@ -180,6 +180,12 @@ class Machine {
         outcome_.records.push_back(i.imm);
         for (const Reg r : i.args) outcome_.records.push_back(reg(r));
         return;
+      case Op::answer:
+        // What is sent is for who emits it; here it shows what was asked for.
+        outcome_.records.push_back(reg(i.a));
+        outcome_.records.push_back(reg(i.b));
+        reg(i.dst) = reg(i.a) & 1;
+        return;
       case Op::random:
         reg(i.dst) = Chance(++outcome_.draws).next();
         return;
