@@ -134,8 +134,8 @@ constexpr Profile make(isa::Direction direction) {
   profile.emit_context = facts::emit_skb_context;
   profile.emit_window = facts::direct_window;
   profile.emit_copy = facts::helper_copy;
-  // A packet that is to go out would be answered by one that comes in, past nothing that this host
-  // has in its way; the kernel has no such answers either (nft_reject_netdev_validate()).
+  // The answer to a packet that is to go out would have to come in by the same device, and the
+  // kernel has no such answers either (nft_reject_netdev_validate()).
   if (ingress) profile.emit_answer = answer;
   profile.answered = tc_act_redirect;
   profile.load_helper = static_cast<std::int32_t>(isa::Helper::skb_load_bytes);

@@ -217,6 +217,7 @@ std::string in_words(const Outcome& outcome) {
   if (outcome.priority) text += ", priority " + std::to_string(*outcome.priority);
   if (outcome.type) text += ", type " + std::to_string(static_cast<unsigned>(*outcome.type));
   if (outcome.bytes) text += ", bytes " + to_hex(*outcome.bytes);
+  if (outcome.answer) text += ", answer " + to_hex(*outcome.answer);
   for (const LogRecord& one : outcome.logged) {
     text += ", logs #" + std::to_string(one.rule.value) + "." + std::to_string(one.number) + " " +
             std::to_string(one.bytes.size()) + " of " + std::to_string(one.length);
@@ -284,9 +285,10 @@ TEST_P(EvaluatorCases, ComeToTheirOutcome) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
-                         testing::Values("walk", "writes", "option_writes", "expressions", "sets",
-                                         "ipv4", "ipv6", "context", "xdp", "frames", "extensions",
-                                         "meters", "chance", "logs", "dynamic_sets"),
+                         testing::Values("walk", "writes", "option_writes", "answers",
+                                         "expressions", "sets", "ipv4", "ipv6", "context", "xdp",
+                                         "frames", "extensions", "meters", "chance", "logs",
+                                         "dynamic_sets"),
                          [](const auto& file) { return std::string(file.param); });
 
 // What XDP does not know is refused when a program is compiled; here it is a mistake of ours.

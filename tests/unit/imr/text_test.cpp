@@ -55,6 +55,12 @@ chain inet filter forward hook forward priority -5 policy drop
     write extension tcp 253 4 4 meta mark
     strip extension tcp 8  ; tcp option timestamp
     strip extension tcp 253
+    answer icmp 3
+    drop
+    answer icmpx 1 meter #0 limit 1000 packets each 1 burst 50
+    drop
+    answer reset
+    drop
     vmap payload transport 2 2 @__map0
     goto ssh
   rule #2 handle 6 "log" at "a file":3 statements 2

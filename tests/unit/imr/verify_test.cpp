@@ -310,6 +310,20 @@ TEST(ImrVerify, SixteenChainsBelowOneAnotherAreTheMost) {
   EXPECT_EQ(deeper.error().text(), "f: ip t base: jumps more than 16 chains deep");
 }
 
+TEST(ImrVerify, AnswersDropAndAreKnown) {
+  const auto refusal = [](const std::string& statements) {
+    const auto parsed = parse_ruleset("table ip t\nchain ip t c\nrule " + statements + "\n", "f");
+    return parsed ? "none" : parsed.error().text();
+  };
+  EXPECT_EQ(refusal("answer icmp 3 drop"), "none");
+  EXPECT_EQ(refusal("answer icmp 3"), "f: ip t c rule #0: answer without a drop behind it");
+  EXPECT_EQ(refusal("answer reset accept"), "f: ip t c rule #0: answer without a drop behind it");
+  EXPECT_EQ(refusal("answer icmpx 4 drop"),
+            "f: ip t c rule #0: answer with a code that there is not");
+  EXPECT_EQ(refusal("answer icmp 3 meter #0 quota 5 used 0 drop"),
+            "f: ip t c rule #0: answers with a limit of other than packets");
+}
+
 TEST(ImrVerify, ChainsThatNoPacketComesToMayJumpInACircle) {
   const std::string circle = "chain ip t a\nrule jump b\nchain ip t b\nrule jump a\n";
   EXPECT_TRUE(parse_ruleset("table ip t\n" + circle, "f"));
