@@ -55,6 +55,7 @@ constexpr std::int16_t checked_slot = 1312;   // of them, that a checksum is of
 constexpr std::int16_t protocol_slot = 1320;  // of the transport header
 constexpr std::int16_t header_slot = 1328;    // bytes of the IP headers, to the transport header
 constexpr std::int16_t fragment_slot = 1336;  // whether a fragment header says anything
+constexpr std::int16_t sum_slot = 1352;       // of the first checked bytes
 
 // Slots of the function that sums up.
 constexpr std::int16_t summing_key_slot = -16;
@@ -168,7 +169,10 @@ class AnswerCode {
   void go_without_checksum(Label right);
   // Of as many bytes as checked_slot says.
   void check_sum(const Version& version, Label right);
+  void first_of_ipv4();
+  void sum_all_of_ipv4();
   void unreachable(const Version& version);
+  void sum_quoted(const Version& version);
   void reset(const Version& version);
   void sequence_numbers(const Version& version);
   // In front of r9 bytes, which become those of both.
@@ -234,16 +238,19 @@ void AnswerCode::find_scratch(isa::MapIndex scratch) {
   move(r6, r0);
 }
 
-// Where the network header stands, and how much from there on.
+// Where the network header stands, and how much from there on. A packet with a tag in its bytes is
+// no IP packet to bpf_skb_adjust_room().
 void AnswerCode::find_length() {
   constexpr std::int32_t shortest_link = 14;
-  constexpr std::int32_t longest_link = 22;
+  const std::int32_t longest_link = profile_.start == Profile::Start::skb ? shortest_link : 22;
   constexpr std::int32_t longest = 0xffff;
   profile_.emit_context(out_, ContextKey::length);
   read_slot(r1, network_slot);
   fail_if(Opcode::jlt64_imm, r1, shortest_link);
   fail_if(Opcode::jgt64_imm, r1, longest_link);
   slot(network_slot, r1);
+  set(r2, 0);
+  slot(whole_slot, r2);
   out_.jump_reg(Opcode::jle64_reg, r0, r1, fail_);
   out_.op(Opcode::sub64_reg, r0, r1);
   fail_if(Opcode::jgt64_imm, r0, longest);
@@ -472,6 +479,33 @@ void AnswerCode::go_without_checksum(Label right) {
   out_.bind(check);
 }
 
+// r3 = as many of the checked bytes as an answer quotes.
+void AnswerCode::first_of_ipv4() {
+  const Label all = out_.label();
+  read_slot(r3, checked_slot);
+  out_.jump_imm(Opcode::jle64_imm, r3, ipv4.quoted, all);
+  set(r3, ipv4.quoted);
+  out_.bind(all);
+}
+
+// r0 = the sum of all checked bytes; that of the first ones, of an even number where more follow,
+// stays in sum_slot.
+void AnswerCode::sum_all_of_ipv4() {
+  const Label done = out_.label();
+  first_of_ipv4();
+  set(r2, 0);
+  sum_packet();
+  slot(sum_slot, r0);
+  read_slot(r3, checked_slot);
+  out_.jump_imm(Opcode::jle64_imm, r3, ipv4.quoted, done);
+  set(r2, ipv4.quoted);
+  out_.op(Opcode::sub64_reg, r3, r2);
+  sum_packet();
+  read_slot(r1, sum_slot);
+  out_.op(Opcode::add64_reg, r0, r1);
+  out_.bind(done);
+}
+
 // nf_ip_checksum(), nf_ip6_checksum(). A checksum that is that of the pseudo header alone is left
 // to a device, and the packet has never been on a wire.
 void AnswerCode::check_sum(const Version& version, Label right) {
@@ -506,15 +540,40 @@ void AnswerCode::check_sum(const Version& version, Label right) {
   get(r1, Opcode::ldx16, field);
   out_.jump_reg(Opcode::jeq64_reg, r1, r8, right);
   out_.bind(whole);
-  set(r2, 0);
-  if (version.is_ipv6) read_slot(r2, header_slot);
-  read_slot(r3, checked_slot);
-  out_.op(Opcode::sub64_reg, r3, r2);
-  sum_packet();
+  if (version.is_ipv6) {
+    read_slot(r2, header_slot);
+    read_slot(r3, checked_slot);
+    out_.op(Opcode::sub64_reg, r3, r2);
+    sum_packet();
+  } else {
+    sum_all_of_ipv4();
+  }
   out_.op(Opcode::add64_reg, r0, r8);
   fold(r0);
   fail_if(Opcode::jne64_imm, r0, 0xffff);
+  set(r1, 1);
+  slot(whole_slot, r1);
   out_.jump(right);
+}
+
+// r0 = the sum of what is quoted, which is known where that are the bytes that were checked.
+void AnswerCode::sum_quoted(const Version& version) {
+  const Label other = out_.label();
+  const Label done = out_.label();
+  if (!version.is_ipv6) {
+    read_slot(r1, whole_slot);
+    out_.jump_imm(Opcode::jeq64_imm, r1, 0, other);
+    first_of_ipv4();
+    read_slot(r1, quoted_slot);
+    out_.jump_reg(Opcode::jne64_reg, r1, r3, other);
+    read_slot(r0, sum_slot);
+    out_.jump(done);
+  }
+  out_.bind(other);
+  set(r2, 0);
+  read_slot(r3, quoted_slot);
+  sum_packet();
+  out_.bind(done);
 }
 
 void AnswerCode::unreachable(const Version& version) {
@@ -552,9 +611,7 @@ void AnswerCode::unreachable(const Version& version) {
   put(r1, Opcode::stx32, version.transport());
   put_number(0, version.transport() + 4);
   out_.op(Opcode::add64_reg, r8, r1);
-  set(r2, 0);
-  read_slot(r3, quoted_slot);
-  sum_packet();
+  sum_quoted(version);
   out_.op(Opcode::add64_reg, r8, r0);
   finish_sum(r8);
   put(r8, Opcode::stx16, version.transport() + 2);

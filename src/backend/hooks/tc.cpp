@@ -43,27 +43,50 @@ constexpr std::int16_t view_mark = 8;
 constexpr std::int16_t view_priority = 32;
 constexpr std::int16_t view_ifindex = 40;
 
-// A packet may have a checksum that is left to the device, at a place that has another meaning in
-// the answer. The kernel forgets it where the place is cut off (skb_postpull_rcsum()): so
-// everything up to behind the transport header's first bytes is, of a packet that is long enough
-// for that.
-void forget_checksum(Emitter& out, Label fail) {
-  constexpr std::int32_t behind = 64;
+// Makes the packet r9 bytes long; what is in it does not count.
+//
+// It may have a checksum that is left to the device, at a place that has another meaning in the
+// answer. The kernel forgets it where the place is cut off (skb_postpull_rcsum()). It keeps the
+// place when a packet becomes shorter, which fails where it is not in the transport header; so all
+// that is left then is cut off, of a packet that is made longer for that.
+void resize(Emitter& out, Label fail) {
+  constexpr std::int32_t header = 20;  // of TCP, the longest one that has such a place
+  constexpr std::int32_t rest = 64;    // an Ethernet header and one of IPv6 at least
+  const Label whole = out.label();
+  const Label done = out.label();
+  const auto change_tail = [&](std::uint8_t size, std::int32_t more) {
+    out.load_context_pointer(r1);
+    out.op(Opcode::mov64_reg, r2, size);
+    if (more != 0) out.op(Opcode::add64_imm, r2, 0, 0, more);
+    out.op(Opcode::mov64_imm, r3, 0, 0, 0);
+    out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_change_tail));
+    out.jump_imm(Opcode::jne64_imm, r0, 0, fail);
+  };
+  // By the difference of r2 and r3.
+  const auto adjust_room = [&] {
+    out.load_context_pointer(r1);
+    out.op(Opcode::sub64_reg, r2, r3);
+    out.op(Opcode::mov64_imm, r3, 0, 0, adjust_at_link_header);
+    out.op(Opcode::mov64_imm, r4, 0, 0, 0);
+    out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_adjust_room));
+    out.jump_imm(Opcode::jne64_imm, r0, 0, fail);
+  };
+  out.op(Opcode::ldx64, r1, r6, whole_slot);
+  out.jump_imm(Opcode::jne64_imm, r1, 0, whole);
   out.op(Opcode::ldx64, r6, r6, transport_slot);
-  out.load_context_pointer(r1);
-  out.op(Opcode::mov64_reg, r2, r6);
-  out.op(Opcode::lsh64_imm, r2, 0, 0, 1);
-  out.op(Opcode::add64_imm, r2, 0, 0, behind + 2);
-  out.op(Opcode::mov64_imm, r3, 0, 0, 0);
-  out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_change_tail));
-  out.jump_imm(Opcode::jne64_imm, r0, 0, fail);
-  out.load_context_pointer(r1);
-  out.op(Opcode::mov64_imm, r2, 0, 0, -2);
-  out.op(Opcode::sub64_reg, r2, r6);
-  out.op(Opcode::mov64_imm, r3, 0, 0, adjust_at_link_header);
-  out.op(Opcode::mov64_imm, r4, 0, 0, 0);
-  out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_adjust_room));
-  out.jump_imm(Opcode::jne64_imm, r0, 0, fail);
+  out.op(Opcode::add64_imm, r6, 0, 0, header);
+  change_tail(r6, 0);
+  change_tail(r6, rest);
+  out.op(Opcode::mov64_imm, r2, 0, 0, 0);
+  out.op(Opcode::mov64_reg, r3, r6);
+  adjust_room();
+  out.op(Opcode::mov64_reg, r2, r9);
+  out.op(Opcode::mov64_imm, r3, 0, 0, rest);
+  adjust_room();
+  out.jump(done);
+  out.bind(whole);
+  change_tail(r9, 0);
+  out.bind(done);
 }
 
 // What a packet of the kernel's own has not: a tag, unless the answer keeps it, and what was
@@ -86,15 +109,7 @@ void forget_facts(Emitter& out, Label fail) {
 void answer(Emitter& out) {
   constexpr std::int32_t recompute = 1;  // BPF_F_RECOMPUTE_CSUM
   const Label done = out.label();
-  forget_checksum(out, done);
-  out.load_context_pointer(r1);
-  out.op(Opcode::ldx32, r3, r1, 0);
-  out.op(Opcode::mov64_reg, r2, r9);
-  out.op(Opcode::sub64_reg, r2, r3);
-  out.op(Opcode::mov64_imm, r3, 0, 0, adjust_at_link_header);
-  out.op(Opcode::mov64_imm, r4, 0, 0, 0);
-  out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_adjust_room));
-  out.jump_imm(Opcode::jne64_imm, r0, 0, done);
+  resize(out, done);
   out.load_context_pointer(r1);
   out.op(Opcode::mov64_imm, r2, 0, 0, 0);
   out.op(Opcode::mov64_reg, r3, r8);
