@@ -237,6 +237,17 @@ std::vector<kernel::Fd> NetdevCase::attach(const std::vector<kernel::Fd>& progra
   return links;
 }
 
+namespace {
+
+// Whether what a packet meets depends on those before it.
+bool keeps_state(const imr::Ruleset& ruleset) {
+  return !ruleset.meters.empty() || std::ranges::any_of(ruleset.sets, [](const imr::Set& set) {
+    return set.dynamic.has_value();
+  });
+}
+
+}  // namespace
+
 NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const std::string& script,
                              std::span<const Frame> frames, bool generic) {
   NetdevReport report;
@@ -254,6 +265,7 @@ NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const s
   auto evaluator = expect(driver::Runner::create(driver::EngineKind::evaluator, subject.ruleset,
                                                  programs->compilation));
   bool evaluator_saw_all = true;
+  bool evaluator_keeps_up = true;
   std::vector<bool> delivered;
   for (const Frame& frame : frames) {
     delivered.push_back(
@@ -276,12 +288,16 @@ NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const s
     // nft_payload_fast_eval() reads later fragments, but only in the linear part, of which the
     // evaluator knows nothing.
     const std::size_t network = std::min<std::size_t>(packet.network_offset, packet.bytes.size());
-    const bool third = !frames[i].open && (frames[i].linear == 0 ||
-                                           !is_fragment(ByteView(packet.bytes).subspan(network)));
-    evaluator_saw_all = evaluator_saw_all && third;
-    const imr::Outcome outcome = third ? expect(evaluator.run(packet)) : imr::Outcome();
+    const bool sure = !frames[i].open && (frames[i].linear == 0 ||
+                                          !is_fragment(ByteView(packet.bytes).subspan(network)));
+    evaluator_saw_all = evaluator_saw_all && sure;
+    // It sees such packets as well, for what they take of limits and leave in sets.
+    const imr::Outcome outcome = expect(evaluator.run(packet));
     report.written += outcome.bytes ? 1 : 0;
-    const Arrival by_evaluator = third ? arrival_of(outcome, packet) : by_nft;
+    const Arrival told = arrival_of(outcome, packet);
+    evaluator_keeps_up = evaluator_keeps_up && (sure || agrees(told, by_nft));
+    const bool third = sure && (evaluator_keeps_up || !keeps_state(subject.ruleset));
+    const Arrival by_evaluator = third ? told : by_nft;
     if (by_nft == by_weir && agrees(by_evaluator, by_nft)) continue;
     report.text = "frame " + std::to_string(i) + ": nft " + words(by_nft) + ", weir " +
                   words(by_weir) + ", evaluator " + (third ? words(by_evaluator) : "not asked") +
