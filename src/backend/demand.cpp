@@ -69,6 +69,7 @@ struct Collector {
   void operator()(const imr::Numgen&) {}
   void operator()(const imr::Random&) {}
   void operator()(const imr::Hash& hash) { expr(hash.source); }
+  void operator()(const imr::Nexthop& hop) { expr(hop.source); }
 
   void operator()(const imr::Match& match) { expr(match.lhs); }
   void operator()(const imr::MatchRange& match) { expr(match.lhs); }

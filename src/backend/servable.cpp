@@ -56,6 +56,7 @@ bool serves_meta(const Profile& profile, imr::MetaKey key) {
     case imr::MetaKey::priority:
     case imr::MetaKey::cpu:
     case imr::MetaKey::rtclassid:
+    case imr::MetaKey::rtipsec:
       break;
     case imr::MetaKey::skuid:
     case imr::MetaKey::skgid:
@@ -138,6 +139,10 @@ struct Collector {
   void operator()(const imr::Numgen&) { add(Need::Kind::meter); }
   void operator()(const imr::Random&) {}
   void operator()(const imr::Hash& hash) { expr(hash.source); }
+  void operator()(const imr::Nexthop& hop) {
+    add(Need::Kind::next_hop);
+    expr(hop.source);
+  }
   void operator()(const imr::Match& match) {
     expr(match.lhs);
     const auto* meta = std::get_if<imr::Meta>(&unit.ruleset[match.lhs]);
@@ -285,7 +290,11 @@ std::string to_string(const Need& need) {
     case Need::Kind::packet:
       return "the packet's content";
     case Need::Kind::meta:
+      // As nft writes it.
+      if (need.meta == imr::MetaKey::rtipsec) return "rt ipsec";
       return "meta " + std::string(to_string(need.meta));
+    case Need::Kind::next_hop:
+      return "rt nexthop";
     case Need::Kind::connection:
       return "ct state";
     case Need::Kind::connection_details:
@@ -316,13 +325,14 @@ std::vector<Need> all_needs() {
   using imr::MetaKey;
   std::vector<Need> out = {{.kind = Need::Kind::link}, {.kind = Need::Kind::packet}};
   for (const MetaKey key :
-       {MetaKey::protocol, MetaKey::nfproto,  MetaKey::l4proto, MetaKey::length, MetaKey::pkttype,
-        MetaKey::mark,     MetaKey::priority, MetaKey::cpu,     MetaKey::iif,    MetaKey::iifname,
-        MetaKey::iiftype,  MetaKey::iifgroup, MetaKey::iifkind, MetaKey::oif,    MetaKey::oifname,
-        MetaKey::oiftype,  MetaKey::oifgroup, MetaKey::oifkind, MetaKey::skuid,  MetaKey::skgid,
-        MetaKey::cgroup,   MetaKey::rtclassid}) {
+       {MetaKey::protocol, MetaKey::nfproto,   MetaKey::l4proto, MetaKey::length, MetaKey::pkttype,
+        MetaKey::mark,     MetaKey::priority,  MetaKey::cpu,     MetaKey::iif,    MetaKey::iifname,
+        MetaKey::iiftype,  MetaKey::iifgroup,  MetaKey::iifkind, MetaKey::oif,    MetaKey::oifname,
+        MetaKey::oiftype,  MetaKey::oifgroup,  MetaKey::oifkind, MetaKey::skuid,  MetaKey::skgid,
+        MetaKey::cgroup,   MetaKey::rtclassid, MetaKey::rtipsec}) {
     out.push_back({.kind = Need::Kind::meta, .meta = key});
   }
+  out.push_back({.kind = Need::Kind::next_hop});
   out.push_back({.kind = Need::Kind::connection});
   out.push_back({.kind = Need::Kind::connection_details});
   for (const MetaKey key : {MetaKey::mark, MetaKey::priority, MetaKey::pkttype}) {
@@ -346,6 +356,9 @@ bool serves(const Profile& profile, const Need& need) {
       return profile.reads_packets;
     case Need::Kind::meta:
       return serves_meta(profile, need.meta);
+    case Need::Kind::next_hop:
+      // Who knows the packet's route knows it all.
+      return serves_meta(profile, imr::MetaKey::rtclassid);
     case Need::Kind::connection:
       return profile.has_conntrack && loads(profile, ContextKey::ct_info);
     case Need::Kind::connection_details:

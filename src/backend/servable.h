@@ -19,6 +19,7 @@ struct Need {
     link,                // bytes of the link-layer header
     packet,              // bytes of the network and transport headers
     meta,                // `meta`
+    next_hop,            // where the packet's route leads
     connection,          // ct state
     connection_details,  // all other ct keys
     write_meta,          // `meta`

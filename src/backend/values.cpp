@@ -394,6 +394,7 @@ Reg Values::make_meta(imr::MetaKey key, unsigned half) {
     case imr::MetaKey::skgid:
     case imr::MetaKey::cgroup:
     case imr::MetaKey::rtclassid:
+    case imr::MetaKey::rtipsec:
       break;
   }
   const auto fact = profile_.context_key(key);
@@ -563,6 +564,7 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
       const Words source = self.evaluate(hash.source, absent);
       return below(jhash(self.out_, source, hash.length, hash.seed), hash.modulus, hash.offset);
     }
+    Words operator()(const imr::Nexthop& hop) const { return self.next_hop(hop, absent); }
     // imr::scaled(), where there is a modulus, and the offset on top of it.
     [[nodiscard]] Words below(Reg number, std::uint32_t modulus, std::uint32_t offset) const {
       if (modulus != 0) {
@@ -574,6 +576,26 @@ Words Values::evaluate(imr::ExprId id, BlockId absent) {
     }
   };
   return std::visit(Visitor{*this, absent}, ruleset_[id]);
+}
+
+// Without a branch, so that the verifier has no more ways to follow.
+Words Values::next_hop(const imr::Nexthop& hop, BlockId absent) {
+  constexpr std::uint64_t gateway_bit = 33;
+  const bool ipv4 = unit_.nfproto == Nfproto::ipv4;
+  invariant(unit_.nfproto == imr::protocol_of(ruleset_, hop),
+            "lowering: a next hop of another protocol; resolve_fields has not run");
+  const Reg route = out_.context(ipv4 ? ContextKey::gateway4 : ContextKey::has_gateway6);
+  out_.leave_if(Condition::eq, blurred(route), 0, absent);
+  Words words = evaluate(hop.source, absent);
+  const Reg no_gateway = out_.binary(Op::sub, out_.binary(Op::shr, route, gateway_bit), 1);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const Reg gateway = ipv4     ? out_.binary(Op::and_, route, 0xffffffff)
+                        : i == 0 ? out_.context(ContextKey::gateway6_0)
+                                 : out_.context(ContextKey::gateway6_1);
+    const Reg other = out_.binary(Op::xor_, words[i].reg, gateway);
+    words[i].reg = out_.binary(Op::xor_, gateway, out_.binary(Op::and_, other, no_gateway));
+  }
+  return words;
 }
 
 // nft_bitwise_eval_lshift() and _rshift(): words of 4 bytes in host order, the first one the most

@@ -130,6 +130,7 @@ class Values {
   [[nodiscard]] ItemLoop loop_for(std::span<const std::uint8_t> types);
   [[nodiscard]] std::vector<Item> find_items(imr::ExtensionKind kind,
                                              std::span<const std::uint8_t> types);
+  [[nodiscard]] Words next_hop(const imr::Nexthop& hop, flow::BlockId absent);
   [[nodiscard]] Words extension_value(const imr::Extension& item, flow::BlockId absent);
   [[nodiscard]] Words shifted(const imr::Shift& shift, flow::BlockId absent);
   // dst = the word at base + offset, or zero where the packet ends before.

@@ -256,7 +256,8 @@ std::optional<Conditions::Value> Conditions::value(imr::ExprId expr) {
       [](const imr::MapLookup&) -> Found { return std::nullopt; },
       [](const imr::Numgen&) -> Found { return std::nullopt; },
       [](const imr::Random&) -> Found { return std::nullopt; },
-      [](const imr::Hash&) -> Found { return std::nullopt; });
+      [](const imr::Hash&) -> Found { return std::nullopt; },
+      [](const imr::Nexthop&) -> Found { return std::nullopt; });
 }
 
 Bdd::Set Conditions::literal(const Bit& bit) {

@@ -41,6 +41,23 @@ engine::Connection connection_of(const packet::Connection& from) {
           .helper = from.helper};
 }
 
+engine::Route route_of(const packet::Route& from) {
+  constexpr std::uint8_t family_ipv4 = 2;  // AF_INET, AF_INET6
+  constexpr std::uint8_t family_ipv6 = 10;
+  constexpr std::uint32_t by_gateway = 0x2;  // RTF_GATEWAY, RTF_CACHE
+  constexpr std::uint32_t cached = 0x01000000;
+  engine::Route route{.tclassid = from.realms, .transformed = from.transformed};
+  if (from.next_hop.size() == route.gateway.size()) {
+    route.gateway_family = family_ipv4;
+    std::ranges::copy(from.next_hop, route.gateway.begin());
+  } else if (!from.next_hop.empty()) {
+    route.gateway_family = family_ipv6;
+    route.flags = from.cached ? cached : by_gateway;
+    std::ranges::copy(from.next_hop, (from.cached ? route.destination : route.gateway6).begin());
+  }
+  return route;
+}
+
 }  // namespace
 
 void give_facts(const packet::Packet& packet, engine::Input& input) {
@@ -65,7 +82,7 @@ void give_facts(const packet::Packet& packet, engine::Input& input) {
   input.ct_info = static_cast<std::uint64_t>(packet.ct_info);
   input.has_connection = packet.has_connection;
   if (packet.has_connection) input.connection = connection_of(packet.connection);
-  input.route_class = packet.route_class;
+  if (packet.route) input.route = route_of(*packet.route);
   if (packet.socket) {
     input.socket = {.has_file = packet.socket->has_file,
                     .user = packet.socket->user,

@@ -71,6 +71,10 @@ class Scan {
   void operator()(const imr::Numgen&) {}
   void operator()(const imr::Random&) { reads_.random = true; }
   void operator()(const imr::Hash& hash) { expr(hash.source); }
+  void operator()(const imr::Nexthop& hop) {
+    reads_.next_hop = true;
+    expr(hop.source);
+  }
 
  private:
   void expr(imr::ExprId id) { std::visit(*this, ruleset_[id]); }

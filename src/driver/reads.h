@@ -21,6 +21,7 @@ struct Reads {
   bool connection = false;
   bool connection_details = false;  // beyond its state
   bool connection_counts = false;   // bytes and packets, which are not always counted
+  bool next_hop = false;            // of its route
   bool link_header = false;
   bool writes_packet = false;
   bool random = false;  // numbers that are drawn anew, from packet to packet

@@ -182,10 +182,16 @@ Status check_suppliable(const Reads& reads) {
   using imr::MetaKey;
   for (const MetaKey key :
        {MetaKey::iifgroup, MetaKey::oifgroup, MetaKey::iifkind, MetaKey::oifkind, MetaKey::priority,
-        MetaKey::cpu, MetaKey::skuid, MetaKey::skgid, MetaKey::cgroup, MetaKey::rtclassid}) {
+        MetaKey::cpu, MetaKey::skuid, MetaKey::skgid, MetaKey::cgroup, MetaKey::rtclassid,
+        MetaKey::rtipsec}) {
     if (!reads.meta.contains(key)) continue;
     return input_error("the rules read meta " + std::string(to_string(key)) +
                        ", which only --engine interpreter and evaluator give to packets of a file");
+  }
+  if (reads.next_hop) {
+    return input_error(
+        "the rules read next hops of routes, which only --engine interpreter and evaluator give to "
+        "packets of a file");
   }
   if (!reads.connection_details) return {};
   return input_error(

@@ -56,6 +56,18 @@ struct Socket {
   std::uint32_t cgroup_class = 0;
 };
 
+// The packet's route: struct dst_entry, and around it struct rtable or rt6_info. Here it is both,
+// so that a program may look at either, whatever the packet.
+struct Route {
+  std::uint32_t tclassid = 0;
+  bool transformed = false;                       // whether dst_entry::xfrm is there
+  std::uint8_t gateway_family = 0;                // rtable::rt_gw_family
+  std::array<std::uint8_t, 4> gateway = {};       // rtable::rt_gw4
+  std::uint32_t flags = 0;                        // rt6_info::rt6i_flags
+  std::array<std::uint8_t, 16> gateway6 = {};     // rt6_info::rt6i_gateway
+  std::array<std::uint8_t, 16> destination = {};  // rt6_info::rt6i_dst.addr
+};
+
 // What a program is run on: `bytes` from the first header that there is, and what the kernel knows
 // about the packet beside them. Where a program's packet begins (offset 0 of its loads) is
 // `data_offset`:
@@ -91,8 +103,8 @@ struct Input {
   bool has_connection = false;
   Connection connection = {};
   std::optional<Socket> socket = {};
-  std::optional<std::uint32_t> route_class = {};  // dst_entry::tclassid; none: no route
-  std::uint32_t iifgroup = 0;                     // net_device::group
+  std::optional<Route> route = {};
+  std::uint32_t iifgroup = 0;  // net_device::group
   std::uint32_t oifgroup = 0;
   std::string iifkind = {};  // net_device::rtnl_link_ops->kind; empty: it has none
   std::string oifkind = {};

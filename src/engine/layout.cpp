@@ -165,6 +165,18 @@ constexpr std::array cred_members = {
 
 constexpr std::array dst_members = {
     WEIR_MEMBER("tclassid", scalar, DstEntry, tclassid),
+    WEIR_MEMBER("xfrm", scalar, DstEntry, xfrm),
+};
+
+constexpr std::array route_members = {
+    WEIR_MEMBER("rt_gw_family", scalar, Route, gateway_family),
+    WEIR_MEMBER("rt_gw4", bytes, Route, gateway),
+};
+
+constexpr std::array route6_members = {
+    WEIR_MEMBER("rt6i_dst.addr", bytes, Route, destination6),
+    WEIR_MEMBER("rt6i_gateway", bytes, Route, gateway6),
+    WEIR_MEMBER("rt6i_flags", scalar, Route, flags6),
 };
 
 // Members within members have the names of their paths.
@@ -256,6 +268,8 @@ constexpr std::array structures = {
     Structure{"file", file_members},
     Structure{"cred", cred_members},
     Structure{"dst_entry", dst_members},
+    Structure{"rtable", route_members},
+    Structure{"rt6_info", route6_members},
     Structure{"nf_conn", connection_members},
     Structure{"nf_ct_ext", extension_members},
     Structure{"nf_conn_acct", account_members},

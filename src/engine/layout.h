@@ -32,6 +32,8 @@ enum class StructureId : std::uint8_t {
   file,
   cred,
   dst_entry,
+  rtable,
+  rt6_info,
   nf_conn,
   nf_ct_ext,
   nf_conn_acct,
@@ -145,6 +147,17 @@ struct Sock {
 
 struct DstEntry {
   std::uint32_t tclassid = 0;
+  const void* xfrm = nullptr;
+};
+
+// struct rtable and struct rt6_info in one.
+struct Route {
+  DstEntry dst;
+  std::uint8_t gateway_family = 0;
+  std::uint8_t gateway[4] = {};
+  std::uint8_t destination6[16] = {};
+  std::uint8_t gateway6[16] = {};
+  std::uint32_t flags6 = 0;
 };
 
 struct ConntrackTuple {

@@ -82,6 +82,7 @@ void Machine::prepare(const Input& input) {
     prepare_xdp(input);
   } else {
     prepare_skb(input, linear);
+    prepare_route(input);
     prepare_socket(input);
     prepare_connection(input);
     if (type_ == isa::ProgramType::netfilter) prepare_netfilter(input);
@@ -156,16 +157,24 @@ void Machine::prepare_skb(const Input& input, std::size_t linear) {
   skb_.data_end = skb_.data + linear;
 }
 
+void Machine::prepare_route(const Input& input) {
+  if (!input.route) return;
+  const Route& route = *input.route;
+  route_ = {.dst = {.tclassid = route.tclassid, .xfrm = route.transformed ? &net_ : nullptr},
+            .gateway_family = route.gateway_family,
+            .flags6 = route.flags};
+  std::ranges::copy(route.gateway, route_.gateway);
+  std::ranges::copy(route.gateway6, route_.gateway6);
+  std::ranges::copy(route.destination, route_.destination6);
+  memory_.add(&route_, sizeof route_, false);
+  skb_.refdst = address_of(&route_) | 1;  // SKB_DST_NOREF
+}
+
 // States of sockets: include/net/tcp_states.h.
 void Machine::prepare_socket(const Input& input) {
   constexpr std::uint8_t time_wait = 6;
   constexpr std::uint8_t closed = 7;
   constexpr std::uint8_t new_syn_received = 12;
-  if (input.route_class) {
-    route_ = {.tclassid = *input.route_class};
-    memory_.add(&route_, sizeof route_, false);
-    skb_.refdst = address_of(&route_) | 1;  // SKB_DST_NOREF
-  }
   if (!input.socket) return;
   const Socket& socket = *input.socket;
   cred_ = {.fsuid = socket.user, .fsgid = socket.group};

@@ -76,6 +76,7 @@ class Machine {
   void prepare_skb(const Input& input, std::size_t linear);
   void prepare_netfilter(const Input& input);
   void prepare_devices(const Input& input);
+  void prepare_route(const Input& input);
   void prepare_socket(const Input& input);
   void prepare_connection(const Input& input);
 
@@ -109,7 +110,7 @@ class Machine {
   kernel_structs::File file_;
   kernel_structs::Cred cred_;
   // What lower bits of pointers to these say, is not theirs.
-  alignas(16) kernel_structs::DstEntry route_;
+  alignas(16) kernel_structs::Route route_;
   alignas(16) kernel_structs::Conn connection_;
   kernel_structs::Conn master_;
   kernel_structs::CtExtensions extensions_;

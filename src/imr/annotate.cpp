@@ -131,7 +131,7 @@ std::string Annotator::name_of(const Ruleset& ruleset, ExprId expr) const {
       },
       [&](const MapLookup& e) { return name_of(ruleset, e.key); },
       [](const Numgen&) { return std::string(); }, [](const Random&) { return std::string(); },
-      [](const Hash&) { return std::string(); });
+      [](const Hash&) { return std::string(); }, [](const Nexthop&) { return std::string(); });
 }
 
 std::string Annotator::learn(MetaKey key, const Bytes& value) {

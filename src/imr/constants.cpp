@@ -162,7 +162,11 @@ void Collector::add(ExprId expr, Bytes value) {
       // Keys that lead to the value, and keys that do not.
       [&](const MapLookup& e) { add_elements(e.key, ruleset_[e.map]); }, [](const Numgen&) {},
       // Bytes that lead to a given hash would have to be searched for.
-      [](const Random&) {}, [](const Hash&) {});
+      [](const Random&) {}, [](const Hash&) {},
+      [&](const Nexthop& e) {
+        out_.next_hop.push_back({rule_, value});
+        add(e.source, std::move(value));
+      });
 }
 
 }  // namespace

@@ -48,11 +48,19 @@ struct CtConstant {
   friend bool operator==(const CtConstant&, const CtConstant&) = default;
 };
 
+// The same of a next hop: of the destination that it is made of, too, there is a packet constant.
+struct NexthopConstant {
+  RuleId rule;
+  Bytes value;  // 4 or 16 bytes
+  friend bool operator==(const NexthopConstant&, const NexthopConstant&) = default;
+};
+
 struct Constants {
   std::vector<PacketConstant> packet;
   std::vector<ExtensionConstant> extension;
   std::vector<MetaConstant> meta;
   std::vector<CtConstant> ct;
+  std::vector<NexthopConstant> next_hop;
 };
 
 // In the order of the rules: right sides of comparisons, both ends of ranges, both ends of all

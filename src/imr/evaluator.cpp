@@ -153,6 +153,7 @@ class Evaluation {
   void answer(const Answer& answer);
   std::optional<Bytes> value(ExprId expr);
   std::optional<Bytes> meta(MetaKey key) const;
+  std::optional<Bytes> next_hop(const Nexthop& hop);
   std::optional<Bytes> ct(const Ct& ct) const;
   std::optional<Bytes> connection(const Ct& ct) const;
   std::optional<Bytes> header_field(const HeaderField& field) const;
@@ -491,7 +492,8 @@ std::optional<Bytes> Evaluation::value(ExprId expr) {
         if (!source) return source;
         const std::uint32_t hash = jhash(ByteView(*source).first(e.length), e.seed);
         return native_bytes((std::uint64_t{scaled(hash, e.modulus)} + e.offset) & 0xffffffff, 4);
-      });
+      },
+      [&](const Nexthop& e) -> Value { return next_hop(e); });
 }
 
 // nft_meta_get_eval() in net/netfilter/nft_meta.c.
@@ -551,8 +553,12 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
       return native_bytes(outcome_.priority.value_or(packet_.priority), 4);
     case MetaKey::rtclassid:
       not_at_xdp();
-      if (!packet_.route_class) return std::nullopt;
-      return native_bytes(*packet_.route_class, 4);
+      if (!packet_.route) return std::nullopt;
+      return native_bytes(packet_.route->realms, 4);
+    case MetaKey::rtipsec:
+      not_at_xdp();
+      if (!packet_.route) return std::nullopt;
+      return Bytes{static_cast<std::uint8_t>(packet_.route->transformed ? 1 : 0)};
     case MetaKey::skuid:
     case MetaKey::skgid:
       not_at_xdp();
@@ -582,6 +588,17 @@ std::optional<std::uint8_t> Evaluation::packet_type() const {
   if (!known || view_.protocol != 0x0800) return std::nullopt;
   if (view_.network.size() < 20) return std::nullopt;
   return (view_.network[16] & 0xf0) == 0xe0 ? multicast : broadcast;
+}
+
+// nft_rt_get_eval() in net/netfilter/nft_rt.c: a route of IPv4 may lead by a gateway of IPv6, whose
+// address is not told.
+std::optional<Bytes> Evaluation::next_hop(const Nexthop& hop) {
+  invariant(!at_xdp(), "XDP knows no routes");
+  if (!packet_.route || unit_.nfproto != protocol_of(ruleset_, hop)) return std::nullopt;
+  std::optional<Bytes> destination = value(hop.source);
+  const Bytes& gateway = packet_.route->next_hop;
+  if (destination && gateway.size() == destination->size()) return gateway;
+  return destination;
 }
 
 // nft_ct_get_eval() in net/netfilter/nft_ct.c, NF_CT_STATE_BIT() in nf_conntrack_common.h.

@@ -26,6 +26,7 @@ ExprId Excerpt::expr(ExprId id) {
       },
       [](Immediate&) {}, [](Payload&) {}, [](HeaderField&) {}, [](Extension&) {}, [](Meta&) {},
       [](Ct&) {}, [](Random&) {}, [&](Hash& one) { one.source = expr(one.source); },
+      [&](Nexthop& one) { one.source = expr(one.source); },
       [](Numgen&) { invariant(false, "an excerpt of a rule that takes from a meter"); });
   return exprs_[id] = to_.add(std::move(copy));
 }

@@ -45,6 +45,9 @@ bool same_expr(const Ruleset& ruleset, ExprId a, ExprId b) {
                one.modulus == other.modulus && one.offset == other.offset &&
                same_expr(ruleset, one.source, other.source);
       },
+      [&](const Nexthop& one) {
+        return same_expr(ruleset, one.source, std::get<Nexthop>(right).source);
+      },
       [&](const auto& leaf) { return leaf == std::get<std::decay_t<decltype(leaf)>>(right); });
 }
 

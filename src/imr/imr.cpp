@@ -51,6 +51,7 @@ constexpr std::array meta_rows = {
     MetaRow{MetaKey::skgid, 4, "skgid", true},
     MetaRow{MetaKey::cgroup, 4, "cgroup", true},
     MetaRow{MetaKey::rtclassid, 4, "rtclassid", true},
+    MetaRow{MetaKey::rtipsec, 1, "rtipsec", true},
 };
 
 struct CtRow {
@@ -154,7 +155,12 @@ std::size_t value_size(const Ruleset& ruleset, ExprId expr) {
       },
       [&](const MapLookup& e) -> std::size_t { return ruleset[e.map].data_size; },
       [](const Numgen&) -> std::size_t { return 4; },
-      [](const Random&) -> std::size_t { return 4; }, [](const Hash&) -> std::size_t { return 4; });
+      [](const Random&) -> std::size_t { return 4; }, [](const Hash&) -> std::size_t { return 4; },
+      [&](const Nexthop& e) { return value_size(ruleset, e.source); });
+}
+
+Nfproto protocol_of(const Ruleset& ruleset, const Nexthop& hop) {
+  return value_size(ruleset, hop.source) == 4 ? Nfproto::ipv4 : Nfproto::ipv6;
 }
 
 std::size_t value_size(MetaKey key) {
@@ -289,7 +295,8 @@ std::vector<ExprId> sources(const Expr& expr) {
       [](const Shift& e) { return Sources{e.source}; },
       [](const ByteSwap& e) { return Sources{e.source}; }, [](const Concat& e) { return e.parts; },
       [](const MapLookup& e) { return Sources{e.key}; }, [](const Numgen&) { return Sources(); },
-      [](const Random&) { return Sources(); }, [](const Hash& e) { return Sources{e.source}; });
+      [](const Random&) { return Sources(); }, [](const Hash& e) { return Sources{e.source}; },
+      [](const Nexthop& e) { return Sources{e.source}; });
 }
 
 std::vector<ExprId> operands(const Statement& statement) {
@@ -358,7 +365,8 @@ bool reads_packet(const Ruleset& ruleset, ExprId expr) {
       [](const MaskXor&) { return false; }, [](const Shift&) { return false; },
       [](const ByteSwap&) { return false; }, [](const Concat&) { return false; },
       [](const MapLookup&) { return false; }, [](const Numgen&) { return false; },
-      [](const Random&) { return false; }, [](const Hash&) { return false; });
+      [](const Random&) { return false; }, [](const Hash&) { return false; },
+      [](const Nexthop&) { return false; });
   return here || std::ranges::any_of(sources(ruleset[expr]),
                                      [&](ExprId source) { return reads_packet(ruleset, source); });
 }

@@ -112,6 +112,7 @@ enum class MetaKey : std::uint8_t {
   cgroup,     // 4, host order: net_cls class of the packet's socket; none without one, nor where it
               // is of another network namespace
   rtclassid,  // 4, host order: realms of the packet's route; none before it has one
+  rtipsec,    // 1: whether IPsec transforms what goes by the packet's route; none before it has one
 };
 struct Meta {
   MetaKey key = MetaKey::l4proto;
@@ -221,8 +222,17 @@ struct Hash {
   friend bool operator==(const Hash&, const Hash&) = default;
 };
 
+// The address that the packet's route leads to: its gateway, or, where it has none, the source,
+// which is the destination that the packet names. Of IPv4 where the source has 4 bytes, of IPv6
+// where it has 16; without a value in packets of another protocol, or before they have a route
+// (net/netfilter/nft_rt.c).
+struct Nexthop {
+  ExprId source;
+  friend bool operator==(const Nexthop&, const Nexthop&) = default;
+};
+
 using Expr = std::variant<Immediate, Payload, HeaderField, Extension, Meta, Ct, MaskXor, Shift,
-                          ByteSwap, Concat, MapLookup, Numgen, Random, Hash>;
+                          ByteSwap, Concat, MapLookup, Numgen, Random, Hash, Nexthop>;
 
 // ---- Statements
 // ----------------------------------------------------------------------------------
@@ -572,6 +582,8 @@ struct Unit {
 [[nodiscard]] std::size_t value_size(const Ruleset& ruleset, ExprId expr);
 [[nodiscard]] std::size_t value_size(MetaKey key);
 [[nodiscard]] std::size_t value_size(CtKey key);
+// The protocol of the packets that it is of.
+[[nodiscard]] Nfproto protocol_of(const Ruleset& ruleset, const Nexthop& hop);
 // Whether some packets have no value.
 [[nodiscard]] bool may_be_absent(MetaKey key);
 [[nodiscard]] bool may_be_absent(CtKey key);

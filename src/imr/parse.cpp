@@ -694,6 +694,12 @@ ExprId Parser::expr(TableId table, int nesting) {
   if (take_word("numgen")) return draft_.ruleset.add(numgen());
   if (take_word("random")) return draft_.ruleset.add(random());
   if (take_word("jhash")) return draft_.ruleset.add(hash(table, nesting));
+  if (take_word("nexthop")) {
+    expect_symbol("(");
+    const ExprId source = expr(table, nesting + 1);
+    expect_symbol(")");
+    return draft_.ruleset.add(Nexthop{source});
+  }
   for (const std::uint8_t unit : swap_units) {
     if (!take_word("swap" + std::to_string(unit))) continue;
     expect_symbol("(");
@@ -722,7 +728,7 @@ ExprId Parser::expr(TableId table, int nesting) {
   }
   fail(lexer_.peek(),
        "an expression: payload, field, extension, meta, ct, swap2, swap4, swap8, concat, lookup, "
-       "numgen, random, jhash, bytes or '('");
+       "numgen, random, jhash, nexthop, bytes or '('");
 }
 
 // Behind its "(": a shift, or a mask, a flip or both.

@@ -261,7 +261,8 @@ std::string Printer::expr(ExprId id) const {
       [&](const Hash& e) {
         return "jhash(" + expr(e.source) + ", " + number(e.length) + ") seed " + number(e.seed) +
                " mod " + number(e.modulus) + " plus " + number(e.offset);
-      });
+      },
+      [&](const Nexthop& e) { return "nexthop(" + expr(e.source) + ")"; });
 }
 
 std::string Printer::verdict(const Verdict& verdict) const {

@@ -202,6 +202,10 @@ void Verifier::check_expr(ExprId id) {
         const std::size_t size = source_size(e.source);
         require(e.length >= 1 && e.length <= size, name + ": hash of more than its source");
         require(e.modulus >= 1, name + ": hash below 0");
+      },
+      [&](const Nexthop& e) {
+        const std::size_t size = source_size(e.source);
+        require(size == 4 || size == 16, name + ": next hop of other than 4 or 16 bytes");
       });
 }
 

@@ -86,6 +86,13 @@ struct Socket {
   std::uint32_t cgroup_class = 0;
 };
 
+struct Route {
+  std::uint32_t realms = 0;
+  Bytes next_hop = {};       // 4 or 16 bytes; empty: where the packet says
+  bool cached = false;       // of IPv6: not by a gateway, but a cached route with this destination
+  bool transformed = false;  // by IPsec
+};
+
 struct Packet {
   Bytes bytes;                       // from the first header that there is
   std::uint32_t network_offset = 0;  // of the network header in `bytes`; 0: no link-layer header
@@ -95,7 +102,7 @@ struct Packet {
   std::uint32_t priority = 0;
   std::uint32_t cpu = 0;  // that it is on
   std::optional<Socket> socket;
-  std::optional<std::uint32_t> route_class;  // of its route, if it has one yet
+  std::optional<Route> route;  // if it has one yet
   Device in;
   Device out;
   PacketType type = PacketType::host;

@@ -101,7 +101,11 @@ class Resolver {
         [&](const imr::Extension& item) { return extension(item, id); },
         [&](const imr::Meta& meta) { return fact(meta.key, id); },
         [&](const imr::Ct&) { return id; }, [&](const imr::Numgen&) { return id; },
-        [&](const imr::Random&) { return id; }, [&](const imr::Hash& op) { return rebuilt(op); });
+        [&](const imr::Random&) { return id; }, [&](const imr::Hash& op) { return rebuilt(op); },
+        [&](const imr::Nexthop& op) {
+          const bool meant = unit_.nfproto == imr::protocol_of(ruleset_, op);
+          return meant ? rebuilt(op) : absent(id);
+        });
   }
 
   // Items of a network protocol are looked for in its packets only (skb->protocol); what is said to
@@ -175,6 +179,7 @@ class Resolver {
       case imr::MetaKey::skgid:
       case imr::MetaKey::cgroup:
       case imr::MetaKey::rtclassid:
+      case imr::MetaKey::rtipsec:
         return id;
     }
     throw InvariantError("meta key out of range");

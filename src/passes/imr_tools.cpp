@@ -44,7 +44,8 @@ std::optional<Bytes> constant_value(const imr::Unit& unit, ExprId expr) {
       [](const imr::MapLookup&) -> Value { return std::nullopt; },
       [](const imr::Numgen&) -> Value { return std::nullopt; },
       [](const imr::Random&) -> Value { return std::nullopt; },
-      [](const imr::Hash&) -> Value { return std::nullopt; });
+      [](const imr::Hash&) -> Value { return std::nullopt; },
+      [](const imr::Nexthop&) -> Value { return std::nullopt; });
 }
 
 std::vector<imr::ChainId> unit_chains(const imr::Unit& unit) {

@@ -58,7 +58,8 @@ class Writer {
   std::string raw();
   std::string device();
   std::string state();
-  std::string seldom();
+  std::string seldom(const Subject& subject);
+  std::string route(const Subject& subject);
   // Whether an option, a chunk or an extension header is there.
   std::string presence(const Subject& subject);
   std::string word_map();  // of a key whose values are words
@@ -301,8 +302,24 @@ std::string Writer::presence(const Subject& subject) {
   return item + (random_.chance(65) ? " exists" : " missing");
 }
 
+// Of the protocol that the subject has.
+std::string Writer::route(const Subject& subject) {
+  if (random_.chance(20)) return random_.chance(50) ? "rt ipsec exists" : "rt ipsec missing";
+  const Family family = to_.table.family;
+  const bool open = subject.l3 == L3::any && family == Family::inet;
+  if (open ? random_.chance(50) : (subject.l3 == L3::ipv6 || family == Family::ip6)) {
+    constexpr std::array<std::string_view, 3> values = {"2001:db8::1", "2001:db8::/32",
+                                                        "{ 2001:db8::1, fe80::/10 }"};
+    return "rt ip6 nexthop " + inverted() + std::string(random_.pick(values));
+  }
+  constexpr std::array<std::string_view, 3> values = {"10.0.0.1", "10.0.0.0/8",
+                                                      "{ 10.0.0.1, 192.168.0.0/16 }"};
+  return "rt ip nexthop " + inverted() + std::string(random_.pick(values));
+}
+
 // Few values each: those that packets are given.
-std::string Writer::seldom() {
+std::string Writer::seldom(const Subject& subject) {
+  if (is_ip(to_.table.family) && random_.chance(15)) return route(subject);
   constexpr std::array<std::string_view, 16> numbers = {
       "meta skuid",    "meta skgid",          "meta cgroup",    "meta cpu",
       "meta iifgroup", "meta oifgroup",       "meta rtclassid", "ct mark",
@@ -490,7 +507,7 @@ std::string MatchWriter::match(Subject& subject) {
     const bool device = devices && (!options.connections || random.chance(60));
     return device ? writer.device() : writer.state();
   }
-  if (options.seldom_facts && random.chance(15)) return writer.seldom();
+  if (options.seldom_facts && random.chance(15)) return writer.seldom(subject);
   if (random.chance(10)) return writer.concatenation(subject, Contents::keys);
   return writer.number(*writer.draw_key(subject));
 }

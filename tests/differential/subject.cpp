@@ -22,6 +22,9 @@ class Facts {
     for (const imr::MetaConstant& constant : constants.meta) {
       values_[constant.key].push_back(constant.value);
     }
+    for (const imr::NexthopConstant& constant : constants.next_hop) {
+      next_hops_.push_back(constant.value);
+    }
   }
 
   void give_mark(packet::Packet& packet) {
@@ -55,7 +58,7 @@ class Facts {
       device->group = number();
       device->kind = kinds[random_() % kinds.size()];
     }
-    if (random_() % 3 != 0) packet.route_class = number();
+    if (random_() % 3 != 0) packet.route = route(packet.ethertype == 0x86dd);
     if (random_() % 3 != 0) {
       packet.socket = packet::Socket{.has_file = random_() % 4 != 0,
                                      .user = number(),
@@ -75,6 +78,17 @@ class Facts {
     connection.labels[0] = static_cast<std::uint8_t>(random_() % 4);
     give_side(connection.original, connection.ipv6);
     give_side(connection.reply, connection.ipv6);
+  }
+
+  // One of IPv4 may have a gateway of IPv6.
+  packet::Route route(bool ipv6) {
+    packet::Route out{.realms = static_cast<std::uint32_t>(random_() % 5),
+                      .cached = random_() % 3 == 0,
+                      .transformed = random_() % 2 == 0};
+    if (random_() % 3 == 0) return out;
+    out.next_hop = next_hops_.empty() ? Bytes() : next_hops_[random_() % next_hops_.size()];
+    out.next_hop.resize(ipv6 || random_() % 6 == 0 ? 16 : 4);
+    return out;
   }
 
   void give_side(packet::ConnectionSide& side, bool ipv6) {
@@ -123,6 +137,7 @@ class Facts {
 
   std::mt19937_64& random_;
   std::map<imr::MetaKey, std::vector<Bytes>> values_;
+  std::vector<Bytes> next_hops_;
 };
 
 constexpr int most_rounds = 100;
@@ -156,7 +171,7 @@ void place(packet::Packet& packet, const Hook& hook) {
 
 bool test_run_suffices(const driver::Reads& reads, const Hook& hook) {
   const bool marks = hook.kind != Hook::Kind::netfilter;
-  return !reads.connection && !reads.random &&
+  return !reads.connection && !reads.random && !reads.next_hop &&
          std::ranges::all_of(reads.meta, [&](imr::MetaKey key) {
            switch (key) {
              case imr::MetaKey::l4proto:

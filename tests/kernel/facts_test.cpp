@@ -413,7 +413,9 @@ TEST(FactsAtOtherHooks, Load) {
       "    meta iifgroup 7 counter\n    meta iifkind tun counter\n    meta cpu 1 counter\n";
   const std::string output =
       "    meta oifgroup 7 counter\n    meta oifkind tun counter\n    meta oiftype ether counter\n";
-  const std::string of_skb = "    meta priority 1:1 counter\n    meta rtclassid 5 counter\n";
+  const std::string of_skb =
+      "    meta priority 1:1 counter\n    meta rtclassid 5 counter\n    rt ipsec missing counter\n"
+      "    rt ip nexthop 10.0.0.7 counter\n    rt ip6 nexthop fe80::/64 counter\n";
   using Kind = Hook::Kind;
   loads(input, {.kind = Kind::xdp, .device = {}});
   loads(input + of_skb + lines(socket_rules), {.kind = Kind::tc_ingress, .device = {}});

@@ -115,6 +115,8 @@ std::optional<ContextKey> skb_key_at_both(imr::MetaKey key) {
       return ContextKey::cgroup;
     case imr::MetaKey::rtclassid:
       return ContextKey::rtclassid;
+    case imr::MetaKey::rtipsec:
+      return ContextKey::rtipsec;
     case imr::MetaKey::iif:
     case imr::MetaKey::oif:
     case imr::MetaKey::iifname:

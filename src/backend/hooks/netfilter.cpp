@@ -69,6 +69,8 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
       return ContextKey::cgroup;
     case imr::MetaKey::rtclassid:
       return ContextKey::rtclassid;
+    case imr::MetaKey::rtipsec:
+      return ContextKey::rtipsec;
     case imr::MetaKey::l4proto:
     case imr::MetaKey::nfproto:
       return std::nullopt;

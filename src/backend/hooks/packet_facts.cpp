@@ -85,18 +85,103 @@ void cgroup_class(Emitter& out, const PacketAccess& access) {
   present(out, none);
 }
 
-// nft_meta_get_eval_rtclassid(); the lowest bit of the pointer says who counts it (SKB_DST_NOREF).
-void route_class(Emitter& out, const PacketAccess& access) {
-  const Label none = out.label();
+// r1 = skb_dst(); the lowest bit of the pointer says who counts it (SKB_DST_NOREF). To `none`
+// without a route; else the scratch word holds what says that there is one.
+void load_route(Emitter& out, const PacketAccess& access, Label none) {
   access.load_skb(out);
   out.load_field(Opcode::ldx64, r1, r1, "sk_buff", "_skb_refdst");
   out.op(Opcode::and64_imm, r1, 0, 0, -2);
   out.jump_imm(Opcode::jeq64_imm, r1, 0, none);
   out.op(Opcode::stx64, frame_pointer, r1, out.scratch());
   to_memory(out);
-  out.load_field(Opcode::ldx32, r0, r1, "dst_entry", "tclassid");
+}
+
+// The value of r0, which is of the packet's route.
+void present_of_route(Emitter& out, Label none) {
   out.op(Opcode::ldx64, r2, frame_pointer, out.scratch());
   present(out, none);
+}
+
+// nft_meta_get_eval_rtclassid()
+void route_class(Emitter& out, const PacketAccess& access) {
+  const Label none = out.label();
+  load_route(out, access, none);
+  out.load_field(Opcode::ldx32, r0, r1, "dst_entry", "tclassid");
+  present_of_route(out, none);
+}
+
+// nft_rt_get_eval(), as all of routes below.
+void route_ipsec(Emitter& out, const PacketAccess& access) {
+  const Label none = out.label();
+  load_route(out, access, none);
+  out.load_field(Opcode::ldx64, r2, r1, "dst_entry", "xfrm");
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  mark_present(out, 0);
+  present_of_route(out, none);
+}
+
+// The bit above that of `present()`.
+constexpr std::int32_t gateway_bit = 33;
+
+// rt_nexthop() in include/net/route.h: a gateway may be of IPv6, which has no IPv4 address.
+void gateway4(Emitter& out, const PacketAccess& access) {
+  constexpr std::int32_t family_ipv4 = 2;
+  const Label none = out.label();
+  load_route(out, access, none);
+  out.load_field(Opcode::ldx32, r0, r1, "rtable", "rt_gw4");
+  out.load_field(Opcode::ldx8, r2, r1, "rtable", "rt_gw_family");
+  // Below 0 for that family alone.
+  out.op(Opcode::xor64_imm, r2, 0, 0, family_ipv4);
+  out.op(Opcode::sub64_imm, r2, 0, 0, 1);
+  out.op(Opcode::rsh64_imm, r2, 0, 0, 63);
+  out.op(Opcode::lsh64_imm, r2, 0, 0, gateway_bit);
+  out.op(Opcode::or64_reg, r0, r2);
+  present_of_route(out, none);
+}
+
+// r2 = whether the route of IPv6 at r1 has a gateway, and r3 = whether it is one that was cached,
+// as rt6_nexthop() in include/net/ip6_route.h looks at them.
+void route_flags6(Emitter& out) {
+  constexpr std::int32_t of_gateway = 1;  // RTF_GATEWAY, RTF_CACHE: which bit
+  constexpr std::int32_t of_cache = 24;
+  out.load_field(Opcode::ldx32, r2, r1, "rt6_info", "rt6i_flags");
+  out.op(Opcode::mov64_reg, r3, r2);
+  out.op(Opcode::rsh64_imm, r2, 0, 0, of_gateway);
+  out.op(Opcode::and64_imm, r2, 0, 0, 1);
+  out.op(Opcode::rsh64_imm, r3, 0, 0, of_cache);
+  out.op(Opcode::and64_imm, r3, 0, 0, 1);
+}
+
+void has_gateway6(Emitter& out, const PacketAccess& access) {
+  const Label none = out.label();
+  load_route(out, access, none);
+  route_flags6(out);
+  out.op(Opcode::mov64_reg, r0, r2);
+  out.op(Opcode::or64_reg, r0, r3);
+  out.op(Opcode::lsh64_imm, r0, 0, 0, gateway_bit);
+  present_of_route(out, none);
+}
+
+// 8 bytes of the gateway, or else of the destination of a cached route.
+void gateway6(Emitter& out, const PacketAccess& access, bool second) {
+  const std::int16_t at = second ? 8 : 0;
+  const Label none = out.label();
+  const Label end = out.label();
+  load_route(out, access, none);
+  route_flags6(out);
+  out.op(Opcode::mov64_reg, r4, r1);
+  out.add_field_offset(r4, "rt6_info", "rt6i_dst.addr");
+  out.op(Opcode::ldx64, r4, r4, at);
+  out.add_field_offset(r1, "rt6_info", "rt6i_gateway");
+  out.op(Opcode::ldx64, r0, r1, at);
+  out.op(Opcode::xor64_reg, r0, r4);
+  out.op(Opcode::neg64, r2);
+  out.op(Opcode::and64_reg, r0, r2);
+  out.op(Opcode::xor64_reg, r0, r4);
+  out.jump(end);
+  out.bind(none);
+  out.op(Opcode::mov64_imm, r0, 0, 0, 0);
+  out.bind(end);
 }
 
 // ---- Connections --------------------------------------------------------------------------------
@@ -239,6 +324,16 @@ void emit_packet_fact(Emitter& out, ContextKey key, const PacketAccess& access) 
       return cgroup_class(out, access);
     case ContextKey::rtclassid:
       return route_class(out, access);
+    case ContextKey::rtipsec:
+      return route_ipsec(out, access);
+    case ContextKey::gateway4:
+      return gateway4(out, access);
+    case ContextKey::has_gateway6:
+      return has_gateway6(out, access);
+    case ContextKey::gateway6_0:
+      return gateway6(out, access, false);
+    case ContextKey::gateway6_1:
+      return gateway6(out, access, true);
     case ContextKey::ct_status:
       return member(out, access, Opcode::ldx32, "status");
     case ContextKey::ct_mark:
@@ -302,6 +397,11 @@ bool packet_fact_needs_scratch(ContextKey key) {
     case ContextKey::skgid:
     case ContextKey::cgroup:
     case ContextKey::rtclassid:
+    case ContextKey::rtipsec:
+    case ContextKey::gateway4:
+    case ContextKey::has_gateway6:
+    case ContextKey::gateway6_0:
+    case ContextKey::gateway6_1:
     case ContextKey::ct_helper0:
     case ContextKey::ct_helper1:
     case ContextKey::ct_labels0:

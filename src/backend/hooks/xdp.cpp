@@ -59,6 +59,7 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
     case imr::MetaKey::skgid:
     case imr::MetaKey::cgroup:
     case imr::MetaKey::rtclassid:
+    case imr::MetaKey::rtipsec:
       return std::nullopt;
   }
   throw InvariantError("meta key out of range");

@@ -46,7 +46,8 @@ std::size_t hash_of(const imr::Expr& expr) {
       [](const imr::MapLookup& e) { return mixed(e.key.index(), e.map.index()); },
       [](const imr::Numgen& e) { return mixed(e.meter.index(), e.offset); },
       [](const imr::Random& e) { return mixed(e.modulus, e.offset); },
-      [](const imr::Hash& e) { return mixed(mixed(e.source.index(), e.seed), e.modulus); });
+      [](const imr::Hash& e) { return mixed(mixed(e.source.index(), e.seed), e.modulus); },
+      [](const imr::Nexthop& e) { return mixed(e.source.index(), 0); });
   return mixed(own, expr.index());
 }
 

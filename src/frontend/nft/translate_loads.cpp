@@ -184,11 +184,28 @@ Reason Translator::byteorder(const nftnl_expr* expr) {
 }
 
 Reason Translator::route(const nftnl_expr* expr) {
-  if (number(expr, NFTNL_EXPR_RT_KEY) != NFT_RT_CLASSID) {
-    return "next hops, segment sizes and transformations of routes are not translated yet";
+  const std::uint32_t target = number(expr, NFTNL_EXPR_RT_DREG);
+  const auto next_hop = [&](imr::Payload destination) {
+    store_load(target, imr::Nexthop{add(destination)}, true);
+    return Reason();
+  };
+  switch (number(expr, NFTNL_EXPR_RT_KEY)) {
+    case NFT_RT_CLASSID:
+      store_load(target, imr::Meta{imr::MetaKey::rtclassid}, true);
+      return {};
+    case NFT_RT_XFRM:
+      store_load(target, imr::Meta{imr::MetaKey::rtipsec}, true);
+      return {};
+    case NFT_RT_NEXTHOP4:
+      return next_hop({.base = imr::HeaderBase::network, .offset = 16, .length = 4});
+    case NFT_RT_NEXTHOP6:
+      return next_hop({.base = imr::HeaderBase::network, .offset = 24, .length = 16});
+    case NFT_RT_TCPMSS:
+      return "a segment size goes by the route back, too, which no program looks up as the kernel "
+             "does";
+    default:
+      return "this of a route is not known to weir";
   }
-  store_load(number(expr, NFTNL_EXPR_RT_DREG), imr::Meta{imr::MetaKey::rtclassid}, true);
-  return {};
 }
 
 Reason Translator::hash(const nftnl_expr* expr) {

@@ -75,7 +75,8 @@ class Translator {
   // nft_byteorder_eval() writes as many whole units as fit into the length, and nothing behind
   // them.
   Reason byteorder(const nftnl_expr* expr);
-  // nft_rt_get_eval(): the realms are what meta rtclassid has.
+  // nft_rt_get_eval(): the realms are what meta rtclassid has, and packets go to their destination
+  // where a route has no gateway.
   Reason route(const nftnl_expr* expr);
   Reason hash(const nftnl_expr* expr);
   Reason numgen(const nftnl_expr* expr);

@@ -212,6 +212,49 @@ TEST(SocketFacts, AreThoseOfAFullSocketOfThisNamespace) {
   }
 }
 
+// rt_nexthop() in include/net/route.h: one by a gateway of IPv6 is as one without.
+TEST(RouteFacts, OfIpv4AreThoseOfGatewaysOfIpv4) {
+  const std::string text =
+      "unit netfilter:output ipv4 roots ip t c\ntable ip t\n"
+      "chain ip t c hook output priority 0 policy accept\n"
+      "rule match nexthop(payload network 16 4) == 0x0a0000fe drop\n";
+  const packet::Packet packet =
+      packet::build({.network = Ipv4{.destination = {10, 9, 0, 1}}, .transport = Tcp{}});
+  for (const auto& [family, dropped] : {std::pair{0, false}, {2, true}, {10, false}, {3, false}}) {
+    Compiled program = compile(text);
+    engine::Input in;
+    in.bytes = packet.bytes;
+    in.protocol = 8;
+    in.route = engine::Route{.gateway_family = static_cast<std::uint8_t>(family),
+                             .gateway = {10, 0, 0, 254}};
+    EXPECT_EQ(program.accepts(in), !dropped) << family;
+  }
+}
+
+// rt6_nexthop() in include/net/ip6_route.h: RTF_GATEWAY goes before RTF_CACHE.
+TEST(RouteFacts, OfIpv6AreThoseOfGatewaysAndOfTheCache) {
+  constexpr std::uint32_t gateway = 0x2;
+  constexpr std::uint32_t cache = 0x01000000;
+  const packet::Packet packet = packet::build(
+      {.network = packet::Ipv6{.destination = packet::ipv6("2001:db8::3")}, .transport = Tcp{}});
+  for (const auto& [flags, leads_to] :
+       {std::pair{0U, 3}, std::pair{gateway, 1}, std::pair{cache, 2}, std::pair{gateway | cache, 1},
+        std::pair{~(gateway | cache), 3}}) {
+    Compiled program = compile(
+        "unit netfilter:output ipv6 roots ip6 t c\ntable ip6 t\n"
+        "chain ip6 t c hook output priority 0 policy accept\n"
+        "rule match nexthop(payload network 24 16) == 0x20010db800000000000000000000000" +
+        std::to_string(leads_to) + " drop\n");
+    engine::Input in;
+    in.bytes = packet.bytes;
+    in.protocol = 0xdd86;
+    in.route = engine::Route{.flags = flags,
+                             .gateway6 = packet::ipv6("2001:db8::1"),
+                             .destination = packet::ipv6("2001:db8::2")};
+    EXPECT_FALSE(program.accepts(in)) << flags;
+  }
+}
+
 // ---- VLAN tags in metadata
 // ------------------------------------------------------------------------
 

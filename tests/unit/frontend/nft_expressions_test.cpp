@@ -224,6 +224,17 @@ constexpr Case verdict_cases[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Verdict, Expression, testing::ValuesIn(verdict_cases));
 
+constexpr Case route_cases[] = {
+    {"rt classid 5", "match meta rtclassid == 0x05000000\n"},
+    {"rt ip nexthop 10.0.0.1", "match nexthop(payload network 16 4) == 0x0a000001\n"},
+    {"rt ip6 nexthop fe80::/64", "match nexthop(payload network 24 16) == 0xfe80000000000000\n"},
+    {"rt ipsec exists", "match meta rtipsec == 0x01\n"},
+    {"rt ipsec != missing", "match meta rtipsec != 0x00\n"},
+    {"meta mark set rt ip nexthop map { 10.0.0.1 : 1 }",
+     "write meta mark lookup(nexthop(payload network 16 4), @__map0)\n"},
+};
+INSTANTIATE_TEST_SUITE_P(Route, Expression, testing::ValuesIn(route_cases));
+
 TEST(Expression, NeedsNoGuardInTablesOfOneFamily) {
   EXPECT_EQ(statements_of("ip saddr 10.0.0.1 drop", "ip"),
             "match payload network 12 4 later-fragments == 0x0a000001\ndrop\n");

@@ -63,6 +63,12 @@ constexpr Case cases[] = {
      "[ immediate reg 1 0x00000700 ] [ payload write reg 1 => 2b @ transport header + 2"
      " csum_type 2 csum_off 8 csum_flags 0x0 ]",
      "the checksum of SCTP is a CRC of the whole packet, which no program computes"},
+    {"rt mtu > 1000", 0, 1,
+     "[ rt load tcpmss => reg 1 ] [ byteorder reg 1 = hton(reg 1, 2, 2) ]"
+     " [ cmp gt reg 1 0x0000e803 ]",
+     "a segment size goes by the route back, too, which no program looks up as the kernel does"},
+    {"ct count 5 drop", 0, 2, "[ connlimit count 5 flags 0 ] [ immediate reg 0 drop ]",
+     "connections are counted in lists of the kernel's own"},
     {"ct expiration 10s accept", 0, 2,
      "[ ct load expiration => reg 1 ] [ cmp eq reg 1 0x00002710 ] [ immediate reg 0 accept ]",
      "'ct expiration': connections expire by the kernel's own ticks"},

@@ -111,6 +111,7 @@ class Normal {
           e.map = set(e.map);
         },
         [](imr::Random&) {}, [&](imr::Hash& e) { e.source = expr(e.source); },
+        [&](imr::Nexthop& e) { e.source = expr(e.source); },
         [&](imr::Numgen& e) { e.meter = out_.add(from_.meters.at(e.meter.index())); });
     return exprs_[id] = out_.add(std::move(copy));
   }

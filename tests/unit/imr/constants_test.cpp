@@ -31,6 +31,9 @@ std::string listed(const Constants& constants) {
   for (const CtConstant& c : constants.ct) {
     out += "#" + std::to_string(c.rule.value) + " ct " + to_hex(c.value) + "\n";
   }
+  for (const NexthopConstant& c : constants.next_hop) {
+    out += "#" + std::to_string(c.rule.value) + " nexthop " + to_hex(c.value) + "\n";
+  }
   return out;
 }
 
@@ -99,6 +102,11 @@ TEST(ImrConstants, HoldTheMaskOfNoneOfTheseBits) {
 TEST(ImrConstants, NamedFieldsStandWhereTheTableSays) {
   EXPECT_EQ(constants_of("rule match field \"udp dport\" == 0x0035"),
             "#0 transport 2 2 0x0035\n#0 meta l4proto 0x11\n");
+}
+
+TEST(ImrConstants, OfNextHopsAreDestinationsToo) {
+  EXPECT_EQ(constants_of("rule match (nexthop(payload network 16 4) & 0xffff0000) == 0x0a010000"),
+            "#0 network 16 4 0x0a010000\n#0 nexthop 0x0a010000\n");
 }
 
 TEST(ImrConstants, UnitsCountWhatTheyReach) {

@@ -102,6 +102,15 @@ void read_side(const std::string& text, packet::ConnectionSide& side) {
   side.destination_port = static_cast<std::uint16_t>(to_number(parts[3]));
 }
 
+// Realms, and where they matter the next hop as hexadecimal digits, and "ipsec".
+packet::Route read_route(const std::string& text) {
+  const std::vector<std::string> parts = split(text);
+  packet::Route route{.realms = static_cast<std::uint32_t>(to_number(parts.at(0)))};
+  if (parts.size() > 1 && !parts[1].empty()) route.next_hop = hex_bytes(parts[1]);
+  route.transformed = parts.size() > 2 && parts[2] == "ipsec";
+  return route;
+}
+
 // Of the packet's connection; whether it is such a key.
 bool read_connection(const std::string& key, const std::string& value,
                      packet::Connection& connection) {
@@ -155,7 +164,7 @@ void read_key(const std::string& key, const std::string& value, Probe& probe) {
   } else if (key == "cpu") {
     packet.cpu = static_cast<std::uint32_t>(to_number(value));
   } else if (key == "route") {
-    packet.route_class = static_cast<std::uint32_t>(to_number(value));
+    packet.route = read_route(value);
   } else if (key == "socket") {  // user, group, class; without a file the class alone
     const std::vector<std::string> parts = split(value);
     packet.socket = packet::Socket{.has_file = parts.size() == 3};
@@ -295,7 +304,8 @@ INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
 TEST(Evaluator, XdpKnowsNoConnectionsMarksAndOutputs) {
   for (const std::string expr :
        {"ct state", "ct mark", "meta mark", "meta oif", "meta oifname", "meta oifgroup",
-        "meta pkttype", "meta priority", "meta skuid", "meta cgroup", "meta rtclassid"}) {
+        "meta pkttype", "meta priority", "meta skuid", "meta cgroup", "meta rtclassid",
+        "meta rtipsec", "nexthop(payload network 16 4)"}) {
     auto unit = parse_unit(
         "unit xdp ipv4 roots ip t c table ip t chain ip t c hook forward priority 0 policy drop "
         "rule match " +

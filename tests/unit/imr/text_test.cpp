@@ -43,6 +43,8 @@ chain inet filter forward hook forward priority -5 policy drop
     match extension tcp 253 present == 0x01
     match extension ipv4 7 present == 0x00  ; ip option rr
     match extension sctp 0 4 4 == 0x00000001  ; sctp chunk data
+    match (nexthop(payload network 16 4) & 0xff000000) == 0x0a000000
+    match meta rtipsec == 0x01
     match 0x01 == 0x01
     match concat(payload network 12 4, payload transport 2 2) in @pairs
     match (lookup(payload network 12 4, @marks) & 0xff000000) == 0x01000000  ; ip saddr
@@ -220,7 +222,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"table ip t chain ip t c rule match meta color == 0x00",
                 "f:1:41: found 'color', expected a meta key: l4proto, nfproto, protocol, mark, "
                 "iif, oif, iifname, oifname, length, pkttype, iiftype, oiftype, iifgroup, "
-                "oifgroup, iifkind, oifkind, priority, cpu, skuid, skgid, cgroup or rtclassid"},
+                "oifgroup, iifkind, oifkind, priority, cpu, skuid, skgid, cgroup, rtclassid or "
+                "rtipsec"},
         BadText{"table ip t chain ip t c rule match ct color == 0x00",
                 "f:1:39: found 'color', expected a ct key: state, direction, status, mark, helper, "
                 "l3proto, protocol, labels, zone, bytes, packets or avgpkt"},
@@ -263,7 +266,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"table ip t chain ip t c rule match concat() == 0x00",
                 "f:1:43: found ')', expected an expression: payload, field, extension, meta, ct, "
                 "swap2, swap4, "
-                "swap8, concat, lookup, numgen, random, jhash, bytes or '('"},
+                "swap8, concat, lookup, numgen, random, jhash, nexthop, bytes or '('"},
         BadText{"table ip t chain ip t c %",
                 "f:1:25: found '%', expected a word, a number or a "
                 "string"},

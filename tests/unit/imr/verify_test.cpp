@@ -36,6 +36,7 @@ chain ip t sub
   rule #3
     match concat(payload network 12 4, payload transport 2 2) in @c
     write meta mark lookup(payload transport 2 2, @d)
+    match nexthop(payload network 16 4) == 0x0a000001
 chain ip u other
 )";
 
@@ -144,6 +145,8 @@ INSTANTIATE_TEST_SUITE_P(
               [](Unit& u) { first_expr<Concat>(u).parts[1] = ExprId(10); }},
         Break{"expression 10: concatenation of more than 64 bytes",
               [](Unit& u) { first_expr<Concat>(u).parts.assign(17, ExprId(9)); }},
+        Break{"expression 14: next hop of other than 4 or 16 bytes",
+              [](Unit& u) { first_expr<Nexthop>(u).source = ExprId(9); }},
         Break{"expression 12: map id out of range",
               [](Unit& u) { first_expr<MapLookup>(u).map = SetId(9); }},
         Break{"expression 12: lookup of a value in a set without values",
@@ -152,9 +155,9 @@ INSTANTIATE_TEST_SUITE_P(
               [](Unit& u) { u.ruleset.sets[3].key_size = 3; }},
         Break{"expression 12: translated use of a map that stays with the kernel",
               [](Unit& u) { u.ruleset.sets[3].native_reason = "dynamic"; }},
-        Break{"expression 13: unknown header field 'no such'",
+        Break{"expression 15: unknown header field 'no such'",
               [](Unit& u) { u.ruleset.add(HeaderField{"no such"}); }},
-        Break{"expression 13: immediate of other than 1 to 64 bytes",
+        Break{"expression 15: immediate of other than 1 to 64 bytes",
               [](Unit& u) { u.ruleset.add(Immediate{Bytes(65)}); }}));
 
 INSTANTIATE_TEST_SUITE_P(

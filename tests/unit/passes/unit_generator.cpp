@@ -268,12 +268,16 @@ class Writer {
   }
 
   Subject seldom_fact() {
-    static const std::array<imr::MetaKey, 11> keys = {
-        imr::MetaKey::oiftype, imr::MetaKey::iifgroup, imr::MetaKey::oifgroup,
-        imr::MetaKey::iifkind, imr::MetaKey::oifkind,  imr::MetaKey::priority,
-        imr::MetaKey::cpu,     imr::MetaKey::skuid,    imr::MetaKey::skgid,
-        imr::MetaKey::cgroup,  imr::MetaKey::rtclassid};
+    static const std::array<imr::MetaKey, 12> keys = {
+        imr::MetaKey::oiftype, imr::MetaKey::iifgroup,  imr::MetaKey::oifgroup,
+        imr::MetaKey::iifkind, imr::MetaKey::oifkind,   imr::MetaKey::priority,
+        imr::MetaKey::cpu,     imr::MetaKey::skuid,     imr::MetaKey::skgid,
+        imr::MetaKey::cgroup,  imr::MetaKey::rtclassid, imr::MetaKey::rtipsec};
     static const std::vector<imr::CtKey> ct_keys = imr::all_ct_keys();
+    if (one_in(10)) {
+      return ipv4_ != one_in(12) ? seldom("nexthop(payload network 16 4)", 4)
+                                 : seldom("nexthop(payload network 24 16)", 16);
+    }
     if (one_in(2)) {
       const imr::MetaKey key = pick(keys);
       return seldom("meta " + std::string(imr::to_string(key)), imr::value_size(key));
@@ -356,13 +360,17 @@ class SeldomFacts {
   SeldomFacts(const imr::Constants& constants, Random& random) : random_(random) {
     for (const imr::MetaConstant& constant : constants.meta) values_.push_back(constant.value);
     for (const imr::CtConstant& constant : constants.ct) values_.push_back(constant.value);
+    for (const imr::NexthopConstant& constant : constants.next_hop) {
+      values_.push_back(constant.value);
+    }
   }
 
   static bool asked_for(const imr::Constants& constants) {
-    return std::ranges::any_of(constants.meta,
-                               [](const auto& c) { return c.key >= imr::MetaKey::oiftype; }) ||
-           std::ranges::any_of(constants.ct,
-                               [](const auto& c) { return c.key != imr::CtKey::state; });
+    return !constants.next_hop.empty() || std::ranges::any_of(constants.meta, [](const auto& c) {
+      return c.key >= imr::MetaKey::oiftype;
+    }) || std::ranges::any_of(constants.ct, [](const auto& c) {
+      return c.key != imr::CtKey::state;
+    });
   }
 
   void give(packet::Packet& packet) {
@@ -372,7 +380,7 @@ class SeldomFacts {
       device->group = number();
       device->kind = name();
     }
-    if (random_() % 3 != 0) packet.route_class = number();
+    if (random_() % 3 != 0) packet.route = route(packet.ethertype == 0x86dd);
     if (random_() % 3 != 0) {
       packet.socket = packet::Socket{.has_file = random_() % 4 != 0,
                                      .user = number(),
@@ -395,6 +403,14 @@ class SeldomFacts {
   }
 
  private:
+  // One of IPv4 may have a gateway of IPv6.
+  packet::Route route(bool ipv6) {
+    packet::Route out{
+        .realms = number(), .cached = random_() % 3 == 0, .transformed = random_() % 2 == 0};
+    if (random_() % 3 != 0) out.next_hop = value(ipv6 || random_() % 6 == 0 ? 16 : 4);
+    return out;
+  }
+
   void give(packet::ConnectionSide& side, bool ipv6) {
     side = {.source = value(ipv6 ? 16 : 4),
             .destination = value(ipv6 ? 16 : 4),
