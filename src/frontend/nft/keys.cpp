@@ -136,6 +136,9 @@ std::string_view never_known_of_connection(std::uint32_t key) {
       return "connections expire by the kernel's own ticks";
     case NFT_CT_ID:
       return "ids of connections are made with a secret of the kernel";
+    case NFT_CT_SRC:
+    case NFT_CT_DST:
+      return "the address may be of IPv4 or IPv6, as the connection is";
     case NFT_CT_SECMARK:
       return "security marks mean something to their security module only";
     default:

@@ -89,7 +89,7 @@ std::string reason_against(const nftnl_set* set, std::uint32_t flags, const imr:
   if ((flags & NFT_SET_CONCAT) != 0 && described.interval && described.field_sizes.empty()) {
     return "a concatenation with intervals and fields of unknown sizes is not translated";
   }
-  if ((flags & NFT_SET_OBJECT) != 0) return "maps to objects are not translated yet";
+  if ((flags & NFT_SET_OBJECT) != 0) return "weir has no maps to objects";
   if ((flags & NFT_SET_MAP) != 0 && !described.is_verdict_map &&
       (described.data_size == 0 || described.data_size > imr::max_value_size)) {
     return "maps to values of this size are not translated";
@@ -255,7 +255,7 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& se
       read.verdict = to_verdict(element_number(element, NFTNL_SET_ELEM_VERDICT),
                                 nftnl_set_elem_get_str(element, NFTNL_SET_ELEM_CHAIN), find_chain);
       if (!read.verdict || read.verdict->kind == imr::Verdict::Kind::queue) {
-        set.native_reason = "the map holds a verdict that is not translated yet";
+        set.native_reason = "the map holds a verdict that stays with the kernel";
         return;
       }
     }

@@ -33,7 +33,7 @@ std::optional<imr::ExtensionKind> extension_kind(std::uint32_t op) {
 Reason Translator::payload(const nftnl_expr* expr) {
   const auto base = header_base(number(expr, NFTNL_EXPR_PAYLOAD_BASE));
   if (has(expr, NFTNL_EXPR_PAYLOAD_SREG)) return write_payload(expr, base);
-  if (!base) return "loads from inner headers are not translated yet";
+  if (!base) return "weir does not look for inner headers";
   imr::Payload load{.base = *base};
   const std::uint32_t offset = number(expr, NFTNL_EXPR_PAYLOAD_OFFSET);
   const std::uint32_t length = number(expr, NFTNL_EXPR_PAYLOAD_LEN);
@@ -94,7 +94,7 @@ Reason Translator::exthdr(const nftnl_expr* expr) {
   const auto kind =
       extension_kind(has(expr, NFTNL_EXPR_EXTHDR_OP) ? number(expr, NFTNL_EXPR_EXTHDR_OP)
                                                      : std::uint32_t{NFT_EXTHDR_OP_IPV6});
-  if (!kind) return "options of this protocol are not translated yet";
+  if (!kind) return "options of this protocol are not known to weir";
   const std::uint32_t offset = number(expr, NFTNL_EXPR_EXTHDR_OFFSET);
   const std::uint32_t length = number(expr, NFTNL_EXPR_EXTHDR_LEN);
   const std::uint32_t flags = number(expr, NFTNL_EXPR_EXTHDR_FLAGS);
@@ -127,7 +127,7 @@ Reason Translator::bitwise(const nftnl_expr* expr) {
     case NFT_BITWISE_RSHIFT:
       return shift(expr, *source, length, target, imr::Shift::Direction::right);
     default:
-      return "this bitwise operation is not translated yet";
+      return "two values of a packet are not combined bit by bit";
   }
 }
 

@@ -41,7 +41,7 @@ Bytes prefix(Bytes bytes, std::size_t size) {
 
 Reason Translator::write_payload(const nftnl_expr* expr, std::optional<imr::HeaderBase> base) {
   constexpr std::uint32_t link_addresses = 12;  // bytes
-  if (!base) return "writes to inner headers are not translated";
+  if (!base) return "weir does not look for inner headers";
   const std::uint32_t offset = number(expr, NFTNL_EXPR_PAYLOAD_OFFSET);
   const std::uint32_t length = number(expr, NFTNL_EXPR_PAYLOAD_LEN);
   const std::uint32_t checksum = number(expr, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET);
@@ -128,7 +128,7 @@ Reason Translator::cmp(const nftnl_expr* expr) {
   if (!value) return no_value();
   const Bytes rhs = data(expr, NFTNL_EXPR_CMP_DATA);
   const auto op = relop(number(expr, NFTNL_EXPR_CMP_OP));
-  if (!op || rhs.empty()) return "this comparison is not translated yet";
+  if (!op || rhs.empty()) return "this comparison is not known to weir";
   if (!rest_is_zero(*value, rhs)) return "a comparison of more bytes than its value has";
   use(*value);
   rule_.statements.push_back(imr::Match{value->expr, *op, prefix(rhs, value->size)});
@@ -142,7 +142,7 @@ Reason Translator::range(const nftnl_expr* expr) {
   const Bytes to = data(expr, NFTNL_EXPR_RANGE_TO_DATA);
   const std::uint32_t op = number(expr, NFTNL_EXPR_RANGE_OP);
   if (from.empty() || from.size() != to.size() || op > NFT_RANGE_NEQ) {
-    return "this range is not translated yet";
+    return "this range is not known to weir";
   }
   if (!rest_is_zero(*value, from) || !rest_is_zero(*value, to)) {
     return "a range of more bytes than its value has";
@@ -166,7 +166,7 @@ Reason Translator::immediate(const nftnl_expr* expr) {
   const auto verdict =
       to_verdict(number(expr, NFTNL_EXPR_IMM_VERDICT),
                  nftnl_expr_get_str(expr, NFTNL_EXPR_IMM_CHAIN), scope_.find_chain);
-  if (!verdict) return "this verdict is not translated yet";
+  if (!verdict) return "this verdict is not known to weir";
   if (verdict->kind == imr::Verdict::Kind::queue) return "verdict 'queue' stays with the kernel";
   if (Reason reason = order_reason(); !reason.empty()) return reason;
   rule_.statements.push_back(imr::VerdictStatement{*verdict});
@@ -261,7 +261,7 @@ Reason Translator::quota(const nftnl_expr* expr) {
 }
 
 Reason Translator::object(const nftnl_expr* expr) {
-  if (has(expr, NFTNL_EXPR_OBJREF_SET_SREG)) return "maps to objects are not translated yet";
+  if (has(expr, NFTNL_EXPR_OBJREF_SET_SREG)) return "weir has no maps to objects";
   if (Reason reason = order_reason(); !reason.empty()) return reason;
   const std::uint32_t type = number(expr, NFTNL_EXPR_OBJREF_IMM_TYPE);
   const char* name = nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_IMM_NAME);

@@ -10,13 +10,26 @@ namespace weir::frontend::nft {
 namespace {
 
 // What no program can know or do.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 5> never_translated = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 16> never_translated = {{
     {"connlimit", "connections are counted in lists of the kernel's own"},
     {"fib",
      "bpf_fib_lookup(), which programs have, tells no type of a route, and nothing where a device "
      "does not forward"},
+    {"flow_offload", "connections are put into flow tables by the kernel"},
+    {"inner", "weir does not look into tunnels"},
+    {"last", "when a rule was last used is kept by the kernel for who lists it"},
+    {"masq", "connection tracking translates addresses, and a program cannot tell it to"},
+    {"match", "extensions of xtables are code of the kernel's own"},
+    {"nat", "connection tracking translates addresses, and a program cannot tell it to"},
     {"notrack", "a program cannot take a packet out of tracking"},
     {"osf", "fingerprints of systems are matched by lists of the kernel's own"},
+    {"redir", "connection tracking translates addresses, and a program cannot tell it to"},
+    {"socket",
+     "a packet's socket is looked for by what connection tracking knows and by headers that ICMP "
+     "quotes, which no helper does"},
+    {"synproxy", "connection tracking opens connections in a server's place"},
+    {"target", "extensions of xtables are code of the kernel's own"},
+    {"tproxy", "no program of a netfilter hook can hand a packet to a socket"},
     {"xfrm", "where a packet keeps its transformations differs from kernel to kernel"},
 }};
 
@@ -81,7 +94,7 @@ bool rest_is_zero(const Value& value, const Bytes& operand) {
 }
 
 Reason not_translated(const std::string& what, std::string_view why) {
-  return "'" + what + "'" + (why.empty() ? " is not translated yet" : ": " + std::string(why));
+  return "'" + what + "'" + (why.empty() ? " is not known to weir" : ": " + std::string(why));
 }
 
 Reason Translator::translate(const nftnl_expr* expr) {

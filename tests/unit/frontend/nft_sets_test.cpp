@@ -236,7 +236,7 @@ TEST(Sets, OfObjectsAreKeptWithTheReason) {
       "table ip t {\n counter cc { }\n"
       " map s { type ipv4_addr : counter; elements = { 1.1.1.1 : \"cc\" }\n }\n}\n");
   ASSERT_EQ(ruleset.sets.size(), 1U);
-  EXPECT_EQ(ruleset.sets[0].native_reason, "maps to objects are not translated yet");
+  EXPECT_EQ(ruleset.sets[0].native_reason, "weir has no maps to objects");
 }
 
 RawElement raw(Bytes key, bool interval_end) {
