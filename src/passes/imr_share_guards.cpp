@@ -28,10 +28,18 @@ bool leaves_by_return(const imr::Set& map) {
   return std::ranges::any_of(map.elements, leaves) || (map.catch_all && leaves(*map.catch_all));
 }
 
+// Whether a hook asks what the rule tests in front of it: it may be about where headers are
+// (Need::Kind::move_headers in backend/servable.h).
+bool needs_its_tests(const imr::Statement& statement) {
+  const auto* write = std::get_if<imr::PayloadWrite>(&statement);
+  return write != nullptr && write->base == imr::HeaderBase::network;
+}
+
 // The test that a rule may share with its neighbours.
 const imr::Match* guard(const imr::Ruleset& ruleset, const imr::Rule& rule) {
   if (rule.statements.size() < 2 || rule.run != 0) return nullptr;
   for (const imr::Statement& statement : rule.statements) {
+    if (needs_its_tests(statement)) return nullptr;
     const auto* verdict = std::get_if<imr::VerdictStatement>(&statement);
     if (verdict != nullptr && leaves_by_return(verdict->verdict)) return nullptr;
     const auto* map = std::get_if<imr::VerdictMap>(&statement);
