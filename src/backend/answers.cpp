@@ -751,10 +751,6 @@ void AnswerCode::answer(const Version& version) {
 }
 
 void AnswerCode::send() {
-  read_slot(r1, network_slot);
-  read_slot(r2, header_slot);
-  out_.op(Opcode::add64_reg, r1, r2);
-  slot(transport_slot, r1);
   read_slot(r1, link_slot);
   out_.op(Opcode::add64_reg, r9, r1);
   frame_at(r8);

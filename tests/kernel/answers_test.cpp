@@ -10,6 +10,7 @@
 #include "differential/random.h"
 #include "frontend/nft/nft.h"
 #include "kernel/netdev_case.h"
+#include "kernel/programs.h"
 #include "kernel/support/root_only.h"
 #include "packet/builder.h"
 #include "packet/checksum.h"
@@ -170,6 +171,39 @@ TEST_P(Answers, AreThoseOfNft) {
   for (const char* const rule : rules) {
     judge(rule);
     if (HasFatalFailure()) return;
+  }
+}
+
+// A checksum that is left to the device within a tunnel: were its place not taken off the packet,
+// two bytes of the answer would be overwritten.
+TEST(AnswersAtTc, HaveNoPlaceForAChecksumOfATunnel) {
+  const std::string script = script_of("counter reject");
+  NetdevWorld nft(isa::Direction::ingress, 1500);
+  NetdevWorld weir(isa::Direction::ingress, 1500);
+  expect(nft.load_ruleset(script));
+  auto scratch = expect(frontend::nft::ScratchNamespace::create());
+  const auto index = [&](const std::string&) { return std::optional(weir.ifindex()); };
+  const auto ruleset = expect(scratch.read(script, "test.nft", {.interface_index = index}));
+  const auto programs = expect(make_programs(ruleset, parse_hook("tc:ingress@eth0").value(), {}));
+  const kernel::Fd link = expect(weir.attach_tcx(programs.loaded.programs.front()));
+
+  packet::Recipe inner{.transport = packet::Tcp{}};
+  const packet::Built carried = packet::build_with_layout(inner);
+  packet::Recipe outer{.link = packet::Ethernet{}, .transport = packet::Gre{}};
+  outer.payload = carried.packet.bytes;
+  const Bytes plain = packet::build(outer).bytes;
+  const auto transport =
+      plain.size() - carried.packet.bytes.size() + carried.layout.transport_offset;
+  const NetdevWorld::OpenChecksum open{.start = static_cast<std::uint16_t>(transport),
+                                       .offset = 16};
+  for (const bool is_open : {false, true}) {
+    const auto place = is_open ? std::optional(open) : std::nullopt;
+    EXPECT_FALSE(nft.send(plain, 0, 0, place));
+    EXPECT_FALSE(weir.send(plain, 0, 0, place));
+    const auto by_nft = nft.answer();
+    const auto by_weir = weir.answer();
+    ASSERT_TRUE(by_nft && by_weir) << "open: " << is_open;
+    EXPECT_EQ(to_hex(*by_weir), to_hex(*by_nft)) << "open: " << is_open;
   }
 }
 

@@ -39,6 +39,7 @@ constexpr std::uint8_t r9 = 9;
 // bpf_skb_adjust_room()
 constexpr std::int32_t adjust_at_link_header = 1;
 // Offsets in struct __sk_buff (linux/bpf.h), a fixed interface.
+constexpr std::int16_t view_length = 0;
 constexpr std::int16_t view_mark = 8;
 constexpr std::int16_t view_priority = 32;
 constexpr std::int16_t view_ifindex = 40;
@@ -46,13 +47,17 @@ constexpr std::int16_t view_ifindex = 40;
 // Makes the packet r9 bytes long; what is in it does not count.
 //
 // It may have a checksum that is left to the device, at a place that has another meaning in the
-// answer. The kernel forgets it where the place is cut off (skb_postpull_rcsum()). It keeps the
-// place when a packet becomes shorter, which fails where it is not in the transport header; so all
-// that is left then is cut off, of a packet that is made longer for that.
+// answer. The kernel forgets it where the place is cut off (skb_postpull_rcsum()), and does not
+// make a packet shorter than up to there: so it is made as short as tunnels put no such place
+// behind, and all of that is cut off, behind more bytes that it has to have. A packet is never cut
+// to less than where its transport header was found, so that one whose checksum is known is cut in
+// front.
 void resize(Emitter& out, Label fail) {
-  constexpr std::int32_t header = 20;  // of TCP, the longest one that has such a place
-  constexpr std::int32_t rest = 64;    // an Ethernet header and one of IPv6 at least
+  constexpr std::int32_t headers = 270;  // bytes
+  constexpr std::int32_t rest = 64;      // an Ethernet header and one of IPv6 at least
   const Label whole = out.label();
+  const Label is_short = out.label();
+  const Label shorter = out.label();
   const Label done = out.label();
   const auto change_tail = [&](std::uint8_t size, std::int32_t more) {
     out.load_context_pointer(r1);
@@ -71,10 +76,13 @@ void resize(Emitter& out, Label fail) {
     out.call_helper(static_cast<std::int32_t>(isa::Helper::skb_adjust_room));
     out.jump_imm(Opcode::jne64_imm, r0, 0, fail);
   };
-  out.op(Opcode::ldx64, r1, r6, whole_slot);
-  out.jump_imm(Opcode::jne64_imm, r1, 0, whole);
-  out.op(Opcode::ldx64, r6, r6, transport_slot);
-  out.op(Opcode::add64_imm, r6, 0, 0, header);
+  out.op(Opcode::ldx64, r2, r6, whole_slot);
+  out.load_context_pointer(r1);
+  out.op(Opcode::ldx32, r6, r1, view_length);
+  out.jump_imm(Opcode::jne64_imm, r2, 0, whole);
+  out.jump_imm(Opcode::jle64_imm, r6, headers, is_short);
+  out.op(Opcode::mov64_imm, r6, 0, 0, headers);
+  out.bind(is_short);
   change_tail(r6, 0);
   change_tail(r6, rest);
   out.op(Opcode::mov64_imm, r2, 0, 0, 0);
@@ -85,7 +93,13 @@ void resize(Emitter& out, Label fail) {
   adjust_room();
   out.jump(done);
   out.bind(whole);
+  out.jump_reg(Opcode::jle64_reg, r9, r6, shorter);
   change_tail(r9, 0);
+  out.jump(done);
+  out.bind(shorter);
+  out.op(Opcode::mov64_reg, r2, r9);
+  out.op(Opcode::mov64_reg, r3, r6);
+  adjust_room();
   out.bind(done);
 }
 

@@ -83,6 +83,13 @@ void make_host(const std::string& device) {
   expect(run_command({"ip", "route", "add", "local", "default", "dev", device, "table", "local"}));
 }
 
+bool is_tcp(const packet::Packet& packet) {
+  constexpr std::uint8_t tcp = 6;
+  const ByteView network = packet.network();
+  const std::size_t protocol = packet.ethertype == ETH_P_IP ? 9 : 6;
+  return protocol < network.size() && network[protocol] == tcp;
+}
+
 // What an XDP program at one end of a pair sends is taken by the other where it has one as well
 // (veth_xdp_flush() in drivers/net/veth.c): one that passes everything.
 kernel::Fd take_from_xdp(const std::string& device) {
@@ -192,7 +199,7 @@ bool NetdevWorld::receive() {
   return true;
 }
 
-// A checksum that is left to a device is that of TCP.
+// A checksum that is left to a device is that of a reset.
 bool NetdevWorld::receive_answer() {
   constexpr std::size_t longest = 65536;
   constexpr std::size_t link_header = 14;
@@ -217,7 +224,10 @@ bool NetdevWorld::receive_answer() {
                         .network_offset = link_header};
   packet.ethertype = static_cast<std::uint16_t>(
       load_big_endian(ByteView(packet.bytes).subspan(link_header - 2, 2)));
-  if ((facts.tp_status & TP_STATUS_CSUMNOTREADY) != 0) packet::repair_checksums(packet);
+  if ((facts.tp_status & TP_STATUS_CSUMNOTREADY) != 0) {
+    if (!is_tcp(packet)) give_up("an answer that a device would write a checksum into");
+    packet::repair_checksums(packet);
+  }
   // The tag is in metadata again.
   if ((facts.tp_status & TP_STATUS_VLAN_VALID) != 0) {
     const Bytes tag =
