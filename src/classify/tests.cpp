@@ -307,6 +307,8 @@ bool always_there(const imr::Unit& unit, imr::ExprId expr) {
   }
   if (std::holds_alternative<imr::Extension>(unit.ruleset[expr])) return false;
   if (std::holds_alternative<imr::MapLookup>(unit.ruleset[expr])) return false;
+  // Not without a route.
+  if (std::holds_alternative<imr::Nexthop>(unit.ruleset[expr])) return false;
   return std::ranges::all_of(imr::sources(unit.ruleset[expr]),
                              [&](imr::ExprId source) { return always_there(unit, source); });
 }

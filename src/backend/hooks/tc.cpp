@@ -55,9 +55,12 @@ constexpr std::int16_t view_ifindex = 40;
 void resize(Emitter& out, Label fail) {
   constexpr std::int32_t headers = 270;  // bytes
   constexpr std::int32_t rest = 64;      // an Ethernet header and one of IPv6 at least
+  constexpr std::int32_t longest_cut =
+      4000;  // bpf_skb_adjust_room() takes no more than 4,095 bytes
   const Label whole = out.label();
   const Label is_short = out.label();
   const Label shorter = out.label();
+  const Label near = out.label();
   const Label done = out.label();
   const auto change_tail = [&](std::uint8_t size, std::int32_t more) {
     out.load_context_pointer(r1);
@@ -97,6 +100,10 @@ void resize(Emitter& out, Label fail) {
   change_tail(r9, 0);
   out.jump(done);
   out.bind(shorter);
+  out.jump_imm(Opcode::jle64_imm, r6, longest_cut, near);
+  out.op(Opcode::mov64_imm, r6, 0, 0, longest_cut);
+  change_tail(r6, 0);
+  out.bind(near);
   out.op(Opcode::mov64_reg, r2, r9);
   out.op(Opcode::mov64_reg, r3, r6);
   adjust_room();
