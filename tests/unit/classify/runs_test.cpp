@@ -3,6 +3,7 @@
 // Which fields the key of a run has, and which ranges of them its rules ask for.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -136,6 +137,21 @@ TEST(Runs, AskOnceForAConcatenationThatIsNotInASet) {
   EXPECT_EQ(fields_of("  rule match concat(payload network 12 4, payload transport 2 2) "
                       "not in @__set0 drop\n"),
             "network 12 4 . transport 2 2 in @__set0 (2 bits)\n0-0\n");
+}
+
+// Packets without a route have none.
+TEST(Runs, HaveRoomForPacketsWithoutANextHop) {
+  const imr::Unit unit = unit_of(
+      "  rule match payload transport 2 2 == 0x0001 drop\n"
+      "  rule match nexthop(payload network 16 4) in @hosts drop\n",
+      Nfproto::ipv4);
+  const auto run = make_run(unit, unit.ruleset[imr::ChainId(0)].rules, false);
+  ASSERT_TRUE(run);
+  const auto found = std::ranges::find_if(run->fields, [&](const RunField& field) {
+    return std::holds_alternative<imr::Nexthop>(unit.ruleset[field.expr]);
+  });
+  ASSERT_NE(found, run->fields.end());
+  EXPECT_TRUE(found->may_be_absent);
 }
 
 TEST(Runs, HaveWideRangesInPieces) {
