@@ -21,8 +21,8 @@ constexpr std::uint64_t answer_ipv6 = 1U << 18;
 
 // Stack that the functions need, both together, each in whole steps of the kernel's.
 constexpr std::int16_t answering_stack = 64 + 32;  // bytes
-// Of the map's value, 8 bytes: whether the packet's checksum is whole and right, so that none is left
-// to a device.
+// Of the map's value, 8 bytes: whether the packet's checksum is whole and right, so that none is
+// left to a device.
 constexpr std::int16_t whole_slot = 1296;
 
 // Where frames are made, and what sums need; of each processor its own.
