@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backend/emitter.h"
+#include "backend/registers.h"
 
 namespace weir::backend {
 
@@ -13,8 +14,6 @@ using isa::Opcode;
 namespace {
 
 constexpr std::uint32_t unbound = 0xffffffff;
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t frame_pointer = 10;
 constexpr std::int16_t context_slot = -8;
 
 }  // namespace

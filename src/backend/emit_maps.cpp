@@ -3,6 +3,7 @@
 // Emission of what programs do to maps: elements, counters, words that processors share.
 #include "backend/emitter.h"
 
+#include "backend/registers.h"
 #include "isa/helpers.h"
 
 namespace weir::backend {
@@ -11,18 +12,6 @@ using flow::Instruction;
 using flow::Op;
 using flow::Reg;
 using isa::Opcode;
-
-namespace {
-
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
-constexpr std::uint8_t r4 = 4;
-constexpr std::uint8_t r5 = 5;
-constexpr std::uint8_t frame_pointer = 10;
-
-}  // namespace
 
 void Emitter::put_key(const Instruction& instruction) {
   std::int16_t at = key_;

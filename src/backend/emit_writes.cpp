@@ -3,6 +3,7 @@
 // Emission of writes to the packet and its facts.
 #include "backend/emitter.h"
 
+#include "backend/registers.h"
 #include "isa/helpers.h"
 
 namespace weir::backend {
@@ -10,18 +11,6 @@ namespace weir::backend {
 using flow::Instruction;
 using flow::Op;
 using isa::Opcode;
-
-namespace {
-
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
-constexpr std::uint8_t r4 = 4;
-constexpr std::uint8_t r5 = 5;
-constexpr std::uint8_t frame_pointer = 10;
-
-}  // namespace
 
 // In struct __sk_buff, which is the context wherever a mark or a priority can be written.
 void Emitter::set_member(const Instruction& instruction, std::int16_t offset) {

@@ -5,6 +5,7 @@
 #include <bit>
 #include <limits>
 
+#include "backend/registers.h"
 #include "isa/helpers.h"
 
 namespace weir::backend {
@@ -18,14 +19,9 @@ using isa::Opcode;
 
 namespace {
 
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
 // In struct __sk_buff (linux/bpf.h), a fixed interface.
 constexpr std::int16_t mark_offset = 8;
 constexpr std::int16_t priority_offset = 32;
-constexpr std::uint8_t frame_pointer = 10;
 constexpr std::int16_t context_slot = -8;
 constexpr std::uint8_t state_register = 9;  // of parts
 constexpr std::uint32_t unbound = 0xffffffff;

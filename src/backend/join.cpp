@@ -8,6 +8,7 @@
 
 #include "backend/answers.h"
 #include "backend/emitter.h"
+#include "backend/registers.h"
 #include "isa/helpers.h"
 
 namespace weir::backend {
@@ -15,15 +16,6 @@ namespace weir::backend {
 using isa::Opcode;
 
 namespace {
-
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
-constexpr std::uint8_t r4 = 4;
-constexpr std::uint8_t r6 = 6;
-constexpr std::uint8_t r7 = 7;
-constexpr std::uint8_t frame_pointer = 10;
 
 // The kernel gives a program so much with all functions that are called at a time, each rounded up
 // (round_up_stack_depth() in kernel/bpf/verifier.c).

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "backend/emitter.h"
+#include "backend/registers.h"
 #include "imr/log.h"
 #include "isa/helpers.h"
 
@@ -15,18 +16,6 @@ using flow::Reg;
 using isa::Opcode;
 
 namespace {
-
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
-constexpr std::uint8_t r4 = 4;
-constexpr std::uint8_t r5 = 5;
-constexpr std::uint8_t r6 = 6;
-constexpr std::uint8_t r7 = 7;
-constexpr std::uint8_t r8 = 8;
-constexpr std::uint8_t r9 = 9;
-constexpr std::uint8_t frame_pointer = 10;
 
 // Room that is taken is of a known size: the smallest that holds what is captured.
 constexpr std::array<std::int32_t, 4> rooms = {128, 512, 2048, imr::most_logged};

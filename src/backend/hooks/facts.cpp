@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "backend/hooks/facts.h"
 
+#include "backend/registers.h"
 #include "isa/helpers.h"
 
 namespace weir::backend::facts {
@@ -9,15 +10,6 @@ using flow::ContextKey;
 using isa::Opcode;
 
 namespace {
-
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
-constexpr std::uint8_t r4 = 4;
-constexpr std::uint8_t r7 = 7;
-constexpr std::uint8_t r8 = 8;
-constexpr std::uint8_t frame_pointer = 10;
 
 // Offsets in struct __sk_buff.
 constexpr std::int16_t view_len = 0;

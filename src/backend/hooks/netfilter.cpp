@@ -8,6 +8,7 @@
 #include "backend/emitter.h"
 #include "backend/hooks/facts.h"
 #include "backend/profile.h"
+#include "backend/registers.h"
 #include "isa/helpers.h"
 
 namespace weir::backend {
@@ -16,16 +17,6 @@ using flow::ContextKey;
 using isa::Opcode;
 
 namespace {
-
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
-constexpr std::uint8_t r4 = 4;
-constexpr std::uint8_t r5 = 5;
-constexpr std::uint8_t r7 = 7;
-constexpr std::uint8_t r8 = 8;
-constexpr std::uint8_t frame_pointer = 10;
 
 std::optional<ContextKey> context_key(imr::MetaKey key) {
   switch (key) {

@@ -6,6 +6,7 @@
 // they are read as memory of no type, at offsets that relocations give. Loads through null give
 // zero there.
 #include "backend/hooks/facts.h"
+#include "backend/registers.h"
 #include "isa/helpers.h"
 
 namespace weir::backend::facts {
@@ -14,13 +15,6 @@ using flow::ContextKey;
 using isa::Opcode;
 
 namespace {
-
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
-constexpr std::uint8_t r4 = 4;
-constexpr std::uint8_t frame_pointer = 10;
 
 // r0 = what stands there, with the bit above its 32 that says so; at `none` r0 is 0. r2 as
 // mark_present() wants it.

@@ -11,6 +11,7 @@
 #include "backend/answers.h"
 #include "backend/hooks/facts.h"
 #include "backend/profile.h"
+#include "backend/registers.h"
 #include "isa/helpers.h"
 
 namespace weir::backend {
@@ -24,17 +25,6 @@ namespace {
 constexpr std::int32_t tc_act_unspec = -1;
 constexpr std::int32_t tc_act_shot = 2;
 constexpr std::int32_t tc_act_redirect = 7;
-
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
-constexpr std::uint8_t r4 = 4;
-constexpr std::uint8_t r5 = 5;
-constexpr std::uint8_t r6 = 6;
-constexpr std::uint8_t r7 = 7;
-constexpr std::uint8_t r8 = 8;
-constexpr std::uint8_t r9 = 9;
 
 // bpf_skb_adjust_room()
 constexpr std::int32_t adjust_at_link_header = 1;

@@ -6,6 +6,7 @@
 #include "backend/emitter.h"
 #include "backend/hooks/facts.h"
 #include "backend/profile.h"
+#include "backend/registers.h"
 #include "isa/helpers.h"
 
 namespace weir::backend {
@@ -15,14 +16,6 @@ using isa::Opcode;
 
 namespace {
 
-constexpr std::uint8_t r0 = 0;
-constexpr std::uint8_t r1 = 1;
-constexpr std::uint8_t r2 = 2;
-constexpr std::uint8_t r3 = 3;
-constexpr std::uint8_t r4 = 4;
-constexpr std::uint8_t r5 = 5;
-constexpr std::uint8_t r8 = 8;
-constexpr std::uint8_t r9 = 9;
 // Offsets in struct xdp_md (linux/bpf.h), a fixed interface.
 constexpr std::int16_t md_data = 0;
 constexpr std::int16_t md_data_end = 4;
