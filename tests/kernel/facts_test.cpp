@@ -324,21 +324,7 @@ class Facts : public testing::TestWithParam<std::string> {
   // Each rule counts as nft does; how many rules counted something, and not all packets.
   template <typename Rules>
   std::size_t judge(const Rules& rules, const char* sets = "") {
-    const std::string script = script_of(GetParam(), rules, sets);
-    std::vector<RuleCounter> by_nft;
-    {
-      const auto host = prepared();
-      expect(host->nft().run(script));
-      traffic(*host);
-      by_nft = expect(host->nft().counters());
-    }
-    const auto host = prepared();
-    const AttachedScript weir(host->netns(), script);
-    traffic(*host);
-    weir.expect_counted(by_nft);
-    return static_cast<std::size_t>(std::ranges::count_if(by_nft, [&](const RuleCounter& rule) {
-      return rule.packets != 0 && rule.packets != by_nft.back().packets;
-    }));
+    return expect_counted_as_nft(script_of(GetParam(), rules, sets), prepared, traffic);
   }
 
  private:

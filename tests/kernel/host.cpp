@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -137,6 +138,25 @@ void AttachedScript::expect_counted(const std::vector<RuleCounter>& by_nft) cons
     EXPECT_EQ(counted[i].packets, by_nft[i].packets) << rule;
     EXPECT_EQ(counted[i].bytes, by_nft[i].bytes) << rule;
   }
+}
+
+std::size_t expect_counted_as_nft(const std::string& script,
+                                  const std::function<std::unique_ptr<Host>()>& prepared,
+                                  const std::function<void(Host&)>& traffic) {
+  std::vector<RuleCounter> by_nft;
+  {
+    const auto host = prepared();
+    expect(host->nft().run(script));
+    traffic(*host);
+    by_nft = expect(host->nft().counters());
+  }
+  const auto host = prepared();
+  const AttachedScript weir(host->netns(), script);
+  traffic(*host);
+  weir.expect_counted(by_nft);
+  return static_cast<std::size_t>(std::ranges::count_if(by_nft, [&](const RuleCounter& rule) {
+    return rule.packets != 0 && rule.packets != by_nft.back().packets;
+  }));
 }
 
 }  // namespace weir::test

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -71,5 +72,12 @@ class AttachedScript {
   Programs programs_;
   std::vector<kernel::Fd> links_;
 };
+
+// The script as nft's rules and as weir's programs, each at a host of its own as `prepared` makes
+// it, with the same traffic: each rule counts as nft does. How many rules counted something, and
+// not all packets, which the last one does.
+[[nodiscard]] std::size_t expect_counted_as_nft(
+    const std::string& script, const std::function<std::unique_ptr<Host>()>& prepared,
+    const std::function<void(Host&)>& traffic);
 
 }  // namespace weir::test

@@ -155,23 +155,9 @@ std::unique_ptr<Host> prepared() {
 class Routes : public testing::TestWithParam<std::string> {};
 
 TEST_P(Routes, LeadWhereNftSays) {
-  const std::string script = script_of(GetParam());
-  std::vector<RuleCounter> by_nft;
-  {
-    const auto host = prepared();
-    expect(host->nft().run(script));
-    traffic(*host);
-    by_nft = expect(host->nft().counters());
-  }
-  const auto host = prepared();
-  const AttachedScript weir(host->netns(), script);
-  traffic(*host);
-  weir.expect_counted(by_nft);
-  const auto told_apart = std::ranges::count_if(by_nft, [&](const RuleCounter& rule) {
-    return rule.packets != 0 && rule.packets != by_nft.back().packets;
-  });
+  const std::size_t told_apart = expect_counted_as_nft(script_of(GetParam()), prepared, traffic);
   // Before there is a route, only what the host sends itself has one.
-  const std::ptrdiff_t least = GetParam() == "prerouting" || GetParam() == "input" ? 4 : 9;
+  const std::size_t least = GetParam() == "prerouting" || GetParam() == "input" ? 4 : 9;
   EXPECT_GE(told_apart, least) << "rules that tell packets apart";
 }
 
