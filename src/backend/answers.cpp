@@ -36,7 +36,7 @@ void answer(Builder& out, isa::MapIndex scratch, const imr::Unit& unit, flow::Re
   out.append({.op = Op::answer, .dst = made, .a = told, .b = network_header, .map = scratch});
   const BlockId none = out.block();
   out.leave_if(Condition::eq, made, 0, none);
-  out.ret_answered();
+  out.ret(flow::Verdict::answered);
   out.at(none);
   out.ret(false);
 }

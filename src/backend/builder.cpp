@@ -130,12 +130,12 @@ void Builder::dispatch(Reg a, std::vector<flow::Site> sites) {
 }
 
 void Builder::ret(bool accept) {
-  function_[current_].end = {.kind = Terminator::Kind::ret, .imm = accept ? 1U : 0U};
-  current_ = {};
+  ret(accept ? flow::Verdict::accept : flow::Verdict::drop);
 }
 
-void Builder::ret_answered() {
-  function_[current_].end = {.kind = Terminator::Kind::ret, .imm = 2};
+void Builder::ret(flow::Verdict verdict) {
+  function_[current_].end = {.kind = Terminator::Kind::ret,
+                             .imm = static_cast<std::uint64_t>(verdict)};
   current_ = {};
 }
 

@@ -53,7 +53,7 @@ class Builder {
   void branch(flow::Condition condition, flow::Reg a, flow::Reg b, flow::BlockId yes,
               flow::BlockId no);
   void ret(bool accept);
-  void ret_answered();
+  void ret(flow::Verdict verdict);
   void dispatch(flow::Reg a, std::vector<flow::Site> sites);
   // Branches away to `elsewhere` when the condition holds, and goes on in a new block when not.
   void leave_if(flow::Condition condition, flow::Reg a, std::uint64_t imm, flow::BlockId elsewhere);

@@ -101,6 +101,8 @@ struct Collector {
   }
   void operator()(const imr::MetaWrite& write) { expr(write.value); }
   void operator()(const imr::Answer&) {}
+  void operator()(const imr::Forward& forward) { expr(forward.device); }
+  void operator()(const imr::Duplicate& duplicate) { expr(duplicate.device); }
   void operator()(const imr::Log&) {}
   void operator()(const imr::PayloadWrite& write) {
     expr(write.value);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Emission of writes to the packet and its facts.
+// Emission of writes to the packet and its facts, and of what sends it.
 #include "backend/emitter.h"
 
 #include "backend/registers.h"
@@ -26,6 +26,21 @@ void Emitter::set_pkttype(const Instruction& instruction) {
   if (value != r2) op(Opcode::mov64_reg, r2, value);
   load_context_pointer(r1);
   call_helper(static_cast<std::int32_t>(isa::Helper::skb_change_type));
+}
+
+// By the device, the packet or a copy of it.
+void Emitter::send(const Instruction& instruction) {
+  const std::uint8_t device = in_register(instruction.a, r2);
+  if (device != r2) op(Opcode::mov64_reg, r2, device);
+  if (instruction.op == Op::duplicate) {
+    load_context_pointer(r1);
+    op(Opcode::mov64_imm, r3, 0, 0, 0);
+    call_helper(static_cast<std::int32_t>(isa::Helper::clone_redirect));
+    return;
+  }
+  op(Opcode::mov64_reg, r1, r2);
+  op(Opcode::mov64_imm, r2, 0, 0, 0);
+  call_helper(static_cast<std::int32_t>(isa::Helper::redirect));
 }
 
 // r2 = the place in the packet that the instruction names. Through r0: r2 may hold an operand that

@@ -395,6 +395,10 @@ void Emitter::instruction(const Instruction& instruction) {
     case Op::set_pkttype:
       set_pkttype(instruction);
       return;
+    case Op::forward:
+    case Op::duplicate:
+      send(instruction);
+      return;
     case Op::store:
       store_packet(instruction);
       return;

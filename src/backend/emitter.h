@@ -145,6 +145,7 @@ class Emitter {
   void count(const flow::Instruction& instruction);
   void set_member(const flow::Instruction& instruction, std::int16_t offset);
   void set_pkttype(const flow::Instruction& instruction);
+  void send(const flow::Instruction& instruction);
   void load_place(const flow::Instruction& instruction);
   void store_packet(const flow::Instruction& instruction);
   void add_to_sum(const flow::Instruction& instruction);

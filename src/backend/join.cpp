@@ -144,7 +144,6 @@ Piece Leader::main() const {
   const flow::Function none;
   Emitter out(none, profile_, {});
   const Label verdict = out.label();
-  const Label drop = out.label();
   out.op(Opcode::stx64, frame_pointer, r1, -8);
   // Kernels before 6.3 take no memory for an argument that has not been written.
   for (int at = state_; at < -16; at += 8) {
@@ -157,16 +156,17 @@ Piece Leader::main() const {
     run_in_order(out, verdict);
   }
   out.bind(verdict);
-  const Label not_accepted = out.label();
-  out.jump_imm(Opcode::jne64_imm, r0, 1, not_accepted);
-  out.op(Opcode::mov64_imm, r0, 0, 0, profile_.accept);
-  out.op(Opcode::exit);
-  out.bind(not_accepted);
-  out.jump_imm(Opcode::jeq64_imm, r0, 0, drop);
-  out.op(Opcode::mov64_imm, r0, 0, 0, profile_.answered);
-  out.op(Opcode::exit);
-  out.bind(drop);
-  out.op(Opcode::mov64_imm, r0, 0, 0, profile_.drop);
+  // Most packets are accepted or dropped.
+  for (const flow::Verdict one :
+       {flow::Verdict::accept, flow::Verdict::drop, flow::Verdict::answered}) {
+    const Label other = out.label();
+    const auto number = static_cast<std::int32_t>(one);
+    out.jump_imm(Opcode::jne64_imm, r0, number, other);
+    out.op(Opcode::mov64_imm, r0, 0, 0, returned(profile_, static_cast<std::uint64_t>(number)));
+    out.op(Opcode::exit);
+    out.bind(other);
+  }
+  out.op(Opcode::mov64_imm, r0, 0, 0, profile_.forwarded);
   out.op(Opcode::exit);
   return out.finish();
 }

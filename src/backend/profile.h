@@ -96,6 +96,11 @@ struct Profile {
   // The helper that copies bytes of the packet: context, offset, target, size.
   std::int32_t load_helper = 0;
   std::int32_t answered = 0;
+  // Whether bpf_redirect() sends the packet, where the program returns `forwarded`, and
+  // bpf_clone_redirect() copies of it.
+  bool forwards = false;
+  bool duplicates = false;
+  std::int32_t forwarded = 0;
   // Copies the packet's first r7 bytes, at least one, to where r8 points; r6 to r9 stay. Needs the
   // frame's dynptr where windows do.
   void (*emit_copy)(Emitter& out) = nullptr;
@@ -109,7 +114,17 @@ struct ProfileOptions {
 
 // What programs return for a verdict of Terminator::Kind::ret.
 [[nodiscard]] constexpr std::int32_t returned(const Profile& profile, std::uint64_t verdict) {
-  return verdict == 0 ? profile.drop : verdict == 1 ? profile.accept : profile.answered;
+  switch (static_cast<flow::Verdict>(verdict)) {
+    case flow::Verdict::drop:
+      return profile.drop;
+    case flow::Verdict::accept:
+      return profile.accept;
+    case flow::Verdict::answered:
+      return profile.answered;
+    case flow::Verdict::forwarded:
+      return profile.forwarded;
+  }
+  throw InvariantError("verdict out of range");
 }
 
 // The profile that serves the hook, within the limits.

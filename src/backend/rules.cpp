@@ -286,6 +286,8 @@ void RootLowering::statement(const imr::Statement& statement, Owner& owner, Bloc
       [&](const imr::Match& one) { match(one, fail); },
       [&](const imr::MatchRange& one) { match(one, fail); },
       [&](const imr::MatchSet& one) { match(one, fail); },
+      [&](const imr::Forward& one) { send(Op::forward, one.device, fail); },
+      [&](const imr::Duplicate& one) { send(Op::duplicate, one.device, fail); },
       [](const imr::Answer&) { throw InvariantError("lowering: an answer that ends nothing"); },
       [](const imr::VerdictStatement&) { throw InvariantError("lowering: a verdict in a tail"); },
       [](const imr::VerdictMap&) { throw InvariantError("lowering: a map in a tail"); },
@@ -307,13 +309,18 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
   const BlockId next = out_.block();
   out_.set_rule(label);
   bool falls_through = true;
+  bool forwards = false;
   Owner owner{.rule = id};
   for (const imr::Statement& one : rule.statements) {
     if (const auto* ends = std::get_if<imr::VerdictStatement>(&one)) {
       if (ends->verdict.kind == imr::Verdict::Kind::continue_) continue;
       trace(ends->verdict.kind == imr::Verdict::Kind::accept ||
             ends->verdict.kind == imr::Verdict::Kind::drop);
-      verdict(ends->verdict, next, end);
+      if (forwards) {
+        out_.ret(flow::Verdict::forwarded);
+      } else {
+        verdict(ends->verdict, next, end);
+      }
       falls_through = false;
       break;
     }
@@ -328,6 +335,7 @@ void RootLowering::rule(imr::RuleId id, BlockId end) {
       if (!falls_through) break;
     } else {
       statement(one, owner, next);
+      forwards = std::holds_alternative<imr::Forward>(one);
     }
   }
   if (falls_through) {
@@ -354,6 +362,11 @@ void RootLowering::answer(const imr::Answer& answer) {
   if (!answer.limit) return;
   out_.at(beyond);
   out_.ret(false);
+}
+
+void RootLowering::send(Op op, imr::ExprId device, BlockId fail) {
+  const Words index = recut(out_, values_.evaluate(device, fail), {4});
+  out_.append({.op = op, .a = index.front().reg});
 }
 
 // A drop, where it comes to one, is the rule's.

@@ -98,6 +98,7 @@ class RootLowering {
   void strip(const imr::OptionStrip& strip, flow::BlockId fail);
   // Ends the block.
   void answer(const imr::Answer& answer);
+  void send(flow::Op op, imr::ExprId device, flow::BlockId fail);
   void change(const imr::DynamicSet& change, flow::BlockId fail);
   // Ends the block: goes to `absent` without a value, else to where it is one of the set's or not.
   void search(const imr::Set& set, imr::ExprId value, flow::BlockId member, flow::BlockId stranger,

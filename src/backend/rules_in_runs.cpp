@@ -66,8 +66,11 @@ void RootLowering::end_run(const classify::RunAction& action, BlockId end) {
       out_.jump(passed_);
       return;
     case classify::RunAction::End::drop: {
-      const auto* reply = action.tail ? classify::answer_of(ruleset_, *action.tail) : nullptr;
-      return reply != nullptr ? answer(*reply) : out_.ret(false);
+      if (!action.tail) return out_.ret(false);
+      const auto* reply = classify::answer_of(ruleset_, *action.tail);
+      if (reply != nullptr) return answer(*reply);
+      return out_.ret(classify::forwards(ruleset_, *action.tail) ? flow::Verdict::forwarded
+                                                                 : flow::Verdict::drop);
     }
     case classify::RunAction::End::leave:
       out_.jump(end);
@@ -200,6 +203,9 @@ void RootLowering::run_tails(const classify::Run& run, RunSearch& search, BlockI
     if (reply != nullptr) {
       trace_met(search);
       answer(*reply);
+    } else if (classify::forwards(ruleset_, tail)) {
+      trace_met(search);
+      out_.ret(flow::Verdict::forwarded);
     } else {
       out_.jump(done);
     }

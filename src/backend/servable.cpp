@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <string_view>
 #include <variant>
 
 #include "backend/sets.h"
@@ -79,6 +81,30 @@ bool writes_meta(const Profile& profile, imr::MetaKey key) {
     default:
       return false;
   }
+}
+
+// Whether packets that are sent out by the device may meet an egress chain of the ruleset there.
+bool meets_egress_chain(const imr::Unit& unit, imr::ExprId device) {
+  const imr::Ruleset& ruleset = unit.ruleset;
+  std::set<std::string_view> guarded;
+  for (const imr::Chain& chain : ruleset.chains) {
+    if (!chain.base || chain.base->hook != NfHook::egress || ruleset[chain.table].dormant) continue;
+    guarded.insert(chain.base->devices.begin(), chain.base->devices.end());
+  }
+  if (guarded.empty()) return false;
+  const auto is_guarded = [&](const Bytes& index) {
+    const auto known = std::ranges::find(
+        ruleset.interfaces, static_cast<std::uint32_t>(load_native(index)), &imr::Interface::index);
+    return known == ruleset.interfaces.end() || guarded.contains(known->name);
+  };
+  const imr::Expr& value = ruleset[device];
+  if (const auto* constant = std::get_if<imr::Immediate>(&value))
+    return is_guarded(constant->value);
+  const auto* lookup = std::get_if<imr::MapLookup>(&value);
+  if (lookup == nullptr || !ruleset[lookup->map].anonymous) return true;
+  const imr::Set& map = ruleset[lookup->map];
+  return std::ranges::any_of(map.elements, is_guarded, &imr::Element::data) ||
+         (map.catch_all && is_guarded(map.catch_all->data));
 }
 
 // Collects what one rule asks for.
@@ -169,6 +195,15 @@ struct Collector {
   void operator()(const imr::Counter&) {}
   void operator()(const imr::Meter&) { add(Need::Kind::meter); }
   void operator()(const imr::Answer&) { add(Need::Kind::answer); }
+  void operator()(const imr::Forward& forward) { send(Need::Kind::forward, forward.device); }
+  void operator()(const imr::Duplicate& duplicate) {
+    send(Need::Kind::duplicate, duplicate.device);
+  }
+  void send(Need::Kind kind, imr::ExprId device) {
+    expr(device);
+    add(kind);
+    if (meets_egress_chain(unit, device)) add(Need::Kind::egress_chain);
+  }
   void operator()(const imr::Log&) { add(Need::Kind::log); }
   void operator()(const imr::DynamicSet& change) {
     expr(change.key);
@@ -265,10 +300,14 @@ std::string hooks_that_serve(const Need& need, const Limits& limits) {
 std::string refusal(const Need& need, const Profile& profile) {
   std::string out = to_string(need) + " is not known there";
   const bool acts = need.kind == Need::Kind::write_meta || need.kind == Need::Kind::write_packet ||
-                    need.kind == Need::Kind::write_transport || need.kind == Need::Kind::answer;
+                    need.kind == Need::Kind::write_transport || need.kind == Need::Kind::answer ||
+                    need.kind == Need::Kind::forward || need.kind == Need::Kind::duplicate;
   if (acts) out = to_string(need) + " is not possible there";
   if (need.kind == Need::Kind::move_headers) {
     return to_string(need) + " is not possible where another chain follows in one program";
+  }
+  if (need.kind == Need::Kind::egress_chain) {
+    out = to_string(need) + ", which this hook does not lead through as nft does";
   }
   if (need.kind == Need::Kind::mapped_set || need.kind == Need::Kind::meter ||
       need.kind == Need::Kind::log || need.kind == Need::Kind::dynamic_set) {
@@ -313,6 +352,12 @@ std::string to_string(const Need& need) {
       return "a limit, quota or sequence";
     case Need::Kind::answer:
       return "answering packets";
+    case Need::Kind::forward:
+      return "sending packets out by a device";
+    case Need::Kind::duplicate:
+      return "sending copies of packets";
+    case Need::Kind::egress_chain:
+      return "sending by a device that may have an egress chain";
     case Need::Kind::log:
       return "a log";
     case Need::Kind::dynamic_set:
@@ -341,6 +386,9 @@ std::vector<Need> all_needs() {
   out.push_back({.kind = Need::Kind::write_packet});
   out.push_back({.kind = Need::Kind::write_transport});
   out.push_back({.kind = Need::Kind::answer});
+  out.push_back({.kind = Need::Kind::forward});
+  out.push_back({.kind = Need::Kind::duplicate});
+  out.push_back({.kind = Need::Kind::egress_chain});
   out.push_back({.kind = Need::Kind::mapped_set});
   out.push_back({.kind = Need::Kind::meter});
   out.push_back({.kind = Need::Kind::log});
@@ -377,6 +425,15 @@ bool serves(const Profile& profile, const Need& need) {
     case Need::Kind::answer:
       return profile.emit_answer != nullptr && profile.local_calls && profile.per_cpu_maps &&
              loads(profile, ContextKey::ip_ttl);
+    case Need::Kind::forward:
+      return profile.forwards;
+    case Need::Kind::duplicate:
+      return profile.duplicates;
+    case Need::Kind::egress_chain:
+      // XDP_REDIRECT goes to the driver past all chains; and where egress chains send to one
+      // another, the kernel ends what goes round sooner than it does of programs
+      // (NF_RECURSION_LIMIT against XMIT_RECURSION_LIMIT).
+      return profile.duplicates && profile.direction == isa::Direction::ingress;
     case Need::Kind::log:
       return profile.emit_copy != nullptr && profile.local_calls;
     case Need::Kind::dynamic_set:

@@ -29,6 +29,9 @@ struct Need {
     mapped_set,          // a set or map that is searched in an eBPF map other than a plain hash map
     meter,               // a word that packets change, all of them the same one
     answer,              // a frame that goes back in the packet's place
+    forward,             // the packet goes out by a device
+    duplicate,           // a copy of it does
+    egress_chain,        // either, where an egress chain of the ruleset may stand
     log,                 // a record of the packet
     dynamic_set,         // a set whose elements come and go, or keep something
   };

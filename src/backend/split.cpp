@@ -47,6 +47,8 @@ std::uint32_t weight(const Block& block) {
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:
       case Op::add_to_tcp_sum:
+      case Op::forward:
+      case Op::duplicate:
         sum += 8;
         break;
       case Op::context:

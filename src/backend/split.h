@@ -30,7 +30,7 @@ struct SplitFunction {
 };
 
 // Packets enter at this one; smaller numbers are verdicts, as Terminator::Kind::ret has them.
-constexpr std::uint32_t first_entry = 3;
+constexpr std::uint32_t first_entry = flow::verdict_names.size();
 
 struct SplitOptions {
   // Parts have about as many instructions of eBPF.

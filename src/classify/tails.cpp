@@ -52,6 +52,10 @@ class Comparison {
     return a.key == b.key && same_expr(a.value, b.value);
   }
   static bool alike(const imr::Answer& a, const imr::Answer& b) { return a == b; }
+  bool alike(const imr::Forward& a, const imr::Forward& b) { return same_expr(a.device, b.device); }
+  bool alike(const imr::Duplicate& a, const imr::Duplicate& b) {
+    return same_expr(a.device, b.device);
+  }
   static bool alike(const imr::Log& a, const imr::Log& b) {
     return imr::logged_bytes(a) == imr::logged_bytes(b);
   }
@@ -93,19 +97,23 @@ bool can_be_tail(const Statement& statement) {
       [](const imr::Counter&) { return true; }, [](const imr::Meter&) { return true; },
       [](const imr::MetaWrite&) { return true; }, [](const imr::Log&) { return true; },
       [](const imr::DynamicSet&) { return true; }, [](const imr::Answer&) { return true; },
+      [](const imr::Forward&) { return true; }, [](const imr::Duplicate&) { return true; },
       // Verdicts are told by the search. Behind what is written to packets, what a key was made of
       // is not there any more.
       [](const auto&) { return false; });
 }
 
 bool may_fail(const imr::Ruleset& ruleset, const Tail& tail) {
+  const auto is_immediate = [&](imr::ExprId expr) {
+    return std::holds_alternative<imr::Immediate>(ruleset[expr]);
+  };
   return std::ranges::any_of(statements_of(ruleset, tail), [&](const Statement& statement) {
     return imr::match_on(
         statement, [](const imr::Counter&) { return false; }, [](const imr::Log&) { return false; },
         [](const imr::Answer&) { return false; },
-        [&](const imr::MetaWrite& write) {
-          return !std::holds_alternative<imr::Immediate>(ruleset[write.value]);
-        },
+        [&](const imr::MetaWrite& write) { return !is_immediate(write.value); },
+        [&](const imr::Forward& forward) { return !is_immediate(forward.device); },
+        [&](const imr::Duplicate& duplicate) { return !is_immediate(duplicate.device); },
         [](const auto&) { return true; });
   });
 }
@@ -122,6 +130,10 @@ imr::CounterId counter_of(const imr::Ruleset& ruleset, const Tail& tail) {
 
 const imr::Answer* answer_of(const imr::Ruleset& ruleset, const Tail& tail) {
   return first<imr::Answer>(ruleset, tail);
+}
+
+bool forwards(const imr::Ruleset& ruleset, const Tail& tail) {
+  return first<imr::Forward>(ruleset, tail) != nullptr;
 }
 
 bool same_code(const imr::Ruleset& ruleset, const Tail& a, const Tail& b) {

@@ -31,6 +31,8 @@ struct Tail {
 [[nodiscard]] imr::CounterId counter_of(const imr::Ruleset& ruleset, const Tail& tail);
 // The answer that it ends in; none where it does not.
 [[nodiscard]] const imr::Answer* answer_of(const imr::Ruleset& ruleset, const Tail& tail);
+// Whether it ends in sending the packet out.
+[[nodiscard]] bool forwards(const imr::Ruleset& ruleset, const Tail& tail);
 // Whether they do the same but for these numbers.
 [[nodiscard]] bool same_code(const imr::Ruleset& ruleset, const Tail& a, const Tail& b);
 

@@ -462,6 +462,11 @@ struct Conditions::Reader {
     ended = true;
   }
 
+  void send(imr::ExprId device) {
+    open = sets().both(open, conditions.has_value(device));
+    effect(open);
+  }
+
   void statement(const imr::Statement& statement) {
     const std::vector<imr::ExprId> read = imr::operands(statement);
     if (wrote &&
@@ -503,7 +508,9 @@ struct Conditions::Reader {
         // What the packet is like behind it is not followed.
         [&](const imr::PayloadWrite&) { lose(); }, [&](const imr::OptionWrite&) { lose(); },
         [&](const imr::OptionStrip&) { lose(); }, [&](const imr::Answer&) { effect(open); },
-        [&](const imr::Log&) { effect(open); }, [&](const imr::Native&) { lose(); });
+        [&](const imr::Forward& s) { send(s.device); },
+        [&](const imr::Duplicate& s) { send(s.device); }, [&](const imr::Log&) { effect(open); },
+        [&](const imr::Native&) { lose(); });
   }
 };
 

@@ -34,6 +34,12 @@ class Scan {
   }
   void operator()(const imr::OptionStrip&) { reads_.writes_packet = true; }
   void operator()(const imr::Answer&) { reads_.writes_packet = true; }
+  void operator()(const imr::Forward& forward) {
+    reads_.writes_packet = true;
+    target(forward.device);
+    expr(forward.device);
+  }
+  void operator()(const imr::Duplicate& duplicate) { expr(duplicate.device); }
   void operator()(const imr::Log&) {}
   void operator()(const imr::DynamicSet& change) {
     expr(change.key);
@@ -78,6 +84,17 @@ class Scan {
 
  private:
   void expr(imr::ExprId id) { std::visit(*this, ruleset_[id]); }
+  void target(imr::ExprId device) {
+    const auto add = [&](const Bytes& index) {
+      reads_.forwards_to.insert(static_cast<std::uint32_t>(load_native(index)));
+    };
+    if (const auto* constant = std::get_if<imr::Immediate>(&ruleset_[device])) add(constant->value);
+    const auto* lookup = std::get_if<imr::MapLookup>(&ruleset_[device]);
+    if (lookup == nullptr) return;
+    const imr::Set& map = ruleset_[lookup->map];
+    for (const imr::Element& element : map.elements) add(element.data);
+    if (map.catch_all) add(map.catch_all->data);
+  }
 
   const imr::Ruleset& ruleset_;
   Reads& reads_;

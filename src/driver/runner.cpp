@@ -38,16 +38,20 @@ using Verdict = imr::Outcome::Verdict;
 // What the profile of the hook makes of the verdicts: XDP_PASS and XDP_DROP, and so on.
 struct Returned {
   Verdict verdict = Verdict::accept;
-  bool answered = false;  // a dropped packet
+  // What became of a dropped packet. A program may return the same for both; sent is either.
+  bool answered = false;
+  bool forwarded = false;
+  [[nodiscard]] bool sent() const { return answered || forwarded; }
 };
 Returned decode_verdict(const Hook& hook, std::uint64_t result) {
   const backend::Profile& profile = backend::profile_for(hook, {});
   const auto returned = static_cast<std::int32_t>(result);
-  const bool answered = profile.emit_answer != nullptr && returned == profile.answered;
-  invariant(returned == profile.accept || returned == profile.drop || answered,
+  const Returned out{.verdict = returned == profile.accept ? Verdict::accept : Verdict::drop,
+                     .answered = profile.emit_answer != nullptr && returned == profile.answered,
+                     .forwarded = profile.forwards && returned == profile.forwarded};
+  invariant(returned == profile.accept || returned == profile.drop || out.sent(),
             "a program at " + to_string(hook) + " returned none of its verdicts");
-  return {.verdict = returned == profile.accept ? Verdict::accept : Verdict::drop,
-          .answered = answered};
+  return out;
 }
 
 std::optional<Nfproto> nfproto_of(const packet::Packet& packet) {
@@ -94,11 +98,13 @@ void append(imr::Outcome& whole, const imr::Outcome& part) {
   if (part.priority) whole.priority = part.priority;
   if (part.type) whole.type = part.type;
   if (part.bytes) whole.bytes = part.bytes;
-  if (part.answer) {
-    whole.answer = part.answer;
+  if (part.sent) {
+    whole.sent = part.sent;
     whole.bytes.reset();
   }
-  whole.answer_known = whole.answer_known && part.answer_known;
+  whole.sent_known = whole.sent_known && part.sent_known;
+  whole.duplicates.insert(whole.duplicates.end(), part.duplicates.begin(), part.duplicates.end());
+  whole.duplicates_known = whole.duplicates_known && part.duplicates_known;
   whole.logged.insert(whole.logged.end(), part.logged.begin(), part.logged.end());
   whole.bytes_known = whole.bytes_known && part.bytes_known;
   whole.logged_known = whole.logged_known && part.logged_known;
@@ -264,8 +270,8 @@ class EvaluatorBackend final : public Backend {
       if (part.bytes == packet.bytes) part.bytes.reset();
       const bool silent = part.verdict == Verdict::accept && part.matched.empty() &&
                           part.counted.empty() && !part.decided_by && !part.mark &&
-                          !part.priority && !part.type && !part.bytes && !part.answer &&
-                          part.logged.empty();
+                          !part.priority && !part.type && !part.bytes && !part.sent &&
+                          part.duplicates.empty() && part.logged.empty();
       if (!silent) append(outcome, part);
     }
     for (const imr::CounterId id : outcome.counted) {
@@ -329,7 +335,7 @@ class InterpreterBackend final : public Backend {
     start_elements();
     const Returned returned = decode_verdict(hook, engine_.run(program, given));
     outcome.verdict = returned.verdict;
-    if (leaves_mark(hook) && !returned.answered) {
+    if (leaves_mark(hook) && !returned.sent()) {
       const engine::Output left = engine_.output(program);
       outcome.mark = changed(packet.mark, left.mark);
       outcome.priority = changed(packet.priority, left.priority);
@@ -337,10 +343,17 @@ class InterpreterBackend final : public Backend {
         outcome.type = static_cast<packet::PacketType>(left.pkttype);
       }
     }
-    if (returned.answered) {
-      outcome.answer = engine_.packet(program);
+    const engine::Sent& sent = engine_.sent(program);
+    if (returned.sent()) {
+      // What goes back at XDP takes no call.
+      const bool called = returned.forwarded;
+      outcome.sent = {.device = called ? sent.device : packet.in.index,
+                      .bytes = engine_.packet(program)};
     } else if (hands_on_frames(hook)) {
       outcome.bytes = changed(packet.bytes, engine_.packet(program));
+    }
+    for (const engine::Sent::Copy& copy : sent.copies) {
+      outcome.duplicates.push_back({.device = copy.device, .bytes = copy.bytes});
     }
     if (trace != nullptr) read_trace(ruleset_, ByteView(trace, (trace_capacity + 1) * 4), outcome);
     if (compilation_.log.valid()) {
@@ -445,7 +458,7 @@ class KernelBackend final : public Backend {
     imr::Outcome outcome;
     const Returned returned = decode_verdict(hook, answer.returned);
     outcome.verdict = returned.verdict;
-    const bool hands_on_facts = leaves_mark(hook) && !returned.answered;
+    const bool hands_on_facts = leaves_mark(hook) && !returned.sent();
     if (hands_on_facts) outcome.mark = changed(packet.mark, answer.mark);
     if (hands_on_facts && !attached) {
       outcome.priority = changed(packet.priority, answer.priority);
@@ -458,9 +471,10 @@ class KernelBackend final : public Backend {
     }
     outcome.bytes_known = !attached || !reads_.writes_packet;
     // Of frames behind a device, none is known to the last byte.
-    outcome.answer_known = !attached || !returned.answered;
-    if (returned.answered) {
-      outcome.answer = std::move(answer.packet);
+    outcome.sent_known = !attached || !returned.sent();
+    outcome.duplicates_known = false;
+    if (returned.sent()) {
+      outcome.sent = {.device = std::nullopt, .bytes = std::move(answer.packet)};
     } else if (!answer.packet.empty()) {
       outcome.bytes = changed(packet.bytes, std::move(answer.packet));
     }

@@ -292,12 +292,27 @@ std::uint64_t adjust_room(Machine& machine, const Arguments& arguments) {
   return machine.splice(at, more < 0 ? size : 0, more > 0 ? size : 0) ? 0 : failure(ENOMEM);
 }
 
-// bpf_redirect(): what the program has to return for the packet to go out by the device.
-std::uint64_t redirect(const Arguments& arguments) {
+constexpr std::uint64_t into_device = 1;  // BPF_F_INGRESS
+
+// bpf_redirect() and bpf_xdp_redirect(): what the program has to return for the packet to go out by
+// the device.
+std::uint64_t redirect(Machine& machine, const Arguments& arguments) {
   constexpr std::uint64_t tc_act_redirect = 7;
   constexpr std::uint64_t tc_act_shot = 2;
-  constexpr std::uint64_t into_device = 1;  // BPF_F_INGRESS
-  return (arguments[1] & ~into_device) != 0 ? tc_act_shot : tc_act_redirect;
+  constexpr std::uint64_t xdp_redirect = 4;
+  constexpr std::uint64_t xdp_aborted = 0;
+  const bool at_xdp = machine.type() == isa::ProgramType::xdp;
+  const std::uint64_t known_flags = at_xdp ? 0 : into_device;
+  if ((arguments[1] & ~known_flags) != 0) return at_xdp ? xdp_aborted : tc_act_shot;
+  machine.redirect(static_cast<std::uint32_t>(arguments[0]));
+  return at_xdp ? xdp_redirect : tc_act_redirect;
+}
+
+// bpf_clone_redirect(); every device is one that is there.
+std::uint64_t clone_redirect(Machine& machine, const Arguments& arguments) {
+  if ((arguments[2] & ~into_device) != 0) return failure(EINVAL);
+  machine.duplicate(static_cast<std::uint32_t>(arguments[1]));
+  return 0;
 }
 
 }  // namespace
@@ -358,7 +373,9 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
       machine.forget_tag();
       return 0;
     case FunctionId::redirect:
-      return redirect(arguments);
+      return redirect(machine, arguments);
+    case FunctionId::clone_redirect:
+      return clone_redirect(machine, arguments);
     case FunctionId::dynptr_read:
       return dynptr_read(machine, arguments);
     case FunctionId::xdp_load_bytes:

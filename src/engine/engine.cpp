@@ -75,6 +75,11 @@ Bytes Engine::packet(std::size_t index) const {
   return impl_->programs[index].machine->changed_bytes();
 }
 
+const Sent& Engine::sent(std::size_t index) const {
+  invariant(index < impl_->programs.size(), "Engine::sent: no such program");
+  return impl_->programs[index].machine->sent();
+}
+
 Map& Engine::map(isa::MapIndex index) {
   invariant(index.index() < impl_->maps.size(), "Engine::map: no such map");
   return *impl_->maps[index.index()];

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -123,6 +124,16 @@ struct Output {
   std::uint8_t pkttype = 0;
 };
 
+// Where a program sent the packet.
+struct Sent {
+  struct Copy {
+    std::uint32_t device = 0;  // its index
+    Bytes bytes;               // as Engine::packet() has them, when it was made
+  };
+  std::uint32_t device = 0;  // what it told bpf_redirect() last; 0: it did not
+  std::vector<Copy> copies;  // of bpf_clone_redirect(), in order
+};
+
 enum class Backend : std::uint8_t { interpreter };  // the JIT compiler gets its enumerator here
 
 class Engine {
@@ -142,6 +153,8 @@ class Engine {
   [[nodiscard]] Output output(std::size_t index) const;
   // Input::bytes as that run left them, which must still be there.
   [[nodiscard]] Bytes packet(std::size_t index) const;
+  // Where that run sent it and copies of it.
+  [[nodiscard]] const Sent& sent(std::size_t index) const;
   [[nodiscard]] Map& map(isa::MapIndex index);
   // Instructions executed by run() since load.
   [[nodiscard]] std::uint64_t executed() const;

@@ -114,7 +114,9 @@ constexpr std::array functions = {
              of_tc,
              true},
     Function{Id::skb_vlan_pop, "skb_vlan_pop", 19, {context}, scalar, of_tc, true},
-    Function{Id::redirect, "redirect", 23, {number, number}, scalar, of_tc},
+    Function{Id::redirect, "redirect", 23, {number, number}, scalar, of_tc | of_xdp},
+    Function{
+        Id::clone_redirect, "clone_redirect", 13, {context, number, number}, scalar, of_tc, true},
 };
 
 template <typename Predicate>

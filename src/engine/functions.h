@@ -39,6 +39,7 @@ enum class FunctionId : std::uint8_t {
   skb_adjust_room,
   skb_vlan_pop,
   redirect,
+  clone_redirect,
   dynptr_read,
   ringbuf_reserve,
   ringbuf_submit,

@@ -74,6 +74,7 @@ void Machine::prepare(const Input& input) {
   const bool writable = type_ == isa::ProgramType::xdp || type_ == isa::ProgramType::sched_cls;
   memory_.add(linear_.data() + headroom, before_ + linear, writable);
 
+  sent_ = {};
   cpu_ = input.cpu;
   now_ = input.now;
   if (input.chance) chance_ = Chance(*input.chance);

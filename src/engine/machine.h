@@ -57,6 +57,14 @@ class Machine {
   void forget_tag();
   // All bytes from the first header on, as they are now.
   [[nodiscard]] Bytes changed_bytes() const;
+  // Who sends by which device: the packet, once the program returns that it goes there, and copies
+  // of it as it is now.
+  void redirect(std::uint32_t device) { sent_.device = device; }
+  void duplicate(std::uint32_t device) {
+    sent_.copies.push_back({.device = device, .bytes = changed_bytes()});
+  }
+  [[nodiscard]] const Sent& sent() const { return sent_; }
+  [[nodiscard]] isa::ProgramType type() const { return type_; }
   [[nodiscard]] std::uint8_t packet_type() const { return skb_.pkt_type_bits & 7; }
   void set_packet_type(std::uint8_t type);
   [[nodiscard]] const kernel_structs::SkBuff& skb() const { return skb_; }
@@ -116,6 +124,7 @@ class Machine {
   kernel_structs::CtExtensions extensions_;
   kernel_structs::CtExtensions master_extensions_;
   kernel_structs::ConntrackHelper helper_;
+  Sent sent_;
   std::uint32_t cpu_ = 0;
   std::optional<std::uint64_t> now_;
   Chance chance_;

@@ -67,7 +67,7 @@ bool has_effect(Op op) {
 
 bool changes_packet(Op op) {
   return op == Op::store || op == Op::add_to_sum || op == Op::add_to_pseudo_sum ||
-         op == Op::add_to_tcp_sum || op == Op::answer;
+         op == Op::add_to_tcp_sum || op == Op::answer || op == Op::duplicate;
 }
 
 std::optional<ContextKey> changed_fact(Op op) {

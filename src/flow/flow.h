@@ -6,6 +6,7 @@
 // and spelled out by the hook's profile when it is emitted.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -71,6 +72,11 @@ struct Site {
   friend bool operator==(const Site&, const Site&) = default;
 };
 
+// What Terminator::Kind::ret says, by its number.
+enum class Verdict : std::uint8_t { drop, accept, answered, forwarded };
+constexpr std::array<std::string_view, 4> verdict_names = {"drop", "accept", "answered",
+                                                           "forwarded"};
+
 // How a block ends.
 struct Terminator {
   enum class Kind : std::uint8_t {
@@ -79,7 +85,8 @@ struct Terminator {
     branch,    // on `a` condition `b` (or imm when b is not valid): `yes` or `no`
     window,    // dst becomes a handle of `imm2` packet bytes from offset a + imm on, and `yes`;
                // `no` when they reach beyond the packet. a not valid: from imm on.
-    ret,       // the packet's verdict: imm 0 drop, 1 accept, 2 sent back as Op::answer made it
+    ret,       // the packet's verdict: imm 0 drop, 1 accept, 2 sent back as Op::answer made it, 3
+               // sent out as Op::forward said
     dispatch,  // to the one of `sites` that `a` says
     leave,     // of a part of a split function: on to the entry of number imm, or `a` when valid
   };

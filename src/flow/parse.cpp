@@ -264,10 +264,11 @@ class Parser {
       take();
       end.kind = Terminator::Kind::ret;
       const Token verdict = take();
-      constexpr std::array<std::string_view, 3> verdicts = {"drop", "accept", "answered"};
-      const auto* const found = std::ranges::find(verdicts, verdict.text);
-      if (found == verdicts.end()) return expected(verdict, "accept, drop or answered");
-      end.imm = static_cast<std::uint64_t>(found - verdicts.begin());
+      const auto* const found = std::ranges::find(verdict_names, verdict.text);
+      if (found == verdict_names.end()) {
+        return expected(verdict, "accept, drop, answered or forwarded");
+      }
+      end.imm = static_cast<std::uint64_t>(found - verdict_names.begin());
     } else if (name == "dispatch") {
       take();
       end.kind = Terminator::Kind::dispatch;
@@ -389,6 +390,8 @@ class Parser {
       case Op::set_mark:
       case Op::set_priority:
       case Op::set_pkttype:
+      case Op::forward:
+      case Op::duplicate:
       case Op::copy:
       case Op::swap16:
       case Op::swap32:

@@ -158,6 +158,8 @@ std::string print(const Instruction& i) {
     case Op::set_mark:
     case Op::set_priority:
     case Op::set_pkttype:
+    case Op::forward:
+    case Op::duplicate:
       return name + " " + reg(i.a);
     case Op::store:
       return name + std::to_string(i.size * 8) + " " + place(i.a, i.imm) + ", " + reg(i.b);
@@ -190,7 +192,7 @@ std::string print(const Terminator& end) {
       return "window " + reg(end.dst) + " = " + std::to_string(end.imm2) + " at " +
              place(end.a, end.imm) + targets;
     case Terminator::Kind::ret:
-      return end.imm == 0 ? "ret drop" : end.imm == 1 ? "ret accept" : "ret answered";
+      return "ret " + std::string(verdict_names.at(end.imm));
     case Terminator::Kind::dispatch: {
       std::string out = "dispatch " + reg(end.a);
       for (const Site& site : end.sites) {

@@ -163,7 +163,7 @@ class Verifier {
     if (is_window && end.a.valid()) check_register(end.a, true, text);
     if (end.b.valid()) check_register(end.b, is_branch, text);
     if (is_window) require(end.imm2 > 0, "a window of no bytes", text);
-    if (end.kind == Terminator::Kind::ret) require(end.imm <= 2, "no such verdict", text);
+    if (end.kind == Terminator::Kind::ret) require(end.imm < verdict_names.size(), "no such verdict", text);
     for (const BlockId target : successors(end)) {
       require(target.valid() && target.index() < function_.blocks.size(), "no such block", text);
     }
@@ -285,6 +285,8 @@ class Verifier {
       case Op::set_mark:
       case Op::set_priority:
       case Op::set_pkttype:
+      case Op::forward:
+      case Op::duplicate:
       case Op::store:
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:

@@ -184,8 +184,10 @@ std::string Annotator::annotate(const Ruleset& ruleset, const Statement& stateme
       [](const OptionWrite& s) { return name_of_extension({ExtensionKind::tcp, s.type}); },
       [](const OptionStrip& s) { return name_of_extension({ExtensionKind::tcp, s.type}); },
       [&](const DynamicSet& s) { return name_of(ruleset, s.key); },
-      [](const Answer&) { return std::string(); }, [](const Log&) { return std::string(); },
-      [](const Native&) { return std::string(); });
+      [](const Answer&) { return std::string(); },
+      [&](const Forward& s) { return name_of(ruleset, s.device); },
+      [&](const Duplicate& s) { return name_of(ruleset, s.device); },
+      [](const Log&) { return std::string(); }, [](const Native&) { return std::string(); });
 }
 
 }  // namespace weir::imr

@@ -82,7 +82,8 @@ void Collector::add(const Statement& statement) {
       },
       [&](const OptionStrip& s) { add_presence(s.type); },
       [&](const DynamicSet& s) { add_elements(s.key, ruleset_[s.set]); }, [](const Answer&) {},
-      [](const Log&) {}, [](const Native&) {});
+      [&](const Forward& s) { add_keys(s.device); },
+      [&](const Duplicate& s) { add_keys(s.device); }, [](const Log&) {}, [](const Native&) {});
 }
 
 void Collector::add_elements(ExprId key, const Set& set) {

@@ -151,6 +151,10 @@ class Evaluation {
   RuleEnd run_rule(RuleId id);
   void log(const Log& log, RuleEnd& end);
   void answer(const Answer& answer);
+  // The packet as it is now; none where the device has no value.
+  std::optional<SentFrame> frame_to(ExprId device);
+  bool run(const Forward& forward);
+  bool run(const Duplicate& duplicate);
   std::optional<Bytes> value(ExprId expr);
   std::optional<Bytes> meta(MetaKey key) const;
   std::optional<Bytes> next_hop(const Nexthop& hop);
@@ -330,6 +334,7 @@ bool Evaluation::run_statement(const Statement& statement, RuleEnd& end) {
         answer(s);
         return true;
       },
+      [&](const Forward& s) { return run(s); }, [&](const Duplicate& s) { return run(s); },
       [&](const Log& s) {
         log(s, end);
         return true;
@@ -422,8 +427,30 @@ bool Evaluation::run(const OptionStrip& strip, RuleEnd& end) {
 
 void Evaluation::answer(const Answer& answer) {
   if (answer.limit && !meters_.take(ruleset_, *answer.limit, now_, view_.counted_bytes)) return;
-  outcome_.answer = make_answer(unit_, view_, answer, ttl_);
-  if (outcome_.answer) outcome_.bytes.reset();
+  std::optional<Bytes> frame = make_answer(unit_, view_, answer, ttl_);
+  if (!frame) return;
+  outcome_.sent = {.device = packet_.in.index, .bytes = std::move(*frame)};
+  outcome_.bytes.reset();
+}
+
+// nft_fwd_netdev_eval(), nft_dup_netdev_eval().
+std::optional<SentFrame> Evaluation::frame_to(ExprId device) {
+  const auto index = value(device);
+  if (!index) return std::nullopt;
+  return SentFrame{.device = static_cast<std::uint32_t>(load_native(*index)),
+                   .bytes = outcome_.bytes ? *outcome_.bytes : packet_.bytes};
+}
+
+bool Evaluation::run(const Forward& forward) {
+  outcome_.sent = frame_to(forward.device);
+  if (outcome_.sent) outcome_.bytes.reset();
+  return outcome_.sent.has_value();
+}
+
+bool Evaluation::run(const Duplicate& duplicate) {
+  auto copy = frame_to(duplicate.device);
+  if (copy) outcome_.duplicates.push_back(std::move(*copy));
+  return copy.has_value();
 }
 
 std::optional<Bytes> Evaluation::value(ExprId expr) {

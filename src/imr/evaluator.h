@@ -25,6 +25,13 @@ struct LogRecord {
   friend bool operator==(const LogRecord&, const LogRecord&) = default;
 };
 
+// A frame as it goes out by a device.
+struct SentFrame {
+  std::optional<std::uint32_t> device;  // its index; none where an engine cannot tell
+  Bytes bytes = {};
+  friend bool operator==(const SentFrame&, const SentFrame&) = default;
+};
+
 struct Outcome {
   enum class Verdict : std::uint8_t { accept, drop, native };
   Verdict verdict = Verdict::accept;
@@ -44,9 +51,13 @@ struct Outcome {
   std::optional<std::uint32_t> priority = std::nullopt;
   std::optional<packet::PacketType> type = std::nullopt;
   std::optional<Bytes> bytes = std::nullopt;
-  // The frame that went back to the sender in the packet's place, which is not looked at then.
-  std::optional<Bytes> answer = std::nullopt;
-  bool answer_known = true;  // false where an engine cannot tell which frame
+  // What went out in the place of a packet that was dropped, which is not looked at then: an
+  // answer, by the device that the packet came by, or the packet itself.
+  std::optional<SentFrame> sent = std::nullopt;
+  bool sent_known = true;  // false where an engine cannot tell which frame
+  // Copies of the packet that went out, in order; not where an engine cannot tell.
+  std::vector<SentFrame> duplicates = {};
+  bool duplicates_known = true;
   // What log statements recorded, in order; not where an engine cannot tell.
   std::vector<LogRecord> logged = {};
   bool logged_known = true;

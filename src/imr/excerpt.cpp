@@ -92,7 +92,9 @@ RuleId Excerpt::rule(RuleId id, ChainId chain) {
         [](Answer& one) {
           invariant(!one.limit, "an excerpt of a rule whose answers have a limit");
         },
-        [](Counter&) {}, [](Log&) {}, [](Native&) {});
+        [&](Forward& one) { one.device = expr(one.device); },
+        [&](Duplicate& one) { one.device = expr(one.device); }, [](Counter&) {}, [](Log&) {},
+        [](Native&) {});
   }
   return to_.add(std::move(copy));
 }

@@ -313,6 +313,8 @@ std::vector<ExprId> operands(const Statement& statement) {
       [](const OptionWrite& s) -> Operands { return {s.value}; },
       [](const OptionStrip&) -> Operands { return {}; },
       [](const Answer&) -> Operands { return {}; },
+      [](const Forward& s) -> Operands { return {s.device}; },
+      [](const Duplicate& s) -> Operands { return {s.device}; },
       [](const DynamicSet& s) -> Operands {
         return s.data ? Operands{s.key, *s.data} : Operands{s.key};
       },

@@ -360,6 +360,21 @@ struct Answer {
   friend bool operator==(const Answer&, const Answer&) = default;
 };
 
+// Sends the packet out by the device whose index the value is, of 4 bytes, in host order; the drop
+// behind it ends it here. Of a device that there is not, nothing is sent (nft_fwd_netdev_eval() in
+// net/netfilter/nft_fwd_netdev.c).
+struct Forward {
+  ExprId device;
+  friend bool operator==(const Forward&, const Forward&) = default;
+};
+
+// Sends a copy of the packet, as rules have left it so far, out by such a device
+// (net/netfilter/nft_dup_netdev.c).
+struct Duplicate {
+  ExprId device;
+  friend bool operator==(const Duplicate&, const Duplicate&) = default;
+};
+
 // Records the packet: its first bytes, for who reads the log (net/netfilter/nft_log.c). The rule
 // goes on whether somebody does or not.
 struct Log {
@@ -396,7 +411,7 @@ struct Native {
 
 using Statement = std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter,
                                Meter, MetaWrite, PayloadWrite, OptionWrite, OptionStrip, Answer,
-                               Log, DynamicSet, Native>;
+                               Forward, Duplicate, Log, DynamicSet, Native>;
 
 // ---- Rulesets
 // ------------------------------------------------------------------------------------

@@ -387,6 +387,10 @@ bool Parser::statement(RuleDraft& draft) {
     out.push_back(OptionStrip{number<std::uint8_t>("a type")});
   } else if (take_word("answer")) {
     out.push_back(answer());
+  } else if (take_word("forward")) {
+    out.push_back(Forward{expr(table)});
+  } else if (take_word("duplicate")) {
+    out.push_back(Duplicate{expr(table)});
   } else if (take_word("log")) {
     out.push_back(log());
   } else if (take_word("add")) {
@@ -407,8 +411,8 @@ bool Parser::statement(RuleDraft& draft) {
     return false;
   } else {
     fail(lexer_.peek(),
-         "a statement: match, vmap, counter, meter, write, strip, answer, log, add, update, "
-         "delete, native or a verdict");
+         "a statement: match, vmap, counter, meter, write, strip, answer, forward, duplicate, "
+         "log, add, update, delete, native or a verdict");
   }
   return true;
 }

@@ -382,6 +382,8 @@ std::string Printer::statement(const Statement& statement, RuleId rule) {
         return text + (s.kind == Answer::Kind::reset ? "" : " " + number(s.code)) +
                (s.limit ? " " + meter(*s.limit) : "");
       },
+      [&](const Forward& s) { return "forward " + expr(s.device); },
+      [&](const Duplicate& s) { return "duplicate " + expr(s.device); },
       [&](const Log& s) {
         const std::string text = "log prefix " + quoted(s.prefix.str());
         if (!s.group) return text + " level " + number(s.level) + " flags " + number(s.flags);

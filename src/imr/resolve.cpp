@@ -192,7 +192,8 @@ void Draft::resolve_statements(Rule& rule, const std::vector<CounterId>& counter
         [&](Answer& s) {
           if (s.limit) s.limit = meters[s.limit->index()];
         },
-        [&](DynamicSet& s) { s.set = final_set(s.set); }, [](Log&) {}, [](Native&) {});
+        [](Forward&) {}, [](Duplicate&) {}, [&](DynamicSet& s) { s.set = final_set(s.set); },
+        [](Log&) {}, [](Native&) {});
   }
 }
 

@@ -64,6 +64,7 @@ class Verifier {
   void check_chain(ChainId id);
   void check_removed_rules();
   void check_rule(RuleId id, TableId table);
+  void require_index(ExprId device);
   void check_statement(const Statement& statement, TableId table);
   void check_lookup(ExprId key, SetId id, TableId table);
   void check_change(const DynamicSet& change, TableId table);
@@ -356,13 +357,19 @@ void Verifier::check_rule(RuleId id, TableId table) {
   for (std::size_t i = 0; i < rule.statements.size(); ++i) {
     require(!std::holds_alternative<Native>(rule.statements[i]) || i + 1 == rule.statements.size(),
             "native statement before the last");
-    require(!std::holds_alternative<Answer>(rule.statements[i]) ||
-                (i + 1 < rule.statements.size() && is_drop(rule.statements[i + 1])),
+    const bool dropped = i + 1 < rule.statements.size() && is_drop(rule.statements[i + 1]);
+    require(dropped || !std::holds_alternative<Answer>(rule.statements[i]),
             "answer without a drop behind it");
+    require(dropped || !std::holds_alternative<Forward>(rule.statements[i]),
+            "forward without a drop behind it");
     check_statement(rule.statements[i], table);
   }
   where_chain_ = {};
   where_rule_ = {};
+}
+
+void Verifier::require_index(ExprId device) {
+  require(size_of(device) == 4, "a device by a value of other than 4 bytes");
 }
 
 void Verifier::check_statement(const Statement& statement, TableId table) {
@@ -397,6 +404,8 @@ void Verifier::check_statement(const Statement& statement, TableId table) {
         require(ruleset_.meters.at(s.limit->index()).kind == MeterState::Kind::packet_rate,
                 "answers with a limit of other than packets");
       },
+      [&](const Forward& s) { require_index(s.device); },
+      [&](const Duplicate& s) { require_index(s.device); },
       [&](const DynamicSet& s) { check_change(s, table); },
       [&](const MetaWrite& s) {
         require(is_writable(s.key), "write of a meta key that cannot be written");

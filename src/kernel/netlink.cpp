@@ -104,8 +104,8 @@ ByteView find_attribute(ByteView attributes, std::uint16_t type) {
   return {};
 }
 
-Result<Answer> ask(const Message& message) {
-  const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+Result<Answer> ask(const Message& message, int protocol) {
+  const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
   if (!socket.valid()) return system_error("opening a netlink socket", errno);
   const int on = 1;
   for (const int option : {NETLINK_EXT_ACK, NETLINK_CAP_ACK}) {

@@ -3,6 +3,8 @@
 // Requests to netlink: just what attaching, probing and scratch namespaces need.
 #pragma once
 
+#include <linux/netlink.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -40,8 +42,8 @@ struct Answer {
 
   [[nodiscard]] Status status() const;
 };
-// Sends the message to rtnetlink and waits for its acknowledgement.
-[[nodiscard]] Result<Answer> ask(const Message& message);
+// Sends the message to a protocol of netlink and waits for its acknowledgement.
+[[nodiscard]] Result<Answer> ask(const Message& message, int protocol = NETLINK_ROUTE);
 
 // The payload of the first attribute of this type among `attributes`; empty when there is none.
 [[nodiscard]] ByteView find_attribute(ByteView attributes, std::uint16_t type);

@@ -140,6 +140,8 @@ class CommonLoads {
       case Op::set_mark:
       case Op::set_priority:
       case Op::set_pkttype:
+      case Op::forward:
+      case Op::duplicate:
       case Op::store:
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:

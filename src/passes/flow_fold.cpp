@@ -85,6 +85,8 @@ std::optional<std::uint64_t> compute(Op op, std::uint64_t a, std::uint64_t b) {
     case Op::set_mark:
     case Op::set_priority:
     case Op::set_pkttype:
+    case Op::forward:
+    case Op::duplicate:
     case Op::store:
     case Op::add_to_sum:
     case Op::add_to_pseudo_sum:
@@ -142,6 +144,8 @@ bool changes_nothing(Op op, std::uint64_t imm, std::uint64_t bits) {
     case Op::set_mark:
     case Op::set_priority:
     case Op::set_pkttype:
+    case Op::forward:
+    case Op::duplicate:
     case Op::store:
     case Op::add_to_sum:
     case Op::add_to_pseudo_sum:
@@ -285,6 +289,8 @@ class Folder {
       case Op::set_mark:
       case Op::set_priority:
       case Op::set_pkttype:
+      case Op::forward:
+      case Op::duplicate:
       case Op::store:
       case Op::add_to_sum:
       case Op::add_to_pseudo_sum:

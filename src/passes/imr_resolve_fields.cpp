@@ -39,7 +39,9 @@ class Resolver {
             s.key = resolved(s.key, out);
             if (s.data) s.data = resolved(*s.data, out);
           },
-          [](imr::Answer&) {}, [](imr::Log&) {}, [](imr::Native&) {});
+          [&](imr::Forward& s) { s.device = resolved(s.device, out); },
+          [&](imr::Duplicate& s) { s.device = resolved(s.device, out); }, [](imr::Answer&) {},
+          [](imr::Log&) {}, [](imr::Native&) {});
       out.push_back(std::move(statement));
     }
     ruleset_[id].statements = std::move(out);

@@ -72,6 +72,7 @@ bool acts_before(const imr::Ruleset& ruleset, const imr::Rule& rule, std::size_t
         [](const imr::VerdictMap&) { return true; }, [](const imr::MetaWrite&) { return true; },
         [](const imr::PayloadWrite&) { return true; }, [](const imr::OptionWrite&) { return true; },
         [](const imr::OptionStrip&) { return true; }, [](const imr::Answer&) { return true; },
+        [](const imr::Forward&) { return true; }, [](const imr::Duplicate&) { return true; },
         [](const imr::Log&) { return true; },
         [](const imr::VerdictStatement& s) {
           return s.verdict.kind != imr::Verdict::Kind::continue_;

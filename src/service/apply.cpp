@@ -14,6 +14,7 @@
 #include "service/exchange.h"
 #include "service/fingerprint.h"
 #include "service/guard.h"
+#include "service/xdp_targets.h"
 
 namespace weir::service {
 namespace {
@@ -44,6 +45,7 @@ Result<Plan> plan(const Request& request) {
     attachments.push_back(program.attachment);
   }
   WEIR_CHECK(check_owners(driver::scan_reads(request.ruleset, attachments)));
+  WEIR_CHECK(check_xdp_targets(request.ruleset, attachments));
   PolicyState state = describe_policy(request.ruleset, request.compilation, request.source);
   state.classifier = request.classifier;
   return Plan{.state = std::move(state), .load = [&request](Installed& installed) {

@@ -16,6 +16,7 @@
 #include "service/meters.h"
 #include "service/netns.h"
 #include "service/store.h"
+#include "service/xdp_targets.h"
 
 namespace weir::service {
 namespace {
@@ -172,6 +173,7 @@ Result<CompiledRules> compile(const PolicyState& policy, const std::string& comm
   WEIR_TRY(attachments, plan_attachments(policy, out.ruleset));
   out.attachments = std::move(attachments);
   WEIR_CHECK(check_owners(driver::scan_reads(out.ruleset, out.attachments)));
+  WEIR_CHECK(check_xdp_targets(out.ruleset, out.attachments));
   forget_lines(out.ruleset);
   out.counters = keep_counters(policy, replaced, out.ruleset);
   WEIR_TRY(compilation, driver::compile(out.ruleset, out.attachments, compile_options(policy)));

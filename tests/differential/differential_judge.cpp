@@ -154,6 +154,8 @@ Generated Run::generate_accepted(std::size_t index, std::mt19937_64& random) {
     options.transport_writes = profile.knows_open_checksums;
     options.answers =
         profile.emit_answer != nullptr && family_ != Family::arp && family_ != Family::bridge;
+    options.forwards = family_ == Family::netdev && profile.forwards;
+    options.duplicates = family_ == Family::netdev && profile.duplicates;
     // A test run takes the link header off what socket filters get.
     options.length = hook_.kind != Hook::Kind::socket || beyond_test_run;
   }

@@ -44,6 +44,8 @@ class TableWriter {
   std::string verdict(std::size_t chain, bool of_element);
   [[nodiscard]] std::string target(std::size_t chain);
   [[nodiscard]] std::string answer(const Subject& subject);
+  [[nodiscard]] std::string away();
+  [[nodiscard]] std::string drop(const Subject& subject);
 
   const GeneratorOptions& options_;
   Random& random_;
@@ -97,6 +99,20 @@ std::string TableWriter::answer(const Subject& subject) {
   return "reject with icmpx type " + random_.pick(of_both);
 }
 
+// What may end the rule for packets that the map does not know.
+std::string TableWriter::away() {
+  if (random_.chance(70)) return "\"away0\"";
+  return random_.chance(50) ? "meta l4proto map { tcp : \"away0\", icmp : \"away0\" }"
+                            : "meta protocol map { ip : \"away0\", arp : \"away0\" }";
+}
+
+// What ends a rule in place of a drop, now and then.
+std::string TableWriter::drop(const Subject& subject) {
+  if (options_.answers && random_.chance(40)) return answer(subject);
+  if (options_.forwards && random_.chance(30)) return "fwd to " + away();
+  return "drop";
+}
+
 std::string TableWriter::rule(std::size_t chain) {
   const std::function<std::string()> element_verdict = [&] { return verdict(chain, true); };
   MatchWriter matches{.random = random_,
@@ -124,6 +140,7 @@ std::string TableWriter::rule(std::size_t chain) {
     if (!changes.empty()) out += random_.pick(changes) + " ";
   }
   if (options_.writes && random_.chance(15)) out += matches.write(subject) + " ";
+  if (options_.duplicates && random_.chance(10)) out += "dup to " + away() + " ";
   const std::uint64_t ending = random_.below(100);
   if (ending < 10) {
     if (random_.chance(60)) out += "counter ";
@@ -134,7 +151,7 @@ std::string TableWriter::rule(std::size_t chain) {
   // A rule that every packet matches would hide all that follow.
   if (ending < 60 && count > 0) {
     const std::string end = verdict(chain, false);
-    out += (options_.answers && end == "drop" && random_.chance(40) ? answer(subject) : end) + " ";
+    out += (end == "drop" ? drop(subject) : end) + " ";
   }
   if (random_.chance(6)) out += "comment \"rule " + std::to_string(random_.below(1000)) + "\" ";
   out.pop_back();

@@ -40,6 +40,8 @@ struct GeneratorOptions {
   bool transport_writes = true;  // then also what checksums of transport headers are of
   bool length = true;            // rules may read the packet's length
   bool answers = false;          // rules answer what they drop
+  bool forwards = false;         // they send it out by the device "away0" in place of a drop
+  bool duplicates = false;       // they send copies out by it
   // Rules log, hash, count in shared counters, take from limits, quotas and sequences, and change
   // sets; with `chance` they draw numbers as well.
   bool state = false;

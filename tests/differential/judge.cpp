@@ -38,8 +38,22 @@ std::string logs_of(const imr::Outcome& outcome) {
   return out.empty() ? " nothing" : out;
 }
 
-std::string answer_of(const imr::Outcome& outcome) {
-  return outcome.answer ? to_hex(*outcome.answer) : "nothing";
+std::string describe(const imr::SentFrame& frame) {
+  const std::string device = frame.device ? std::to_string(*frame.device) : "a device";
+  return device + " " + to_hex(frame.bytes);
+}
+
+std::string sent_of(const imr::Outcome& outcome) {
+  std::string out = outcome.sent ? "to " + describe(*outcome.sent) : "nothing";
+  for (const imr::SentFrame& copy : outcome.duplicates) out += ", a copy to " + describe(copy);
+  return out;
+}
+
+// But for the device, where an engine cannot tell.
+bool same_sent(const std::optional<imr::SentFrame>& found,
+               const std::optional<imr::SentFrame>& wanted) {
+  if (!found || !wanted) return found.has_value() == wanted.has_value();
+  return found->bytes == wanted->bytes && (!found->device || found->device == wanted->device);
 }
 
 std::string describe(const imr::Outcome& outcome) {
@@ -126,11 +140,11 @@ std::optional<Mismatch> compare(EngineKind kind, const RulesetAtHook& subject,
     if (goes_on && outcome->bytes_known && outcome->bytes != wanted.bytes) {
       return mismatch(Kind::bytes, both, i);
     }
-    if (outcome->answer_known && outcome->answer != wanted.answer) {
-      return mismatch(Kind::bytes,
-                      "evaluator answers " + answer_of(wanted) + "\n" + name + " answers " +
-                          answer_of(*outcome),
-                      i);
+    if ((outcome->sent_known && !same_sent(outcome->sent, wanted.sent)) ||
+        (outcome->duplicates_known && outcome->duplicates != wanted.duplicates)) {
+      return mismatch(
+          Kind::bytes,
+          "evaluator sends " + sent_of(wanted) + "\n" + name + " sends " + sent_of(*outcome), i);
     }
     if (outcome->logged_known && outcome->logged != wanted.logged) {
       return mismatch(

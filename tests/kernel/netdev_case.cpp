@@ -33,50 +33,79 @@ std::uint32_t mtu_of(Hook::Kind kind) {
   return kind == Hook::Kind::xdp ? short_mtu : long_mtu;
 }
 
-// How a frame came out, or what came back.
-struct CameOut {
-  std::uint32_t mark = 0;
-  Bytes bytes;
-  bool is_answer = false;
-  friend bool operator==(const CameOut&, const CameOut&) = default;
+// What came of a frame: how it came out, if it did, what came back, and what was sent away.
+struct Arrival {
+  using Received = NetdevWorld::Received;
+  std::optional<Received> out;
+  std::optional<Bytes> answer;
+  std::vector<Received> away;
+  friend bool operator==(const Arrival&, const Arrival&) = default;
 };
-using Arrival = std::optional<CameOut>;
 
-Arrival send(NetdevWorld& world, const Frame& frame, bool may_be_answered) {
-  if (!world.send(frame.packet.bytes, frame.linear, frame.packet.mark, frame.open)) {
-    const auto answer = may_be_answered ? world.answer() : std::nullopt;
-    return answer ? Arrival(CameOut{.mark = 0, .bytes = *answer, .is_answer = true}) : std::nullopt;
+// A device has received no frame with a mark, which XDP would lose.
+Arrival send(NetdevWorld& world, const Frame& frame, bool may_be_answered, bool at_xdp) {
+  Arrival arrival;
+  if (world.send(frame.packet.bytes, frame.linear, frame.packet.mark, frame.open)) {
+    arrival.out = world.arrived();
+  } else if (may_be_answered) {
+    arrival.answer = world.answer();
   }
-  const ByteView bytes = world.arrived_bytes();
-  return CameOut{.mark = world.arrived_mark(), .bytes = Bytes(bytes.begin(), bytes.end())};
+  arrival.away = world.sent_away();
+  if (at_xdp) {
+    for (NetdevWorld::Received& one : arrival.away) one.mark = 0;
+  }
+  return arrival;
 }
 
-// What the evaluator says: of bytes, where rules write them. XDP sees a tag that has gone to
-// metadata where frames come out.
-Arrival arrival_of(const imr::Outcome& outcome, const packet::Packet& packet) {
-  if (outcome.answer) return CameOut{.mark = 0, .bytes = *outcome.answer, .is_answer = true};
-  if (outcome.verdict != Verdict::accept) return std::nullopt;
-  packet::Packet left{.bytes = outcome.bytes.value_or(Bytes()),
-                      .network_offset = packet.network_offset};
-  return CameOut{.mark = outcome.mark.value_or(packet.mark),
-                 .bytes = packet::as_received(std::move(left)).bytes};
+// What the evaluator says: no bytes of what comes out where rules write none, and no marks of what
+// is sent away. XDP sees a tag that has gone to metadata where frames come out.
+Arrival arrival_of(const imr::Outcome& outcome, const packet::Packet& packet, std::uint32_t away,
+                   bool at_xdp) {
+  const auto received = [&](const Bytes& bytes) {
+    packet::Packet left{.bytes = bytes, .network_offset = packet.network_offset};
+    return at_xdp ? packet::as_received(std::move(left)).bytes : bytes;
+  };
+  Arrival arrival;
+  for (const imr::SentFrame& copy : outcome.duplicates) {
+    if (copy.device == away) arrival.away.push_back({.bytes = received(copy.bytes)});
+  }
+  if (outcome.sent && outcome.sent->device == away) {
+    arrival.away.push_back({.bytes = received(outcome.sent->bytes)});
+  } else if (outcome.sent) {
+    arrival.answer = outcome.sent->bytes;
+  } else if (outcome.verdict == Verdict::accept) {
+    arrival.out = {.mark = outcome.mark.value_or(packet.mark),
+                   .bytes = received(outcome.bytes.value_or(Bytes()))};
+  }
+  return arrival;
 }
 
 bool agrees(const Arrival& said, const Arrival& arrival) {
-  if (!said || !arrival) return said.has_value() == arrival.has_value();
-  return said->is_answer == arrival->is_answer && said->mark == arrival->mark &&
-         (said->bytes.empty() || said->bytes == arrival->bytes);
+  if (said.out.has_value() != arrival.out.has_value()) return false;
+  if (said.out && (said.out->mark != arrival.out->mark ||
+                   (!said.out->bytes.empty() && said.out->bytes != arrival.out->bytes))) {
+    return false;
+  }
+  return said.answer == arrival.answer &&
+         std::ranges::equal(said.away, arrival.away, {}, &NetdevWorld::Received::bytes,
+                            &NetdevWorld::Received::bytes);
 }
 
 std::string words(const Arrival& arrival) {
   constexpr std::size_t shown = 100;  // bytes
-  if (!arrival) return "drop";
-  const ByteView bytes(arrival->bytes);
-  const std::string hex = to_hex(bytes.first(std::min(shown, bytes.size())));
-  if (arrival->is_answer) {
-    return "answer of " + std::to_string(bytes.size()) + " bytes " + hex;
+  const auto bytes = [&](ByteView all) {
+    return std::to_string(all.size()) + " bytes " + to_hex(all.first(std::min(shown, all.size())));
+  };
+  std::string out = "drop";
+  if (arrival.answer) out = "answer of " + bytes(*arrival.answer);
+  if (arrival.out) {
+    out = "accept with mark " + std::to_string(arrival.out->mark) + " and " +
+          bytes(arrival.out->bytes);
   }
-  return "accept with mark " + std::to_string(arrival->mark) + " and bytes " + hex;
+  for (const NetdevWorld::Received& one : arrival.away) {
+    out += ", sent away with mark " + std::to_string(one.mark) + " " + bytes(one.bytes);
+  }
+  return out;
 }
 
 // skb->pkt_type by the destination address (eth_skb_pkt_type() in linux/etherdevice.h).
@@ -210,6 +239,7 @@ Result<differential::RulesetAtHook> NetdevCase::read(frontend::nft::ScratchNames
                                                      const std::string& script) const {
   const auto index_of = [&](const std::string& device) -> std::optional<std::uint32_t> {
     if (device == hook_.device) return weir_.ifindex();
+    if (device == "away0") return weir_.away_index();
     return std::nullopt;
   };
   WEIR_TRY(ruleset, scratch.read(script, "generated.nft", {.interface_index = index_of}));
@@ -279,12 +309,14 @@ NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const s
       continue;
     }
     const bool may_be_answered = middle_ == NetdevWorld::Middle::rules;
-    const Arrival by_nft = send(nft_, frames[i], may_be_answered);
-    const Arrival by_weir = send(weir_, frames[i], may_be_answered);
+    const bool at_xdp = hook_.kind == Hook::Kind::xdp;
+    const Arrival by_nft = send(nft_, frames[i], may_be_answered, at_xdp);
+    const Arrival by_weir = send(weir_, frames[i], may_be_answered, at_xdp);
     ++report.verdicts;
-    report.dropped += by_nft ? 0 : 1;
-    report.answered += by_nft && by_nft->is_answer ? 1 : 0;
-    report.marked += by_nft && by_nft->mark != packet.mark ? 1 : 0;
+    report.dropped += by_nft.out ? 0 : 1;
+    report.answered += by_nft.answer ? 1 : 0;
+    report.sent_away += by_nft.away.size();
+    report.marked += by_nft.out && by_nft.out->mark != packet.mark ? 1 : 0;
     // nft_payload_fast_eval() reads later fragments, but only in the linear part, of which the
     // evaluator knows nothing.
     const std::size_t network = std::min<std::size_t>(packet.network_offset, packet.bytes.size());
@@ -294,7 +326,7 @@ NetdevReport NetdevCase::run(const differential::RulesetAtHook& subject, const s
     // It sees such packets as well, for what they take of limits and leave in sets.
     const imr::Outcome outcome = expect(evaluator.run(packet));
     report.written += outcome.bytes ? 1 : 0;
-    const Arrival told = arrival_of(outcome, packet);
+    const Arrival told = arrival_of(outcome, packet, weir_.away_index(), at_xdp);
     evaluator_keeps_up = evaluator_keeps_up && (sure || agrees(told, by_nft));
     const bool third = sure && (evaluator_keeps_up || !keeps_state(subject.ruleset));
     const Arrival by_evaluator = third ? told : by_nft;

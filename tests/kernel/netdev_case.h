@@ -36,6 +36,7 @@ struct NetdevReport {
   std::size_t marked = 0;         // that came out of nft with another mark
   std::size_t written = 0;        // with other bytes
   std::size_t answered = 0;       // that were dropped by nft, and an answer came back
+  std::size_t sent_away = 0;      // frames that nft sent out by another device
   std::size_t not_delivered = 0;  // frames that the devices or the stack drop
   std::uint64_t counted = 0;      // packets in nft's counters
 

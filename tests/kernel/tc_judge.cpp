@@ -126,7 +126,9 @@ differential::GeneratorOptions Judge::generated(std::size_t index) const {
           .connections = false,
           .marks = case_.hook().kind != Hook::Kind::xdp,
           // Those of inet chains go through the kernel's routes.
-          .answers = !egress && !inet};
+          .answers = !egress && !inet,
+          .forwards = !inet,
+          .duplicates = !inet && case_.hook().kind != Hook::Kind::xdp};
 }
 
 std::string Judge::run(std::size_t index) {

@@ -43,6 +43,8 @@ void restrict(Profile& profile, Limit limit) {
       profile.writes_pkttype = false;
       profile.writes_packets = false;
       profile.emit_answer = nullptr;
+      profile.forwards = false;
+      profile.duplicates = false;
       return;
     case Limit::no_kfuncs:
       profile.kernel_functions = false;
@@ -57,6 +59,7 @@ void restrict(Profile& profile, Limit limit) {
       profile.per_cpu_maps = false;
       profile.map_values = false;
       profile.writes_packets = false;
+      profile.forwards = false;
       if (profile.limits.contains(Limit::helper_access)) profile.reads_packets = false;
       return;
   }

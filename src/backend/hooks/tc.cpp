@@ -164,6 +164,9 @@ constexpr Profile make(isa::Direction direction) {
   // kernel has no such answers either (nft_reject_netdev_validate()).
   if (ingress) profile.emit_answer = answer;
   profile.answered = tc_act_redirect;
+  profile.forwards = true;
+  profile.duplicates = true;
+  profile.forwarded = tc_act_redirect;
   profile.load_helper = static_cast<std::int32_t>(isa::Helper::skb_load_bytes);
   return profile;
 }

@@ -196,6 +196,8 @@ constexpr Profile make(bool by_helper) {
   profile.emit_copy = copy;
   profile.emit_answer = answer;
   profile.answered = 3;  // XDP_TX
+  profile.forwards = true;
+  profile.forwarded = 4;  // XDP_REDIRECT
   profile.load_helper = static_cast<std::int32_t>(isa::Helper::xdp_load_bytes);
   return profile;
 }

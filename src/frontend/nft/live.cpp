@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
+#include "frontend/nft/interface_index.h"
 #include "frontend/nft/kernel_dump.h"
 #include "frontend/nft/kernel_listing.h"
-#include "frontend/nft/loopback.h"
 #include "frontend/nft/nft.h"
 #include "frontend/nft/ruleset.h"
 #include "imr/constants.h"
@@ -51,6 +51,7 @@ std::vector<imr::Interface> present_interfaces() {
 void forget_others(imr::Ruleset& ruleset) {
   const imr::Constants constants = imr::constants(ruleset);
   std::erase_if(ruleset.interfaces, [&](const imr::Interface& interface) {
+    if (names_interface(ruleset, interface.index)) return false;
     return std::ranges::none_of(constants.meta, [&](const imr::MetaConstant& constant) {
       const bool device = constant.key == imr::MetaKey::iif || constant.key == imr::MetaKey::oif;
       return device && load_native(constant.value) == interface.index;

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "frontend/nft/interface_index.h"
 #include "frontend/nft/links.h"
-#include "frontend/nft/loopback.h"
 #include "frontend/nft/named_interfaces.h"
 
 namespace weir::frontend::nft {

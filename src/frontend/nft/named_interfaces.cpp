@@ -50,6 +50,27 @@ bool is_interface_key(const json* expression) {
   return key != nullptr && (*key == "iif" || *key == "oif");
 }
 
+// The name of an interface, or {"map": {"key": ..., "data": {"set": [[..., name], ...]}}}.
+void collect_target(const json& target, Names& names) {
+  if (target.is_string()) names.add_strings(target);
+  const json* map = member(target, "map");
+  const json* data = map == nullptr ? nullptr : member(*map, "data");
+  const json* set = data == nullptr ? nullptr : member(*data, "set");
+  for (const json& pair : set == nullptr ? json::array() : *set) {
+    if (pair.is_array() && !pair.empty()) names.add_strings(pair.back());
+  }
+}
+
+// {"fwd": {"dev": ...}}, {"dup": {"addr": ...}}: devices of chains that have some.
+void collect_targets(const json& node, Names& names) {
+  const json* forward = member(node, "fwd");
+  const json* duplicate = member(node, "dup");
+  const json* out = forward != nullptr     ? member(*forward, "dev")
+                    : duplicate != nullptr ? member(*duplicate, "addr")
+                                           : nullptr;
+  if (out != nullptr) collect_target(*out, names);
+}
+
 // {"left": {"meta": {"key": "iif"}}, "right": ...}, {"key": ..., "data": ...} of maps, and elements
 // of sets of type iface_index.
 void collect_interfaces(const json& node, Names& names) {
@@ -70,6 +91,13 @@ void collect_interfaces(const json& node, Names& names) {
       names.add_strings(element.is_array() && !element.empty() ? element.front() : element);
     }
   }
+  if (elements != nullptr && member(node, "map") != nullptr &&
+      *member(node, "map") == "iface_index") {
+    for (const json& pair : *elements) {
+      if (pair.is_array() && !pair.empty()) names.add_strings(pair.back());
+    }
+  }
+  collect_targets(node, names);
   for (const json& child : node) collect_interfaces(child, names);
 }
 

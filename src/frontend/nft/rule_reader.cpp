@@ -11,8 +11,8 @@
 #include "frontend/nft/arrival.h"
 #include "frontend/nft/division.h"
 #include "frontend/nft/expressions.h"
+#include "frontend/nft/interface_index.h"
 #include "frontend/nft/jumps.h"
-#include "frontend/nft/loopback.h"
 #include "frontend/nft/parts.h"
 #include "frontend/nft/scratch.h"
 #include "frontend/nft/script_tokens.h"
@@ -341,10 +341,11 @@ class RuleReader::Keeper {
 
   // Other interfaces were made in the namespace, and nft refuses those that were not.
   static void know_loopback(imr::Ruleset& ruleset, const imr::Rule& rule, std::size_t first_set) {
-    const bool named =
-        names_loopback(ruleset, rule) ||
-        std::any_of(ruleset.sets.begin() + static_cast<std::ptrdiff_t>(first_set),
-                    ruleset.sets.end(), [](const imr::Set& set) { return names_loopback(set); });
+    const bool named = names_interface(ruleset, rule, loopback_index) ||
+                       std::any_of(ruleset.sets.begin() + static_cast<std::ptrdiff_t>(first_set),
+                                   ruleset.sets.end(), [](const imr::Set& set) {
+                                     return names_interface(set, loopback_index);
+                                   });
     const bool known = std::ranges::any_of(
         ruleset.interfaces, [](const imr::Interface& i) { return i.index == loopback_index; });
     if (named && !known) ruleset.interfaces.push_back({"lo", loopback_index});

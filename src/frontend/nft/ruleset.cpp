@@ -12,9 +12,9 @@
 #include <utility>
 
 #include "frontend/nft/expressions.h"
+#include "frontend/nft/interface_index.h"
 #include "frontend/nft/kernel_dump.h"
 #include "frontend/nft/listing.h"
-#include "frontend/nft/loopback.h"
 #include "frontend/nft/netlink.h"
 #include "frontend/nft/objects.h"
 #include "frontend/nft/parts.h"
@@ -111,7 +111,9 @@ class Builder {
     if (!amended_) WEIR_CHECK(check_lines());
     if (parts_ > 1 && !mean_the_same_together(ruleset_)) return differs();
     ruleset_.interfaces = links;
-    if (uses_loopback()) ruleset_.interfaces.push_back({"lo", loopback_index});
+    if (names_interface(ruleset_, loopback_index)) {
+      ruleset_.interfaces.push_back({"lo", loopback_index});
+    }
     return std::move(ruleset_);
   }
 
@@ -362,14 +364,6 @@ class Builder {
   // Whether the rules stand chain by chain, as they would in one dump.
   [[nodiscard]] bool in_order() const {
     return std::ranges::is_sorted(ruleset_.rules, {}, &imr::Rule::chain);
-  }
-
-  [[nodiscard]] bool uses_loopback() const {
-    return std::ranges::any_of(
-               ruleset_.rules,
-               [this](const imr::Rule& rule) { return names_loopback(ruleset_, rule); }) ||
-           std::ranges::any_of(ruleset_.sets,
-                               [](const imr::Set& set) { return names_loopback(set); });
   }
 
   std::string file_;

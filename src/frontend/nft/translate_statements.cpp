@@ -316,6 +316,36 @@ Reason Translator::reject(const nftnl_expr* expr) {
   return {};
 }
 
+Reason Translator::forward(const nftnl_expr* expr) {
+  if (has(expr, NFTNL_EXPR_FWD_SREG_ADDR)) {
+    return "packets that are forwarded to an address go by the kernel's table of neighbours";
+  }
+  const auto device = device_of(expr, NFTNL_EXPR_FWD_SREG_DEV);
+  if (!device) return no_value();
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  rule_.statements.push_back(imr::Forward{*device});
+  rule_.statements.push_back(imr::VerdictStatement{{.kind = imr::Verdict::Kind::drop}});
+  return {};
+}
+
+Reason Translator::duplicate(const nftnl_expr* expr) {
+  if (has(expr, NFTNL_EXPR_DUP_SREG_ADDR)) {
+    return "copies of packets that are sent to an address go by the kernel's routes";
+  }
+  const auto device = device_of(expr, NFTNL_EXPR_DUP_SREG_DEV);
+  if (!device) return no_value();
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  rule_.statements.push_back(imr::Duplicate{*device});
+  return {};
+}
+
+std::optional<imr::ExprId> Translator::device_of(const nftnl_expr* expr, std::uint16_t attribute) {
+  constexpr std::size_t index_size = 4;
+  const auto device = operand(number(expr, attribute), index_size);
+  const bool whole = device && imr::value_size(*scope_.ruleset, *device) == index_size;
+  return whole ? device : std::nullopt;
+}
+
 Reason Translator::log(const nftnl_expr* expr) {
   constexpr std::uint32_t audit = 8;  // NFT_LOGLEVEL_AUDIT
   if (Reason reason = order_reason(); !reason.empty()) return reason;

@@ -100,7 +100,7 @@ Reason not_translated(const std::string& what, std::string_view why) {
 Reason Translator::translate(const nftnl_expr* expr) {
   if (!scope_.native_reason.empty()) return scope_.native_reason;
   using Method = Reason (Translator::*)(const nftnl_expr*);
-  static constexpr std::array<std::pair<std::string_view, Method>, 20> methods = {{
+  static constexpr std::array<std::pair<std::string_view, Method>, 22> methods = {{
       {"payload", &Translator::payload},
       {"cmp", &Translator::cmp},
       {"bitwise", &Translator::bitwise},
@@ -121,6 +121,8 @@ Reason Translator::translate(const nftnl_expr* expr) {
       {"log", &Translator::log},
       {"dynset", &Translator::change_set},
       {"reject", &Translator::reject},
+      {"fwd", &Translator::forward},
+      {"dup", &Translator::duplicate},
   }};
   const std::string_view name = name_of(expr);
   for (const auto& [known, method] : methods) {

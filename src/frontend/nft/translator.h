@@ -104,6 +104,9 @@ class Translator {
   Reason take(const imr::MeterState& meter);
   // nft_reject_init() in net/netfilter/nft_reject.c.
   Reason reject(const nftnl_expr* expr);
+  Reason forward(const nftnl_expr* expr);
+  Reason duplicate(const nftnl_expr* expr);
+  std::optional<imr::ExprId> device_of(const nftnl_expr* expr, std::uint16_t attribute);
   // nft_log_init() in net/netfilter/nft_log.c.
   Reason log(const nftnl_expr* expr);
 

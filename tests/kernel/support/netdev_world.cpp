@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "isa/isa.h"
+#include "kernel/xdp_features.h"
 #include "packet/checksum.h"
 
 namespace weir::test {
@@ -121,14 +122,23 @@ NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle mid
     if (middle == Middle::host) make_host("eth0");
     receiver_ = packet_socket(interface_index(middle == Middle::host ? "in0" : "out1"), ETH_P_ALL);
     answers_ = packet_socket(interface_index("in0"), ETH_P_ALL);
-    if (ingress && middle == Middle::rules && mtu < most_of_xdp) taker_ = take_from_xdp("in0");
+    if (middle == Middle::rules) {
+      make_pair("away0", "away1", mtu);
+      away_index_ = interface_index("away0");
+      away_ = packet_socket(interface_index("away1"), ETH_P_ALL);
+    }
+    if (ingress && middle == Middle::rules && mtu < most_of_xdp) {
+      takers_.push_back(take_from_xdp("in0"));
+      takers_.push_back(take_from_xdp("away1"));
+    }
     // For `linear`, which is the header length of a virtio_net_hdr in front of each frame
     // (packet_snd() and packet_alloc_skb() in net/packet/af_packet.c).
     const int on = 1;
     if (::setsockopt(sender_.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) != 0) {
       give_up("PACKET_VNET_HDR", errno);
     }
-    for (const kernel::Fd* const socket : {&receiver_, &answers_}) {
+    for (const kernel::Fd* const socket : {&receiver_, &answers_, &away_}) {
+      if (!socket->valid()) continue;
       if (::setsockopt(socket->get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) != 0) {
         give_up("PACKET_IGNORE_OUTGOING", errno);
       }
@@ -136,8 +146,11 @@ NetdevWorld::NetdevWorld(isa::Direction direction, std::uint32_t mtu, Middle mid
     if (::setsockopt(answers_.get(), SOL_PACKET, PACKET_AUXDATA, &on, sizeof(on)) != 0) {
       give_up("PACKET_AUXDATA", errno);
     }
-    if (::setsockopt(receiver_.get(), SOL_SOCKET, SO_RCVMARK, &on, sizeof(on)) != 0) {
-      give_up("SO_RCVMARK", errno);
+    for (const kernel::Fd* const socket : {&receiver_, &away_}) {
+      if (!socket->valid()) continue;
+      if (::setsockopt(socket->get(), SOL_SOCKET, SO_RCVMARK, &on, sizeof(on)) != 0) {
+        give_up("SO_RCVMARK", errno);
+      }
     }
   }
   expect(load_ruleset(""));
@@ -175,28 +188,29 @@ Result<kernel::Fd> NetdevWorld::attach_xdp(const kernel::Fd& program, kernel::Xd
 
 // With the mark beside the frame (SO_RCVMARK, 5.19): a pair of devices in one namespace keeps it
 // (skb_scrub_packet() in net/core/skbuff.c).
-bool NetdevWorld::receive() {
+std::optional<NetdevWorld::Received> NetdevWorld::receive(const kernel::Fd& socket) {
   constexpr std::size_t longest = 65536;
+  Received out;
   received_.resize(longest);
   iovec data{.iov_base = received_.data(), .iov_len = received_.size()};
-  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(arrived_mark_))> control{};
+  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(out.mark))> control{};
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
-  const ssize_t size = ::recvmsg(receiver_.get(), &message, 0);
+  const ssize_t size = ::recvmsg(socket.get(), &message, 0);
   if (size < 0) {
     if (errno != EAGAIN) give_up("receiving frames", errno);
-    return false;
+    return std::nullopt;
   }
-  arrived_bytes_.assign(received_.begin(), received_.begin() + size);
+  out.bytes.assign(received_.begin(), received_.begin() + size);
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SO_MARK) {
     give_up("a frame without its mark");
   }
-  std::memcpy(&arrived_mark_, CMSG_DATA(header), sizeof(arrived_mark_));
-  return true;
+  std::memcpy(&out.mark, CMSG_DATA(header), sizeof(out.mark));
+  return out;
 }
 
 // A checksum that is left to a device is that of a reset.
@@ -244,11 +258,24 @@ std::optional<Bytes> NetdevWorld::answer() {
   return any ? std::optional(answer_) : std::nullopt;
 }
 
+std::optional<bool> NetdevWorld::takes_xdp_frames(const std::string& device) {
+  const Inside inside(netns_);
+  return expect(kernel::takes_xdp_frames(interface_index(device)));
+}
+
+std::vector<NetdevWorld::Received> NetdevWorld::sent_away() {
+  std::vector<Received> out;
+  if (!away_.valid()) return out;
+  while (auto one = receive(away_)) out.push_back(std::move(*one));
+  return out;
+}
+
 bool NetdevWorld::send(ByteView frame, std::uint16_t linear, std::uint32_t mark,
                        std::optional<OpenChecksum> open) {
-  while (receive()) ++late_arrivals_;
+  while (receive(receiver_)) ++late_arrivals_;
   while (receive_answer()) {
   }
+  (void)sent_away();
   if (mark != mark_) {
     if (::setsockopt(sender_.get(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) {
       give_up("SO_MARK", errno);
@@ -269,8 +296,11 @@ bool NetdevWorld::send(ByteView frame, std::uint16_t linear, std::uint32_t mark,
     return false;
   }
   bool passed = false;
-  while (receive()) passed = true;
-  if (passed && middle_ == Middle::host) arrived_mark_ = mark;
+  while (auto arrived = receive(receiver_)) {
+    passed = true;
+    arrived_ = std::move(*arrived);
+  }
+  if (passed && middle_ == Middle::host) arrived_.mark = mark;
   return passed;
 }
 

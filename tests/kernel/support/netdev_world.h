@@ -13,6 +13,9 @@
 // nothing, for rules of bridges and programs at the port that is "eth0". Or eth0 ends at a host
 // that answers who asks for any address, for rules of ARP: what comes out, at in0, is an answer.
 //
+// There is another pair "away0 -> away1" beside a chain that hands on, for rules that send frames
+// out by a device.
+//
 // A packet socket at out1 sees what arrives, in the softirq that ends the send; late_arrivals()
 // counts the times when that was not so. All devices are silent.
 #pragma once
@@ -48,10 +51,16 @@ class NetdevWorld {
   // of its skb, and at least 14; with 0, 14.
   [[nodiscard]] bool send(ByteView frame, std::uint16_t linear = 0, std::uint32_t mark = 0,
                           std::optional<OpenChecksum> open = {});
-  // Of the frame that came out last; of the question, where it is an answer.
-  [[nodiscard]] std::uint32_t arrived_mark() const { return arrived_mark_; }
-  // Its bytes, without a tag that is in metadata; not of an answer.
-  [[nodiscard]] ByteView arrived_bytes() const { return arrived_bytes_; }
+  struct Received {
+    std::uint32_t mark = 0;
+    Bytes bytes;  // without a tag that is in metadata
+    friend bool operator==(const Received&, const Received&) = default;
+  };
+  // The frame that came out last. The mark is that of the question, where it is an answer, and the
+  // bytes are not asked for then.
+  [[nodiscard]] const Received& arrived() const { return arrived_; }
+  // What came to away1 for the frame that was sent last, in order; each is told once.
+  [[nodiscard]] std::vector<Received> sent_away();
   // The frame that came back at in0 for the one that was sent last, with its checksum whole; of
   // several, the last. Not asked for where what comes out is an answer.
   [[nodiscard]] std::optional<Bytes> answer();
@@ -67,11 +76,14 @@ class NetdevWorld {
 
   // Of eth0, the same in every world of one direction.
   [[nodiscard]] std::uint32_t ifindex() const { return ifindex_; }
+  [[nodiscard]] std::optional<bool> takes_xdp_frames(const std::string& device);
+  // Of away0.
+  [[nodiscard]] std::uint32_t away_index() const { return away_index_; }
   // To which frames must be addressed that are not for other hosts; there are none at a bridge.
   [[nodiscard]] static ByteView hardware_address();
 
  private:
-  bool receive();
+  [[nodiscard]] std::optional<Received> receive(const kernel::Fd& socket);
   bool receive_answer();
 
   Netns netns_;
@@ -79,15 +91,16 @@ class NetdevWorld {
   isa::Direction direction_;
   Middle middle_;
   std::uint32_t ifindex_ = 0;
+  std::uint32_t away_index_ = 0;
   kernel::Fd sender_;
   kernel::Fd receiver_;
   kernel::Fd answers_;
-  kernel::Fd taker_;
+  kernel::Fd away_;
+  std::vector<kernel::Fd> takers_;
   Bytes buffer_;
   Bytes received_;
   std::uint32_t mark_ = 0;  // of the sending socket
-  std::uint32_t arrived_mark_ = 0;
-  Bytes arrived_bytes_;
+  Received arrived_;
   Bytes answer_;
   std::uint64_t late_arrivals_ = 0;
 };

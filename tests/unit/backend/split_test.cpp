@@ -189,7 +189,7 @@ b2:
 )");
   const Parts parts(function, 8);
   EXPECT_EQ(parts.split().state_size, 8U);
-  EXPECT_EQ(parts.text(), R"(entries 3 + 1
+  EXPECT_EQ(parts.text(), R"(entries 4 + 1
 function "kept"
 b0:
   jump b4
@@ -201,13 +201,13 @@ b1:
 b2:
   keep32 0, v1
   keep8 4, v2
-  leave 4
+  leave 5
 b3:
   keep32 0, v1
-  leave 5
+  leave 6
 b4:
   jump b1
-entries 4 + 1
+entries 5 + 1
 function "kept"
 b0:
   jump b3
@@ -216,10 +216,10 @@ b1:
   count map0[0], v0
   jump b2
 b2:
-  leave 5
+  leave 6
 b3:
   jump b1
-entries 5 + 1
+entries 6 + 1
 function "kept"
 b0:
   jump b2

@@ -23,6 +23,7 @@ Bytes counting(std::size_t size) {
 struct Left {
   std::uint64_t result = 0;
   Bytes packet;
+  Sent sent;
 };
 
 // After `text`, with the context in r1 and r9, what it left in r0 and of a frame of 64 bytes.
@@ -41,7 +42,7 @@ Left run(ProgramType type, std::string_view text) {
   static_cast<void>(engine->run(0, input));
   const Bytes key(4);
   return {load_native(ByteView(engine->map(isa::MapIndex(2)).lookup(key.data()), 8)),
-          engine->packet(0)};
+          engine->packet(0), engine->sent(0)};
 }
 
 std::string call(std::string_view helper, const std::string& arguments) {
@@ -140,6 +141,22 @@ TEST(Sums, AreOfWordsAsTheyStand) {
 TEST(Redirections, SayWhatTheProgramHasToReturn) {
   EXPECT_EQ(run(ProgramType::sched_cls, "r1 = 3\n r2 = 0\n call redirect\n").result, 7U);
   EXPECT_EQ(run(ProgramType::sched_cls, "r1 = 3\n r2 = 4\n call redirect\n").result, 2U);
+  EXPECT_EQ(run(ProgramType::xdp, "r1 = 3\n r2 = 0\n call redirect\n").result, 4U);
+  EXPECT_EQ(run(ProgramType::xdp, "r1 = 3\n r2 = 1\n call redirect\n").result, 0U);
+}
+
+TEST(Redirections, TellTheDeviceAndWhatWasCopied) {
+  const std::string copy = " r2 = 5\n r3 = 0\n";
+  const Left left =
+      run(ProgramType::sched_cls,
+          call("clone_redirect", copy) + call("skb_change_tail", " r2 = 30\n r3 = 0\n") +
+              call("clone_redirect", copy) + " r1 = 3\n r2 = 0\n call redirect\n");
+  EXPECT_EQ(left.sent.device, 3U);
+  ASSERT_EQ(left.sent.copies.size(), 2U);
+  EXPECT_EQ(left.sent.copies[0].device, 5U);
+  EXPECT_EQ(left.sent.copies[0].bytes, counting(64));
+  EXPECT_EQ(left.sent.copies[1].bytes, part(0, 30)) << "as it was then";
+  EXPECT_TRUE(run(ProgramType::sched_cls, " r0 = 0\n").sent.copies.empty());
 }
 
 }  // namespace

@@ -47,6 +47,8 @@ b1: rule 0
   v12 = exchange_at v11, v1, v2
   v12 = fetch_add_at v11 + 8, v1
   put_at v11, v2
+  duplicate v1
+  forward v2
   count map0[2], v0
   record map3[0x100000001], v0, v1, v2
   record map3[v9], v0, v1, v2
@@ -118,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"function \"f\"\nb0:\n  @", "t:3:3: unexpected character 0x40"},
         Case{"function \"f\"\nb1:", "t:2:1: found \"b1\", expected b0, the next block"},
         Case{"function \"f\"\nb0:\n  ret maybe",
-             "t:3:7: found \"maybe\", expected accept, drop or answered"},
+             "t:3:7: found \"maybe\", expected accept, drop, answered or forwarded"},
         Case{"function \"f\"\nb0:\n  jump b4\n", "t:3:8: there is no block b4"},
         Case{"function \"f\"\nb0:\n  jump v4\n", "t:3:8: found \"v4\", expected a block, as b0"},
         Case{"function \"f\"\nb0:\n  v1 = load24 v0",

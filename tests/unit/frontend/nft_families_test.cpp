@@ -126,13 +126,6 @@ constexpr FieldCase field_cases[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Nft, FamilyFields, testing::ValuesIn(field_cases));
 
-TEST(FamilyFields, StayWithTheKernelWithAReason) {
-  EXPECT_EQ(statements(read(chain_of("netdev", on_device, "counter fwd to lo"))),
-            "counter #0 packets 0 bytes 0\n"
-            "native \"[ immediate reg 1 0x00000001 ] [ fwd sreg_dev 1 ]\" because "
-            "\"expression 'fwd' is not translated yet\"\n");
-}
-
 // The kernel of the tests may have it; then nothing is refused.
 TEST(FamilyFields, ThatTheKernelLacksGiveItsReason) {
   auto scratch = ScratchNamespace::create();

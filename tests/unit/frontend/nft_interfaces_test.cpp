@@ -91,11 +91,14 @@ TEST(NamedInterfaces, OfJsonRulesAndSets) {
                 R"({"nftables": [
       {"set": {"type": "iface_index", "elem": ["a", "lo"]}},
       {"map": {"type": "iface_index", "map": "verdict", "elem": [["b", {"accept": null}]]}},
+      {"map": {"type": "mark", "map": "iface_index", "elem": [[1, "f"]]}},
       {"rule": {"expr": [
+        {"dup": {"addr": "g"}}, {"fwd": {"dev": {"map": {"key": {"meta": {"key": "mark"}},
+          "data": {"set": [[1, "h"], [2, "lo"]]}}}}},
         {"match": {"left": {"meta": {"key": "oif"}}, "right": {"set": ["c", "d"]}}},
         {"match": {"left": {"meta": {"key": "iifname"}}, "right": "no"}},
         {"vmap": {"key": {"meta": {"key": "iif"}}, "data": {"set": [["e", {"drop": null}]]}}}]}}]})"),
-            (Names{"a", "b", "c", "d", "e"}));
+            (Names{"a", "b", "f", "g", "h", "c", "d", "e"}));
   EXPECT_EQ(interfaces_in_json("{ not json"), Names{});
 }
 

@@ -74,7 +74,8 @@ class Normal {
           [&](imr::Answer& s) {
             if (s.limit) s.limit = out_.add(from_.meters.at(s.limit->index()));
           },
-          [](imr::Log&) {},
+          [&](imr::Forward& s) { s.device = expr(s.device); },
+          [&](imr::Duplicate& s) { s.device = expr(s.device); }, [](imr::Log&) {},
           [&](imr::DynamicSet& s) {
             s.key = expr(s.key);
             if (s.data) s.data = expr(*s.data);

@@ -205,6 +205,10 @@ Probe read_probe(const std::string& line, const Names& names) {
   return probe;
 }
 
+std::string text_of(const SentFrame& frame) {
+  return std::to_string(frame.device.value_or(0)) + " " + to_hex(frame.bytes);
+}
+
 std::string in_words(const Outcome& outcome) {
   std::string text;
   switch (outcome.verdict) {
@@ -226,7 +230,8 @@ std::string in_words(const Outcome& outcome) {
   if (outcome.priority) text += ", priority " + std::to_string(*outcome.priority);
   if (outcome.type) text += ", type " + std::to_string(static_cast<unsigned>(*outcome.type));
   if (outcome.bytes) text += ", bytes " + to_hex(*outcome.bytes);
-  if (outcome.answer) text += ", answer " + to_hex(*outcome.answer);
+  for (const SentFrame& copy : outcome.duplicates) text += ", copy to " + text_of(copy);
+  if (outcome.sent) text += ", sent to " + text_of(*outcome.sent);
   for (const LogRecord& one : outcome.logged) {
     text += ", logs #" + std::to_string(one.rule.value) + "." + std::to_string(one.number) + " " +
             std::to_string(one.bytes.size()) + " of " + std::to_string(one.length);
@@ -294,7 +299,7 @@ TEST_P(EvaluatorCases, ComeToTheirOutcome) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, EvaluatorCases,
-                         testing::Values("walk", "writes", "option_writes", "answers",
+                         testing::Values("walk", "writes", "option_writes", "answers", "sends",
                                          "expressions", "sets", "ipv4", "ipv6", "context", "xdp",
                                          "frames", "extensions", "meters", "chance", "logs",
                                          "dynamic_sets"),

@@ -63,6 +63,10 @@ chain inet filter forward hook forward priority -5 policy drop
     drop
     answer reset
     drop
+    duplicate lookup(payload network 12 4, @marks)  ; ip saddr
+    duplicate 0x02000000
+    forward meta iif
+    drop
     vmap payload transport 2 2 @__map0
     goto ssh
   rule #2 handle 6 "log" at "a file":3 statements 2
@@ -242,7 +246,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "f:1:50: unknown set 's', expected one of table ip t"},
         BadText{"table ip t chain ip t c rule reject",
                 "f:1:30: found 'reject', expected a statement: match, vmap, counter, meter, write, "
-                "strip, answer, log, add, update, delete, native or a verdict"},
+                "strip, answer, forward, duplicate, log, add, update, delete, native or a verdict"},
         BadText{"table ip t chain ip t c rule match (meta mark == 0x00",
                 "f:1:47: found '==', expected '&', '^', '<<' or '>>' and what follows it"},
         BadText{"table ip t chain ip t c rule \"text",

@@ -327,6 +327,19 @@ TEST(ImrVerify, AnswersDropAndAreKnown) {
             "f: ip t c rule #0: answers with a limit of other than packets");
 }
 
+TEST(ImrVerify, PacketsAreSentToDevicesAndDropped) {
+  const auto refusal = [](const std::string& statements) {
+    const auto parsed = parse_ruleset("table ip t\nchain ip t c\nrule " + statements + "\n", "f");
+    return parsed ? "none" : parsed.error().text();
+  };
+  EXPECT_EQ(refusal("duplicate 0x01000000 forward meta iif drop"), "none");
+  EXPECT_EQ(refusal("forward 0x01000000"), "f: ip t c rule #0: forward without a drop behind it");
+  EXPECT_EQ(refusal("forward 0x0100 drop"),
+            "f: ip t c rule #0: a device by a value of other than 4 bytes");
+  EXPECT_EQ(refusal("duplicate meta iifname"),
+            "f: ip t c rule #0: a device by a value of other than 4 bytes");
+}
+
 TEST(ImrVerify, ChainsThatNoPacketComesToMayJumpInACircle) {
   const std::string circle = "chain ip t a\nrule jump b\nchain ip t b\nrule jump a\n";
   EXPECT_TRUE(parse_ruleset("table ip t\n" + circle, "f"));

@@ -180,6 +180,10 @@ class Machine {
         outcome_.records.push_back(i.imm);
         for (const Reg r : i.args) outcome_.records.push_back(reg(r));
         return;
+      case Op::forward:
+      case Op::duplicate:
+        outcome_.records.push_back(reg(i.a));
+        return;
       case Op::answer:
         // What is sent is for who emits it; here it shows what was asked for.
         outcome_.records.push_back(reg(i.a));
