@@ -163,7 +163,8 @@ class Verifier {
     if (is_window && end.a.valid()) check_register(end.a, true, text);
     if (end.b.valid()) check_register(end.b, is_branch, text);
     if (is_window) require(end.imm2 > 0, "a window of no bytes", text);
-    if (end.kind == Terminator::Kind::ret) require(end.imm < verdict_names.size(), "no such verdict", text);
+    if (end.kind == Terminator::Kind::ret)
+      require(end.imm < verdict_names.size(), "no such verdict", text);
     for (const BlockId target : successors(end)) {
       require(target.valid() && target.index() < function_.blocks.size(), "no such block", text);
     }
