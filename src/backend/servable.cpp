@@ -59,6 +59,8 @@ bool serves_meta(const Profile& profile, imr::MetaKey key) {
     case imr::MetaKey::cpu:
     case imr::MetaKey::rtclassid:
     case imr::MetaKey::rtipsec:
+    case imr::MetaKey::time:
+    case imr::MetaKey::hour:
       break;
     case imr::MetaKey::skuid:
     case imr::MetaKey::skgid:
@@ -374,7 +376,7 @@ std::vector<Need> all_needs() {
         MetaKey::mark,     MetaKey::priority,  MetaKey::cpu,     MetaKey::iif,    MetaKey::iifname,
         MetaKey::iiftype,  MetaKey::iifgroup,  MetaKey::iifkind, MetaKey::oif,    MetaKey::oifname,
         MetaKey::oiftype,  MetaKey::oifgroup,  MetaKey::oifkind, MetaKey::skuid,  MetaKey::skgid,
-        MetaKey::cgroup,   MetaKey::rtclassid, MetaKey::rtipsec}) {
+        MetaKey::cgroup,   MetaKey::rtclassid, MetaKey::rtipsec, MetaKey::time,   MetaKey::hour}) {
     out.push_back({.kind = Need::Kind::meta, .meta = key});
   }
   out.push_back({.kind = Need::Kind::next_hop});

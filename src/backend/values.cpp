@@ -396,10 +396,30 @@ Reg Values::make_meta(imr::MetaKey key, unsigned half) {
     case imr::MetaKey::rtclassid:
     case imr::MetaKey::rtipsec:
       break;
+    case imr::MetaKey::time:
+      return wall_clock();
+    case imr::MetaKey::hour:
+      return second_of_day();
   }
   const auto fact = profile_.context_key(key);
   invariant(fact.has_value(), "lowering: a meta key that the hook does not know");
   return out_.context(static_cast<ContextKey>(static_cast<unsigned>(*fact) + half));
+}
+
+Reg Values::wall_clock() {
+  const Reg offset = out_.context(ContextKey::wall_offset);
+  const Reg now = out_.function().new_register();
+  out_.append({.op = Op::clock, .dst = now});
+  return out_.binary(Op::add, now, offset);
+}
+
+// The kernel's second begins with the first tick of its own (ktime_get_real_seconds()).
+Reg Values::second_of_day() {
+  constexpr std::uint64_t second = 1'000'000'000;
+  constexpr std::uint64_t day = 24 * 60 * 60;
+  const Reg seconds = out_.binary(Op::div, wall_clock(), second);
+  const Reg midnight = out_.binary(Op::mul, out_.binary(Op::div, seconds, day), day);
+  return out_.binary(Op::sub, seconds, midnight);
 }
 
 // Leaves where the word says that there is no value.

@@ -120,6 +120,8 @@ class Values {
   [[nodiscard]] flow::Reg meta_word(imr::MetaKey key, unsigned half);
   [[nodiscard]] flow::Reg make_meta(imr::MetaKey key, unsigned half);
   [[nodiscard]] flow::Reg make_pkttype();
+  [[nodiscard]] flow::Reg wall_clock();
+  [[nodiscard]] flow::Reg second_of_day();
   [[nodiscard]] Words ct_value(const imr::Ct& ct, flow::BlockId absent);
   // The word of a packet with a connection; anything without one.
   [[nodiscard]] flow::Reg make_ct(const imr::Ct& ct, unsigned half);

@@ -189,7 +189,7 @@ Status check_suppliable(const Reads& reads) {
   for (const MetaKey key :
        {MetaKey::iifgroup, MetaKey::oifgroup, MetaKey::iifkind, MetaKey::oifkind, MetaKey::priority,
         MetaKey::cpu, MetaKey::skuid, MetaKey::skgid, MetaKey::cgroup, MetaKey::rtclassid,
-        MetaKey::rtipsec}) {
+        MetaKey::rtipsec, MetaKey::time, MetaKey::hour}) {
     if (!reads.meta.contains(key)) continue;
     return input_error("the rules read meta " + std::string(to_string(key)) +
                        ", which only --engine interpreter and evaluator give to packets of a file");
@@ -331,6 +331,7 @@ class InterpreterBackend final : public Backend {
     imr::Outcome outcome;
     engine::Input given = input(hook, packet);
     given.now = clock_.at(packet);
+    given.wall_offset = packet.time_ns - static_cast<std::int64_t>(*given.now);
     given.chance = clock_.chance();
     start_elements();
     const Returned returned = decode_verdict(hook, engine_.run(program, given));

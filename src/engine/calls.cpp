@@ -331,6 +331,8 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
       return machine.random();
     case FunctionId::get_smp_processor_id:
       return machine.cpu();
+    case FunctionId::get_current_task_btf:
+      return machine.task();
     case FunctionId::probe_read_kernel:
       return probe_read(machine, arguments);
     case FunctionId::dynptr_from_skb:

@@ -113,6 +113,8 @@ struct Input {
   std::uint8_t ip_ttl = 64;               // of the devices' namespace: net.ipv4.ip_default_ttl
   std::uint8_t ip6_hop_limit = 64;        // net.ipv6.conf.all.hop_limit
   std::optional<std::uint64_t> now = {};  // what ktime_get_ns() tells; none: the host's clock
+  // Nanoseconds of the wall clock before that.
+  std::int64_t wall_offset = 0;
   // What get_prandom_u32() draws from (base/chance.h); none: from where the last run left it.
   std::optional<std::uint64_t> chance = {};
 };

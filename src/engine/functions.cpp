@@ -26,6 +26,7 @@ constexpr std::array functions = {
     Function{Id::ktime_get_ns, "ktime_get_ns", 5},
     Function{Id::get_prandom_u32, "get_prandom_u32", 7},
     Function{Id::get_smp_processor_id, "get_smp_processor_id", 8},
+    Function{Id::get_current_task_btf, "get_current_task_btf", 158, {}, task},
     Function{Id::probe_read_kernel, "probe_read_kernel", 113, {output, output_size, anything}},
     Function{
         Id::dynptr_from_skb, "bpf_dynptr_from_skb", 0, {skb, number, new_dynptr}, scalar, of_skb},

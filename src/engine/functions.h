@@ -40,6 +40,7 @@ enum class FunctionId : std::uint8_t {
   skb_vlan_pop,
   redirect,
   clone_redirect,
+  get_current_task_btf,
   dynptr_read,
   ringbuf_reserve,
   ringbuf_submit,
@@ -78,6 +79,7 @@ enum class ReturnKind : std::uint8_t {
   record_or_null,     // memory of record_size bytes, which has to be submitted
   untrusted,          // memory that may be read anywhere
   kernel_context,     // the structure behind the context
+  task,               // struct task_struct, never null
 };
 
 struct Function {

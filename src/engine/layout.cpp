@@ -129,6 +129,18 @@ constexpr std::array link_ops_members = {
     WEIR_MEMBER("kind", scalar, LinkOps, kind),
 };
 
+constexpr std::array task_members = {
+    WEIR_POINTER("dl.dl_timer.base", probed_pointer, Task, timer_base, hrtimer_clock_base),
+};
+
+constexpr std::array clock_members = {
+    WEIR_POINTER("cpu_base", probed_pointer, ClockBase, cpu_base, hrtimer_cpu_base),
+};
+
+constexpr std::array clocks_members = {
+    WEIR_MEMBER("clock_base.1.offset", scalar, CpuClocks, real_offset),
+};
+
 constexpr std::array net_members = {
     WEIR_MEMBER("net_cookie", scalar, Net, cookie),
     WEIR_MEMBER("ipv4.sysctl_ip_default_ttl", scalar, Net, ip_ttl),
@@ -261,6 +273,9 @@ constexpr std::array structures = {
     Structure{"xdp_buff", buff_members},
     Structure{"xdp_rxq_info", queue_members},
     Structure{"rtnl_link_ops", link_ops_members},
+    Structure{"task_struct", task_members},
+    Structure{"hrtimer_clock_base", clock_members},
+    Structure{"hrtimer_cpu_base", clocks_members},
     Structure{"net", net_members},
     Structure{"sock", sock_members},
     Structure{"request_sock", request_members},

@@ -24,6 +24,9 @@ enum class StructureId : std::uint8_t {
   xdp_buff,
   xdp_rxq_info,
   rtnl_link_ops,
+  task_struct,
+  hrtimer_clock_base,
+  hrtimer_cpu_base,
   // Read as memory of no type, at offsets that relocations give.
   net,
   sock,
@@ -239,6 +242,18 @@ struct SkBuff {
   std::uint32_t dev_ifindex = 0;
   std::uint8_t vlan_present = 0;
   std::uint32_t cb[5] = {};
+};
+
+struct CpuClocks {
+  std::int64_t real_offset = 0;
+};
+
+struct ClockBase {
+  const CpuClocks* cpu_base = nullptr;
+};
+
+struct Task {
+  const ClockBase* timer_base = nullptr;
 };
 
 struct NetfilterContext {

@@ -41,6 +41,9 @@ Machine::Machine(isa::ProgramType type, std::vector<Map*> maps)
       memory_.add(block.data(), block.size(), true);
     }
   }
+  memory_.add(&task_, sizeof task_, false);
+  memory_.add(&clock_base_, sizeof clock_base_, false);
+  memory_.add(&clocks_, sizeof clocks_, false);
   switch (type_) {
     case isa::ProgramType::xdp:
       memory_.add(&xdp_, sizeof xdp_, false);
@@ -77,6 +80,7 @@ void Machine::prepare(const Input& input) {
   sent_ = {};
   cpu_ = input.cpu;
   now_ = input.now;
+  clocks_.real_offset = input.wall_offset;
   if (input.chance) chance_ = Chance(*input.chance);
   prepare_devices(input);
   if (type_ == isa::ProgramType::xdp) {

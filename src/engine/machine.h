@@ -69,6 +69,7 @@ class Machine {
   void set_packet_type(std::uint8_t type);
   [[nodiscard]] const kernel_structs::SkBuff& skb() const { return skb_; }
   [[nodiscard]] std::uint32_t cpu() const { return cpu_; }
+  [[nodiscard]] std::uint64_t task() const { return address_of(&task_); }
   [[nodiscard]] std::uint64_t now() const;  // nanoseconds
   [[nodiscard]] Memory& memory() { return memory_; }
   // Throws InvariantError unless the bytes are alive (and may be written).
@@ -124,6 +125,9 @@ class Machine {
   kernel_structs::CtExtensions extensions_;
   kernel_structs::CtExtensions master_extensions_;
   kernel_structs::ConntrackHelper helper_;
+  kernel_structs::CpuClocks clocks_;
+  kernel_structs::ClockBase clock_base_{&clocks_};
+  kernel_structs::Task task_{&clock_base_};
   Sent sent_;
   std::uint32_t cpu_ = 0;
   std::optional<std::uint64_t> now_;

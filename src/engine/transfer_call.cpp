@@ -292,6 +292,9 @@ Status Transfer::returned(State& state, const Operation& operation) const {
       result = Value::structure(*behind);
       break;
     }
+    case ReturnKind::task:
+      result = Value::structure(StructureId::task_struct);
+      break;
   }
   if (function.result == ReturnKind::map_value_or_null ||
       function.result == ReturnKind::read_only_or_null ||

@@ -586,6 +586,13 @@ std::optional<Bytes> Evaluation::meta(MetaKey key) const {
       not_at_xdp();
       if (!packet_.route) return std::nullopt;
       return Bytes{static_cast<std::uint8_t>(packet_.route->transformed ? 1 : 0)};
+    case MetaKey::time:
+      return native_bytes(static_cast<std::uint64_t>(packet_.time_ns), 8);
+    case MetaKey::hour: {
+      constexpr std::uint64_t second = 1'000'000'000;
+      constexpr std::uint64_t day = 24 * 60 * 60;
+      return native_bytes(static_cast<std::uint64_t>(packet_.time_ns) / second % day, 4);
+    }
     case MetaKey::skuid:
     case MetaKey::skgid:
       not_at_xdp();

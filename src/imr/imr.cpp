@@ -52,6 +52,8 @@ constexpr std::array meta_rows = {
     MetaRow{MetaKey::cgroup, 4, "cgroup", true},
     MetaRow{MetaKey::rtclassid, 4, "rtclassid", true},
     MetaRow{MetaKey::rtipsec, 1, "rtipsec", true},
+    MetaRow{MetaKey::time, 8, "time"},
+    MetaRow{MetaKey::hour, 4, "hour"},
 };
 
 struct CtRow {

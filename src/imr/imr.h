@@ -113,6 +113,8 @@ enum class MetaKey : std::uint8_t {
               // is of another network namespace
   rtclassid,  // 4, host order: realms of the packet's route; none before it has one
   rtipsec,    // 1: whether IPsec transforms what goes by the packet's route; none before it has one
+  time,       // 8, host order: nanoseconds since 1970 (UTC)
+  hour,       // 4, host order: seconds since midnight (UTC)
 };
 struct Meta {
   MetaKey key = MetaKey::l4proto;

@@ -182,6 +182,8 @@ class Resolver {
       case imr::MetaKey::cgroup:
       case imr::MetaKey::rtclassid:
       case imr::MetaKey::rtipsec:
+      case imr::MetaKey::time:
+      case imr::MetaKey::hour:
         return id;
     }
     throw InvariantError("meta key out of range");

@@ -326,13 +326,16 @@ std::string Writer::seldom(const Subject& subject) {
       "ct zone",       "ct original zone",    "ct bytes",       "ct reply bytes",
       "ct packets",    "ct original packets", "ct avgpkt",      "ct reply avgpkt"};
   // Addresses and families are not among them: nft refuses a match of the other family then.
-  constexpr std::array<std::string_view, 17> words = {
+  constexpr std::array<std::string_view, 20> words = {
       "meta priority 0:1",
       "meta priority != 0:2",
       "meta iifkind \"veth\"",
       "meta iifkind != \"tun\"",
       "meta oifkind \"tun\"",
       "meta oiftype ether",
+      "meta hour \"09:00\"-\"17:00\"",
+      "meta hour != \"22:00\"-\"05:00\"",
+      "meta time < \"2020-06-01 12:00:00\"",
       "ct direction original",
       "ct direction != original",
       "ct status assured",

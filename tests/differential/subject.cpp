@@ -53,6 +53,9 @@ class Facts {
     const auto number = [&] { return static_cast<std::uint32_t>(random_() % 5); };
     packet.priority = number();
     packet.cpu = number();
+    if (values_.contains(imr::MetaKey::time) || values_.contains(imr::MetaKey::hour)) {
+      packet.time_ns = time();
+    }
     constexpr std::array<std::string_view, 3> kinds = {"", "veth", "tun"};
     for (packet::Device* device : {&packet.in, &packet.out}) {
       device->group = number();
@@ -78,6 +81,19 @@ class Facts {
     connection.labels[0] = static_cast<std::uint8_t>(random_() % 4);
     give_side(connection.original, connection.ipv6);
     give_side(connection.reply, connection.ipv6);
+  }
+
+  // Around a moment or an hour that the rules name, of some day.
+  std::int64_t time() {
+    constexpr std::uint64_t second = 1'000'000'000;
+    constexpr std::uint64_t day = 86'400 * second;
+    constexpr std::uint64_t some_years = 20'000 * day;
+    if (values_.contains(imr::MetaKey::time) && random_() % 2 == 0) {
+      return static_cast<std::int64_t>(number(imr::MetaKey::time, 8) % some_years);
+    }
+    const std::uint64_t hour = number(imr::MetaKey::hour, 4) % 86'400;
+    return static_cast<std::int64_t>(random_() % some_years / day * day + hour * second +
+                                     random_() % second);
   }
 
   // One of IPv4 may have a gateway of IPv6.

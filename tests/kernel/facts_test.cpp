@@ -12,7 +12,9 @@
 
 #include <array>
 #include <cerrno>
+#include <ctime>
 
+#include "backend/profile.h"
 #include "driver/runner.h"
 #include "frontend/nft/nft.h"
 #include "kernel/host.h"
@@ -212,7 +214,7 @@ template <typename Rules>
 std::string script_of(const std::string& hook, const Rules& rules, const char* sets = "") {
   std::string text = std::string("table inet t {\n") + sets + "  chain c {\n    type filter hook " +
                      hook + " priority 5; policy accept;\n";
-  for (const char* rule : rules) text += std::string("    ") + rule + " counter\n";
+  for (const auto& rule : rules) text += "    " + std::string(rule) + " counter\n";
   return text + "    counter\n  }\n}\n";
 }
 
@@ -306,6 +308,36 @@ std::unique_ptr<Host> prepared() {
   return host;
 }
 
+// As nft reads them: in the zone of this process.
+std::string in_words(std::time_t time, const char* format) {
+  std::array<char, 64> text{};
+  std::tm parts{};
+  ::localtime_r(&time, &parts);
+  return "\"" + std::string(text.data(), std::strftime(text.data(), text.size(), format, &parts)) +
+         "\"";
+}
+std::string day_and_hour(std::time_t time) {
+  return in_words(time, "%Y-%m-%d %H:%M:%S");
+}
+std::string hour_of(std::time_t time) {
+  return in_words(time, "%H:%M:%S");
+}
+
+// Some that are true for half an hour, and others.
+std::vector<std::string> clock_rules(std::time_t now) {
+  constexpr std::time_t half_an_hour = 1800;
+  const std::time_t before = now - half_an_hour;
+  const std::time_t after = now + half_an_hour;
+  return {"meta time > " + day_and_hour(before),
+          "meta time < " + day_and_hour(before),
+          "meta time " + day_and_hour(before) + "-" + day_and_hour(after),
+          "meta time != " + day_and_hour(before) + "-" + day_and_hour(after),
+          "meta hour " + hour_of(before) + "-" + hour_of(after),
+          "meta hour != " + hour_of(before) + "-" + hour_of(after),
+          "meta hour " + hour_of(after) + "-" + hour_of(after + half_an_hour),
+          "meta hour " + hour_of(before - half_an_hour) + "-" + hour_of(before)};
+}
+
 class Facts : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
@@ -338,6 +370,11 @@ TEST_P(Facts, OfDevicesAndPackets) {
 TEST_P(Facts, OfSocketsAndRoutes) {
   const bool inwards = GetParam() == "prerouting" || GetParam() == "input";
   EXPECT_GE(judge(socket_rules), inwards ? 0 : 8) << "rules that tell packets apart";
+}
+
+TEST_P(Facts, OfTheClock) {
+  const std::vector<std::string> rules = clock_rules(std::time(nullptr));
+  judge(rules);
 }
 
 TEST_P(Facts, OfConnections) {
@@ -380,6 +417,34 @@ TEST(Chance, IsDrawnAnewForEachPacket) {
   EXPECT_NEAR(static_cast<double>(counted[1].packets), 500, 111);
 }
 
+// To the second, at hooks of each kind of program.
+TEST(Clock, IsThatOfTheWall) {
+  const auto verdict = [](const char* hook_name, std::time_t from, std::time_t to) {
+    const Hook hook = parse_hook(hook_name).value();
+    const auto ruleset = expect(frontend::nft::read_script(
+        "table inet t {\n  chain c {\n    type filter hook input priority 0; policy accept;\n    "
+        "meta time " +
+            day_and_hour(from) + "-" + day_and_hour(to) + " meta hour " + hour_of(from) + "-" +
+            hour_of(to) + " drop\n  }\n}\n",
+        "clock.nft"));
+    const Programs programs = expect(make_programs(ruleset, hook, {}));
+    const packet::Packet packet =
+        packet::build({.link = packet::Ethernet{}, .transport = packet::Udp{}});
+    const bool frame = hook.kind != Hook::Kind::netfilter;
+    const auto run = expect(kernel::test_run(
+        programs.loaded.programs.front(), programs.compilation.object.programs.front().type,
+        {.packet = frame ? ByteView(packet.bytes) : packet.network(), .hook = NfHook::input}));
+    return static_cast<std::int32_t>(run.result) == backend::profile_for(hook).drop;
+  };
+  constexpr std::time_t a_while = 30;
+  for (const char* const hook : {"xdp", "tc:ingress", "netfilter:input"}) {
+    const std::time_t now = std::time(nullptr);
+    EXPECT_TRUE(verdict(hook, now - 1, now + a_while)) << hook;
+    EXPECT_FALSE(verdict(hook, now - a_while, now - 1)) << hook;
+    EXPECT_FALSE(verdict(hook, now + a_while, now + 2 * a_while)) << hook;
+  }
+}
+
 // The kernel's verifier takes all of it, at every hook that serves it.
 TEST(FactsAtOtherHooks, Load) {
   const auto loads = [](const std::string& rules, const Hook& hook, const char* sets = "") {
@@ -396,7 +461,8 @@ TEST(FactsAtOtherHooks, Load) {
     return text;
   };
   const std::string input =
-      "    meta iifgroup 7 counter\n    meta iifkind tun counter\n    meta cpu 1 counter\n";
+      "    meta iifgroup 7 counter\n    meta iifkind tun counter\n    meta cpu 1 counter\n"
+      "    meta hour \"09:00\"-\"17:00\" counter\n";
   const std::string output =
       "    meta oifgroup 7 counter\n    meta oifkind tun counter\n    meta oiftype ether counter\n";
   const std::string of_skb =

@@ -95,6 +95,9 @@ std::optional<ContextKey> skb_key_at_both(imr::MetaKey key) {
       return ContextKey::priority;
     case imr::MetaKey::cpu:
       return ContextKey::cpu;
+    case imr::MetaKey::time:
+    case imr::MetaKey::hour:
+      return ContextKey::wall_offset;
     case imr::MetaKey::length:
       return ContextKey::length;
     case imr::MetaKey::pkttype:
@@ -215,6 +218,16 @@ void time_to_live(Emitter& out, bool of_ipv6) {
   out.bind(none);
 }
 
+// Every task has timers, and each timer leads to the clocks of a processor, which hold what
+// ktime_get_real() adds to ktime_get(). Who sets the clock changes those of all processors at once
+// (clock_was_set() in kernel/time/hrtimer.c).
+void wall_offset(Emitter& out) {
+  out.call_helper(static_cast<std::int32_t>(isa::Helper::get_current_task_btf));
+  out.load_field(Opcode::ldx64, r1, r0, "task_struct", "dl.dl_timer.base");
+  out.load_field(Opcode::ldx64, r1, r1, "hrtimer_clock_base", "cpu_base");
+  out.load_field(Opcode::ldx64, r0, r1, "hrtimer_cpu_base", "clock_base.1.offset");
+}
+
 void connection(Emitter& out) {
   // The connection's address, with ctinfo in its lowest three bits.
   const Label none = out.label();
@@ -276,6 +289,8 @@ void emit_skb_context(Emitter& out, ContextKey key) {
       return connection(out);
     case ContextKey::network_offset:
       return network_offset(out);
+    case ContextKey::wall_offset:
+      return wall_offset(out);
     case ContextKey::ip_ttl:
     case ContextKey::ip6_hop_limit:
       skb_device(out);

@@ -31,6 +31,8 @@ void to_memory(Emitter& out);
 void text(Emitter& out, bool second, Label done);
 // r0 = ContextKey::ip_ttl or ip6_hop_limit of the network namespace that the struct net_device at
 // r1 is in; without a device, what namespaces begin with.
+// r0 = ContextKey::wall_offset.
+void wall_offset(Emitter& out);
 void time_to_live(Emitter& out, bool of_ipv6);
 // r0 = ContextKey::ct_info, out of skb->_nfct in r0.
 void connection(Emitter& out);

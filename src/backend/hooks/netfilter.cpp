@@ -52,6 +52,9 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
       return ContextKey::priority;
     case imr::MetaKey::cpu:
       return ContextKey::cpu;
+    case imr::MetaKey::time:
+    case imr::MetaKey::hour:
+      return ContextKey::wall_offset;
     case imr::MetaKey::skuid:
       return ContextKey::skuid;
     case imr::MetaKey::skgid:
@@ -151,6 +154,8 @@ void emit_context(Emitter& out, ContextKey key) {
     case ContextKey::oiftype:
       load_device(out, false);
       return facts::device_type(out);
+    case ContextKey::wall_offset:
+      return facts::wall_offset(out);
     case ContextKey::iifgroup:
       load_device(out, true);
       return facts::device_group(out);

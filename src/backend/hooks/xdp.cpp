@@ -35,6 +35,9 @@ std::optional<ContextKey> context_key(imr::MetaKey key) {
       return ContextKey::iifkind0;
     case imr::MetaKey::cpu:
       return ContextKey::cpu;
+    case imr::MetaKey::time:
+    case imr::MetaKey::hour:
+      return ContextKey::wall_offset;
     case imr::MetaKey::length:
       return ContextKey::length;
     case imr::MetaKey::l4proto:
@@ -96,6 +99,8 @@ void emit_context(Emitter& out, ContextKey key) {
       out.op(Opcode::ldx32, r2, r1, md_data);
       out.op(Opcode::sub64_reg, r0, r2);
       return;
+    case ContextKey::wall_offset:
+      return facts::wall_offset(out);
     case ContextKey::ip_ttl:
     case ContextKey::ip6_hop_limit:
       load_device(out);

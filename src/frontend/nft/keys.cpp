@@ -84,6 +84,10 @@ std::optional<imr::MetaKey> meta_key(std::uint32_t key) {
       return imr::MetaKey::cgroup;
     case NFT_META_RTCLASSID:
       return imr::MetaKey::rtclassid;
+    case NFT_META_TIME_NS:
+      return imr::MetaKey::time;
+    case NFT_META_TIME_HOUR:
+      return imr::MetaKey::hour;
     default:
       return std::nullopt;
   }
@@ -91,10 +95,8 @@ std::optional<imr::MetaKey> meta_key(std::uint32_t key) {
 
 std::string_view never_known(std::uint32_t key) {
   switch (key) {
-    case NFT_META_TIME_NS:
     case NFT_META_TIME_DAY:
-    case NFT_META_TIME_HOUR:
-      return "no program can read the wall clock";
+      return "days begin by the time zone of the kernel, which no program can find";
     case NFT_META_SECMARK:
       return "security marks mean something to their security module only";
     case NFT_META_SECPATH:

@@ -226,8 +226,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"table ip t chain ip t c rule match meta color == 0x00",
                 "f:1:41: found 'color', expected a meta key: l4proto, nfproto, protocol, mark, "
                 "iif, oif, iifname, oifname, length, pkttype, iiftype, oiftype, iifgroup, "
-                "oifgroup, iifkind, oifkind, priority, cpu, skuid, skgid, cgroup, rtclassid or "
-                "rtipsec"},
+                "oifgroup, iifkind, oifkind, priority, cpu, skuid, skgid, cgroup, rtclassid, "
+                "rtipsec, time or hour"},
         BadText{"table ip t chain ip t c rule match ct color == 0x00",
                 "f:1:39: found 'color', expected a ct key: state, direction, status, mark, helper, "
                 "l3proto, protocol, labels, zone, bytes, packets or avgpkt"},
