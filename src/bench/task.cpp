@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 #include <span>
 #include <utility>
@@ -93,13 +94,15 @@ std::vector<Bytes> directed(const imr::Ruleset& ruleset, std::size_t count, bool
 }
 
 // As the hook sees what comes out of the wire: without what fills a short frame up where the IP
-// header has said how long the packet is (ip_rcv_core()).
+// header has said how long the packet is (ip_rcv_core()). Now, as the kernel is going to see it.
 packet::Packet seen_at(const Hook& hook, const Bytes& packet) {
   Bytes frame = frame_of(packet);
   if (hook.kind == Hook::Kind::netfilter) frame.resize(link_header_size + packet.size());
   packet::Packet out{.bytes = std::move(frame)};
   out.network_offset = link_header_size;
   out.ethertype = has_ipv6_version(packet) ? packet::ethertype_ipv6 : packet::ethertype_ipv4;
+  out.time_ns =
+      std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
   out.in.name = hook.device.empty() ? Wire::default_device : hook.device;
   return out;
 }

@@ -158,7 +158,7 @@ TEST(Contest, TakesScripts) {
                         " set s { type ipv6_addr; flags interval; elements = { fd00::/16 } }\n"
                         " chain c {\n"
                         "  type filter hook prerouting priority 0; policy accept;\n"
-                        "  iifname != \"eth7\" drop\n"
+                        "  iifname != \"eth7\" drop\n  meta time < \"2020-01-01 00:00:00\" drop\n"
                         "  ip6 saddr @s drop\n  ip dscp 3 drop\n  tcp flags syn counter\n"
                         "  tcp dport vmap { 22 : drop, 23 : accept }\n }\n}\n",
                     .file = "rich.nft"};
