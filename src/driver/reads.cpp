@@ -39,7 +39,10 @@ class Scan {
     target(forward.device);
     expr(forward.device);
   }
-  void operator()(const imr::Duplicate& duplicate) { expr(duplicate.device); }
+  void operator()(const imr::Duplicate& duplicate) {
+    reads_.duplicates = true;
+    expr(duplicate.device);
+  }
   void operator()(const imr::Log&) {}
   void operator()(const imr::DynamicSet& change) {
     expr(change.key);

@@ -18,6 +18,7 @@
 #include "engine/ring_buffer.h"
 #include "isa/expiry.h"
 #include "kernel/kernel.h"
+#include "kernel/netns.h"
 #include "kernel/ring.h"
 
 namespace weir::driver {
@@ -445,6 +446,11 @@ class KernelBackend final : public Backend {
     if (always_attached_) return attach();
     WEIR_TRY(loaded, kernel::load(compilation_.object));
     loaded_.emplace(std::move(loaded));
+    // A test run sends copies of packets for good.
+    if (reads_.duplicates) {
+      WEIR_TRY(apart, kernel::Netns::create());
+      apart_.emplace(std::move(apart));
+    }
     if (!compilation_.log.valid()) return {};
     WEIR_TRY(ring, kernel::Ring::open(map(compilation_.log)));
     ring_.emplace(std::move(ring));
@@ -526,6 +532,11 @@ class KernelBackend final : public Backend {
     const Attachment& attachment = compilation_.programs.at(program).attachment;
     const bool frames = tests_frames(attachment.hook);
     const Bytes key = native_bytes(0, 4);
+    std::optional<kernel::Inside> inside;
+    if (apart_) {
+      WEIR_TRY(entered, kernel::Inside::enter(*apart_));
+      inside.emplace(std::move(entered));
+    }
     Attached::Answer answer;
     if (compilation_.trace.valid()) {
       answer.trace.resize((trace_capacity + 1) * 4);
@@ -600,7 +611,8 @@ class KernelBackend final : public Backend {
   Reads reads_;
   bool always_attached_ = false;
   std::optional<kernel::LoadedObject> loaded_;
-  std::optional<kernel::Ring> ring_;  // of what is loaded
+  std::optional<kernel::Ring> ring_;    // of what is loaded
+  std::optional<kernel::Netns> apart_;  // where test runs are made
   std::optional<Attached> attached_;
 };
 

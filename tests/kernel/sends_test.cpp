@@ -8,9 +8,11 @@
 #include <random>
 #include <string>
 
+#include "driver/runner.h"
 #include "frontend/nft/nft.h"
 #include "kernel/netdev_case.h"
 #include "kernel/support/root_only.h"
+#include "packet/builder.h"
 
 namespace weir::test {
 namespace {
@@ -84,6 +86,21 @@ std::string name_of(const testing::TestParamInfo<const char*>& info) {
   return out;
 }
 INSTANTIATE_TEST_SUITE_P(Hooks, Sends, testing::Values("tc:ingress", "tc:egress", "xdp"), name_of);
+
+// What somebody tries on a file of packets reaches no device.
+TEST(TestRuns, SendNothing) {
+  NetdevWorld world(isa::Direction::ingress, 1500);
+  const Inside inside = world.enter();
+  const imr::Ruleset ruleset = expect(
+      frontend::nft::read_script(script_of("dup to \"away0\" fwd to \"away0\"", true), "test.nft"));
+  const auto attachments = expect(driver::plan(ruleset, std::nullopt, {}));
+  const auto compilation = expect(driver::compile(ruleset, attachments, {}));
+  auto runner = expect(driver::Runner::create(driver::EngineKind::kernel, ruleset, compilation));
+  const packet::Packet packet =
+      packet::build({.link = packet::Ethernet{}, .transport = packet::Udp{}});
+  EXPECT_TRUE(expect(runner.run(packet)).sent.has_value());
+  EXPECT_TRUE(world.sent_away().empty());
+}
 
 // A veth device takes frames while the other end of its pair has an XDP program.
 TEST(XdpFeatures, TellWhoTakesFrames) {

@@ -76,6 +76,8 @@ class NetdevWorld {
 
   // Of eth0, the same in every world of one direction.
   [[nodiscard]] std::uint32_t ifindex() const { return ifindex_; }
+  // For as long as what comes back lives.
+  [[nodiscard]] Inside enter() const { return Inside(netns_); }
   [[nodiscard]] std::optional<bool> takes_xdp_frames(const std::string& device);
   // Of away0.
   [[nodiscard]] std::uint32_t away_index() const { return away_index_; }
