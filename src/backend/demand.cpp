@@ -96,8 +96,14 @@ struct Collector {
   void operator()(const imr::VerdictMap& map) { expr(map.key); }
   void operator()(const imr::VerdictStatement&) {}
   void operator()(const imr::Counter&) { length(); }
-  void operator()(const imr::Meter& meter) {
-    if (ruleset.meters.at(meter.meter.index()).kind != imr::MeterState::Kind::packet_rate) length();
+  void operator()(const imr::Meter& meter) { take(meter.meter); }
+  void operator()(const imr::Choice& choice) {
+    expr(choice.place);
+    if (!choice.counters.empty()) length();
+    for (const imr::MeterId meter : choice.meters) take(meter);
+  }
+  void take(imr::MeterId meter) {
+    if (ruleset.meters.at(meter.index()).kind != imr::MeterState::Kind::packet_rate) length();
   }
   void operator()(const imr::MetaWrite& write) { expr(write.value); }
   void operator()(const imr::Answer&) {}

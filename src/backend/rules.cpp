@@ -270,6 +270,7 @@ void RootLowering::statement(const imr::Statement& statement, Owner& owner, Bloc
                                              : place_of(maps_.meters, one.meter);
         take(out_, place, ruleset_.meters.at(one.meter.index()), values_.length(), fail);
       },
+      [&](const imr::Choice& choice) { choose(choice, fail); },
       [&](const imr::Log& log) {
         record(out_, maps_.log, profile_, log,
                {.rule = imr::as_written(ruleset_, owner.rule),

@@ -3,6 +3,7 @@
 // Lowering of one root: its chain and those that it reaches, rule by rule.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -75,6 +76,15 @@ class RootLowering {
   void end_run(const classify::RunAction& action, flow::BlockId end);
   void count(imr::CounterId counter);
   void count(flow::Reg counter);
+  // Those of a list in a row whose numbers are in a row as well, and which are alike.
+  struct Stretch {
+    std::uint32_t first = 0;   // its place
+    std::uint32_t number = 0;  // that of the first
+  };
+  void choose(const imr::Choice& choice, flow::BlockId fail);
+  // What `emit` makes of the stretch that the place is in.
+  void in_stretch(flow::Reg place, std::span<const Stretch> all,
+                  const std::function<void(const Stretch&, flow::Reg number)>& emit);
   void gather(std::span<const imr::RuleId> rules, imr::ChainId chain);
   void shared_chains();
   void dispatch_ends();

@@ -196,6 +196,10 @@ struct Collector {
   void operator()(const imr::VerdictStatement&) {}
   void operator()(const imr::Counter&) {}
   void operator()(const imr::Meter&) { add(Need::Kind::meter); }
+  void operator()(const imr::Choice& choice) {
+    expr(choice.place);
+    if (!choice.meters.empty()) add(Need::Kind::meter);
+  }
   void operator()(const imr::Answer&) { add(Need::Kind::answer); }
   void operator()(const imr::Forward& forward) { send(Need::Kind::forward, forward.device); }
   void operator()(const imr::Duplicate& duplicate) {

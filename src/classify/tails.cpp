@@ -48,6 +48,9 @@ class Comparison {
   bool alike(const imr::Meter& a, const imr::Meter& b) {
     return std::exchange(metered_, true) ? a == b : same_meter(ruleset_, a.meter, b.meter);
   }
+  bool alike(const imr::Choice& a, const imr::Choice& b) {
+    return a.counters == b.counters && a.meters == b.meters && same_expr(a.place, b.place);
+  }
   bool alike(const imr::MetaWrite& a, const imr::MetaWrite& b) {
     return a.key == b.key && same_expr(a.value, b.value);
   }
@@ -95,9 +98,10 @@ bool can_be_tail(const Statement& statement) {
       statement, [](const imr::Match&) { return true; },
       [](const imr::MatchRange&) { return true; }, [](const imr::MatchSet&) { return true; },
       [](const imr::Counter&) { return true; }, [](const imr::Meter&) { return true; },
-      [](const imr::MetaWrite&) { return true; }, [](const imr::Log&) { return true; },
-      [](const imr::DynamicSet&) { return true; }, [](const imr::Answer&) { return true; },
-      [](const imr::Forward&) { return true; }, [](const imr::Duplicate&) { return true; },
+      [](const imr::Choice&) { return true; }, [](const imr::MetaWrite&) { return true; },
+      [](const imr::Log&) { return true; }, [](const imr::DynamicSet&) { return true; },
+      [](const imr::Answer&) { return true; }, [](const imr::Forward&) { return true; },
+      [](const imr::Duplicate&) { return true; },
       // Verdicts are told by the search. Behind what is written to packets, what a key was made of
       // is not there any more.
       [](const auto&) { return false; });

@@ -106,7 +106,9 @@ struct SharedUses {
     for (const imr::Unit& unit : units) {
       for (const imr::Rule& rule : unit.ruleset.rules) {
         for (const imr::Statement& statement : rule.statements) {
-          counters = counters || std::holds_alternative<imr::Counter>(statement);
+          const auto* choice = std::get_if<imr::Choice>(&statement);
+          counters = counters || std::holds_alternative<imr::Counter>(statement) ||
+                     (choice != nullptr && !choice->counters.empty());
           logs = logs || std::holds_alternative<imr::Log>(statement);
           answers = answers || std::holds_alternative<imr::Answer>(statement);
         }

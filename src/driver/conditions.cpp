@@ -498,6 +498,11 @@ struct Conditions::Reader {
           effect(open);
           open = sets().both(open, conditions.once());
         },
+        [&](const imr::Choice& s) {
+          open = sets().both(open, conditions.has_value(s.place));
+          effect(open);
+          open = sets().both(open, conditions.once());
+        },
         [&](const imr::MetaWrite& s) {
           if (s.key != imr::MetaKey::mark) return lose();
           open = sets().both(open, conditions.has_value(s.value));

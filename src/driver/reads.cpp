@@ -23,6 +23,7 @@ class Scan {
   void operator()(const imr::VerdictStatement&) {}
   void operator()(const imr::Counter&) {}
   void operator()(const imr::Meter&) {}
+  void operator()(const imr::Choice& choice) { expr(choice.place); }
   void operator()(const imr::MetaWrite& write) { expr(write.value); }
   void operator()(const imr::PayloadWrite& write) {
     reads_.writes_packet = true;

@@ -74,6 +74,7 @@ bool tells_fragments(const imr::Ruleset& ruleset, const imr::Rule& rule, Nfproto
   return std::ranges::any_of(rule.statements, [&](const imr::Statement& statement) {
     if (std::holds_alternative<imr::Counter>(statement)) return true;
     if (std::holds_alternative<imr::Meter>(statement)) return true;
+    if (std::holds_alternative<imr::Choice>(statement)) return true;
     if (std::holds_alternative<imr::Log>(statement)) return true;
     // Elements may count packets, or bytes.
     if (std::holds_alternative<imr::DynamicSet>(statement)) return true;

@@ -179,6 +179,7 @@ std::string Annotator::annotate(const Ruleset& ruleset, const Statement& stateme
       [&](const VerdictMap& s) { return name_of(ruleset, s.key); },
       [](const VerdictStatement&) { return std::string(); },
       [](const Counter&) { return std::string(); }, [](const Meter&) { return std::string(); },
+      [&](const Choice& s) { return name_of(ruleset, s.place); },
       [&](const MetaWrite& s) { return name_of(ruleset, s.value); },
       [&](const PayloadWrite& s) { return name_of(ruleset, s.value); },
       [](const OptionWrite& s) { return name_of_extension({ExtensionKind::tcp, s.type}); },

@@ -74,7 +74,7 @@ void Collector::add(const Statement& statement) {
       [&](const MatchSet& s) { add_elements(s.key, ruleset_[s.set]); },
       [&](const VerdictMap& s) { add_elements(s.key, ruleset_[s.map]); },
       [](const VerdictStatement&) {}, [](const Counter&) {}, [](const Meter&) {},
-      [&](const MetaWrite& s) { add_keys(s.value); },
+      [&](const Choice& s) { add_keys(s.place); }, [&](const MetaWrite& s) { add_keys(s.value); },
       [&](const PayloadWrite& s) { add_keys(s.value); },
       [&](const OptionWrite& s) {
         add_option(s);

@@ -164,6 +164,8 @@ class Evaluation {
   packet::PacketType type() const { return outcome_.type.value_or(packet_.type); }
   std::optional<std::uint8_t> packet_type() const;  // as rules see it
 
+  bool take(MeterId meter);
+  bool run(const Choice& choice);
   bool run(const MetaWrite& write);
   bool run(const PayloadWrite& write);
   bool run(const OptionWrite& write);
@@ -323,10 +325,7 @@ bool Evaluation::run_statement(const Statement& statement, RuleEnd& end) {
         outcome_.counted.push_back(s.counter);
         return true;
       },
-      [&](const Meter& s) {
-        const bool within = meters_.take(ruleset_, s.meter, now_, view_.counted_bytes);
-        return within != ruleset_.meters.at(s.meter.index()).over;
-      },
+      [&](const Meter& s) { return take(s.meter); }, [&](const Choice& s) { return run(s); },
       [&](const MetaWrite& s) { return run(s); }, [&](const PayloadWrite& s) { return run(s); },
       [&](const OptionWrite& s) { return run(s); },
       [&](const OptionStrip& s) { return run(s, end); },
@@ -376,6 +375,22 @@ bool Evaluation::run(const DynamicSet& change) {
   if (change.op == DynamicSet::Op::remove) return true;
   if (element == nullptr) return change.inverted;
   return ElementMemory::run(*set.dynamic, *element, now_, view_.counted_bytes) && !change.inverted;
+}
+
+bool Evaluation::take(MeterId meter) {
+  const bool within = meters_.take(ruleset_, meter, now_, view_.counted_bytes);
+  return within != ruleset_.meters.at(meter.index()).over;
+}
+
+// nft_objref_map_eval() in net/netfilter/nft_objref.c.
+bool Evaluation::run(const Choice& choice) {
+  const auto told = value(choice.place);
+  if (!told) return false;
+  const std::uint64_t place = load_native(*told);
+  if (place < choice.meters.size()) return take(choice.meters[place]);
+  if (place >= choice.counters.size()) return false;
+  outcome_.counted.push_back(choice.counters[place]);
+  return true;
 }
 
 // nft_meta_set_eval() in net/netfilter/nft_meta.c.

@@ -85,6 +85,7 @@ RuleId Excerpt::rule(RuleId id, ChainId chain) {
           invariant(!one.verdict.chain.valid(), "an excerpt of a rule that leads to a chain");
         },
         [](Meter&) { invariant(false, "an excerpt of a rule that takes from a meter"); },
+        [](Choice&) { invariant(false, "an excerpt of a rule that chooses an object"); },
         [&](MetaWrite& one) { one.value = expr(one.value); },
         [&](PayloadWrite& one) { one.value = expr(one.value); },
         [&](OptionWrite& one) { one.value = expr(one.value); }, [](OptionStrip&) {},

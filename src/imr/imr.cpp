@@ -310,6 +310,7 @@ std::vector<ExprId> operands(const Statement& statement) {
       [](const VerdictMap& s) -> Operands { return {s.key}; },
       [](const VerdictStatement&) -> Operands { return {}; },
       [](const Counter&) -> Operands { return {}; }, [](const Meter&) -> Operands { return {}; },
+      [](const Choice& s) -> Operands { return {s.place}; },
       [](const MetaWrite& s) -> Operands { return {s.value}; },
       [](const PayloadWrite& s) -> Operands { return {s.value}; },
       [](const OptionWrite& s) -> Operands { return {s.value}; },
@@ -355,6 +356,10 @@ std::vector<MeterId> meters_of(const Ruleset& ruleset, const Rule& rule) {
     const auto* answer = std::get_if<Answer>(&statement);
     if (answer != nullptr && answer->limit) out.push_back(*answer->limit);
     for (const ExprId expr : operands(statement)) look(look, expr);
+  }
+  for (const Statement& statement : rule.statements) {
+    const auto* choice = std::get_if<Choice>(&statement);
+    if (choice != nullptr) out.insert(out.end(), choice->meters.begin(), choice->meters.end());
   }
   return out;
 }

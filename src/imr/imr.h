@@ -305,6 +305,17 @@ struct Meter {
   friend bool operator==(const Meter&, const Meter&) = default;
 };
 
+// Counts with one of the counters, or takes from one of the meters: the one at the place in the
+// list that the value tells (4 bytes, host order; the first is 0). Ends the rule where the value is
+// not there, and behind the end of the list. See nft_objref_map_eval() in
+// net/netfilter/nft_objref.c, whose maps hold objects: in the IMR they hold places.
+struct Choice {
+  ExprId place;
+  SharedList<CounterId> counters = {};
+  SharedList<MeterId> meters = {};  // one of the two lists is empty
+  friend bool operator==(const Choice&, const Choice&) = default;
+};
+
 // Gives the packet's fact the value. Rules behind it, of other roots too, read the new one. Of the
 // keys, those of is_writable() can be written.
 struct MetaWrite {
@@ -412,8 +423,8 @@ struct Native {
 };
 
 using Statement = std::variant<Match, MatchRange, MatchSet, VerdictMap, VerdictStatement, Counter,
-                               Meter, MetaWrite, PayloadWrite, OptionWrite, OptionStrip, Answer,
-                               Forward, Duplicate, Log, DynamicSet, Native>;
+                               Meter, Choice, MetaWrite, PayloadWrite, OptionWrite, OptionStrip,
+                               Answer, Forward, Duplicate, Log, DynamicSet, Native>;
 
 // ---- Rulesets
 // ------------------------------------------------------------------------------------
@@ -624,7 +635,7 @@ struct Unit {
 // Whether it may be another one later on, with the same packet: that, or what is looked up in a map
 // that packets change.
 [[nodiscard]] bool may_change(const Ruleset& ruleset, ExprId expr);
-// The meters that a rule takes from, in order.
+// The meters that a rule takes from, in order, and behind them those that it may choose.
 [[nodiscard]] std::vector<MeterId> meters_of(const Ruleset& ruleset, const Rule& rule);
 
 enum class Translation : std::uint8_t { full, partial, native };

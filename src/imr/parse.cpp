@@ -78,6 +78,7 @@ class Parser {
   CounterId counter(std::optional<std::size_t> rule);
   MeterId meter();
   Answer answer();
+  Choice choice(TableId table, std::size_t rule);
   void meter_state(MeterState& state);
   Dynamics dynamics();
   Statement change(DynamicSet::Op op, TableId table);
@@ -380,6 +381,8 @@ bool Parser::statement(RuleDraft& draft) {
     out.push_back(Counter{counter(draft.index)});
   } else if (take_word("meter")) {
     out.push_back(Meter{meter()});
+  } else if (take_word("choose")) {
+    out.push_back(choice(table, draft.index));
   } else if (take_word("write")) {
     out.push_back(write(table));
   } else if (take_word("strip")) {
@@ -411,8 +414,8 @@ bool Parser::statement(RuleDraft& draft) {
     return false;
   } else {
     fail(lexer_.peek(),
-         "a statement: match, vmap, counter, meter, write, strip, answer, forward, duplicate, "
-         "log, add, update, delete, native or a verdict");
+         "a statement: match, vmap, counter, meter, choose, write, strip, answer, forward, "
+         "duplicate, log, add, update, delete, native or a verdict");
   }
   return true;
 }
@@ -457,6 +460,23 @@ Answer Parser::answer() {
     out.code = number<std::uint8_t>("a code");
   }
   if (take_word("meter")) out.limit = meter();
+  return out;
+}
+
+Choice Parser::choice(TableId table, std::size_t rule) {
+  Choice out{.place = expr(table)};
+  expect_word("of");
+  expect_symbol("{");
+  do {
+    if (take_word("counter")) {
+      out.counters.push_back(counter(rule));
+    } else if (take_word("meter")) {
+      out.meters.push_back(meter());
+    } else {
+      fail(lexer_.peek(), "counter or meter");
+    }
+  } while (take_symbol(","));
+  expect_symbol("}");
   return out;
 }
 

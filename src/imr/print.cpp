@@ -364,6 +364,14 @@ std::string Printer::statement(const Statement& statement, RuleId rule) {
       [&](const VerdictStatement& s) { return verdict(s.verdict); },
       [&](const Counter& s) { return counter(s.counter, rule); },
       [&](const Meter& s) { return meter(s.meter); },
+      [&](const Choice& s) {
+        std::string items;
+        for (const CounterId id : s.counters) {
+          items += (items.empty() ? "" : ", ") + counter(id, rule);
+        }
+        for (const MeterId id : s.meters) items += (items.empty() ? "" : ", ") + meter(id);
+        return "choose " + expr(s.place) + " of { " + items + " }";
+      },
       [&](const MetaWrite& s) {
         return "write meta " + std::string(to_string(s.key)) + " " + expr(s.value);
       },

@@ -187,8 +187,12 @@ void Draft::resolve_statements(Rule& rule, const std::vector<CounterId>& counter
         [&](VerdictMap& s) { s.map = final_set(s.map); },
         [&](VerdictStatement& s) { resolve(s.verdict); },
         [&](Counter& s) { s.counter = counters[s.counter.index()]; },
-        [&](Meter& s) { s.meter = meters[s.meter.index()]; }, [](MetaWrite&) {},
-        [](PayloadWrite&) {}, [](OptionWrite&) {}, [](OptionStrip&) {},
+        [&](Meter& s) { s.meter = meters[s.meter.index()]; },
+        [&](Choice& s) {
+          for (CounterId& id : s.counters.edit()) id = counters[id.index()];
+          for (MeterId& id : s.meters.edit()) id = meters[id.index()];
+        },
+        [](MetaWrite&) {}, [](PayloadWrite&) {}, [](OptionWrite&) {}, [](OptionStrip&) {},
         [&](Answer& s) {
           if (s.limit) s.limit = meters[s.limit->index()];
         },

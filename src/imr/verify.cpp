@@ -69,6 +69,7 @@ class Verifier {
   void check_lookup(ExprId key, SetId id, TableId table);
   void check_change(const DynamicSet& change, TableId table);
   void check_dynamics(const Set& set);
+  void check_meter(MeterId id);
   void check_maps(ExprId expr, TableId table);
   void check_verdict(const Verdict& verdict, TableId table);
   std::size_t check_depth(ChainId chain);
@@ -391,10 +392,13 @@ void Verifier::check_statement(const Statement& statement, TableId table) {
       },
       [&](const VerdictStatement& s) { check_verdict(s.verdict, table); },
       [&](const Counter& s) { require_in(s.counter, ruleset_.counters, "counter"); },
-      [&](const Meter& s) {
-        require_in(s.meter, ruleset_.meters, "meter");
-        require(ruleset_.meters.at(s.meter.index()).kind != MeterState::Kind::sequence,
-                "statement that takes from a sequence");
+      [&](const Meter& s) { check_meter(s.meter); },
+      [&](const Choice& s) {
+        require(size_of(s.place) == 4, "choice by a value of other than 4 bytes");
+        require(s.counters.empty() != s.meters.empty(),
+                "choice of nothing, or of both counters and meters");
+        for (const CounterId id : s.counters) require_in(id, ruleset_.counters, "counter");
+        for (const MeterId id : s.meters) check_meter(id);
       },
       [&](const Answer& s) {
         require(s.kind == Answer::Kind::icmp || s.code < (s.kind == Answer::Kind::icmpx ? 4 : 1),
@@ -427,6 +431,12 @@ void Verifier::check_statement(const Statement& statement, TableId table) {
       },
       [](const OptionStrip&) {}, [](const Log&) {}, [](const Native&) {});
   for (const ExprId expr : operands(statement)) check_maps(expr, table);
+}
+
+void Verifier::check_meter(MeterId id) {
+  require_in(id, ruleset_.meters, "meter");
+  require(ruleset_.meters.at(id.index()).kind != MeterState::Kind::sequence,
+          "statement that takes from a sequence");
 }
 
 void Verifier::check_maps(ExprId expr, TableId table) {

@@ -32,6 +32,7 @@ class Resolver {
           [&](imr::MatchSet& s) { s.key = resolved(s.key, out); },
           [&](imr::VerdictMap& s) { s.key = resolved(s.key, out); }, [](imr::VerdictStatement&) {},
           [](imr::Counter&) {}, [](imr::Meter&) {},
+          [&](imr::Choice& s) { s.place = resolved(s.place, out); },
           [&](imr::MetaWrite& s) { s.value = resolved(s.value, out); },
           [&](imr::PayloadWrite& s) { s.value = resolved(s.value, out); },
           [&](imr::OptionWrite& s) { s.value = resolved(s.value, out); }, [](imr::OptionStrip&) {},

@@ -69,11 +69,11 @@ bool acts_before(const imr::Ruleset& ruleset, const imr::Rule& rule, std::size_t
     if (std::ranges::any_of(operands, varies)) return true;
     return imr::match_on(
         statement, [](const imr::Counter&) { return true; }, [](const imr::Meter&) { return true; },
-        [](const imr::VerdictMap&) { return true; }, [](const imr::MetaWrite&) { return true; },
-        [](const imr::PayloadWrite&) { return true; }, [](const imr::OptionWrite&) { return true; },
-        [](const imr::OptionStrip&) { return true; }, [](const imr::Answer&) { return true; },
-        [](const imr::Forward&) { return true; }, [](const imr::Duplicate&) { return true; },
-        [](const imr::Log&) { return true; },
+        [](const imr::Choice&) { return true; }, [](const imr::VerdictMap&) { return true; },
+        [](const imr::MetaWrite&) { return true; }, [](const imr::PayloadWrite&) { return true; },
+        [](const imr::OptionWrite&) { return true; }, [](const imr::OptionStrip&) { return true; },
+        [](const imr::Answer&) { return true; }, [](const imr::Forward&) { return true; },
+        [](const imr::Duplicate&) { return true; }, [](const imr::Log&) { return true; },
         [](const imr::VerdictStatement& s) {
           return s.verdict.kind != imr::Verdict::Kind::continue_;
         },

@@ -69,10 +69,17 @@ class KnownRules {
   const std::optional<RuleName>& replaced_;
 };
 
+// In the order of describe_rule().
 std::vector<imr::CounterId*> counters_of(imr::Rule& rule) {
   std::vector<imr::CounterId*> out;
-  for (imr::Statement& statement : rule.statements.edit()) {
+  std::vector<imr::Statement>& statements = rule.statements.edit();
+  for (imr::Statement& statement : statements) {
     if (auto* counter = std::get_if<imr::Counter>(&statement)) out.push_back(&counter->counter);
+  }
+  for (imr::Statement& statement : statements) {
+    auto* choice = std::get_if<imr::Choice>(&statement);
+    if (choice == nullptr) continue;
+    for (imr::CounterId& counter : choice->counters.edit()) out.push_back(&counter);
   }
   return out;
 }

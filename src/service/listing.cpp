@@ -188,9 +188,9 @@ std::string with_counts(std::string_view rule_text, const std::vector<Count>& co
     if (i == parts.size()) break;
     put(parts[i]);
     if (parts[i] != "counter" || next == counts.size()) continue;
-    // One with a name has its values there.
+    // One with a name has its values there, and those of a map come behind all others.
     if (i + 1 < parts.size() && parts[i + 1] == "name") {
-      ++next;
+      if (names_one(parts, i + 1)) ++next;
       continue;
     }
     put(count_words(counts[next++]));
@@ -203,6 +203,19 @@ std::string with_counts(std::string_view rule_text, const std::vector<Count>& co
 }
 
 namespace {
+
+// Other than those that a map leads to, which come behind it.
+bool has_own_counter(std::string_view rule_text) {
+  const std::vector<std::string_view> parts = words(rule_text);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    while (i < parts.size() && behind_element(parts, i) != i) i = behind_element(parts, i);
+    if (i == parts.size()) break;
+    if (parts[i] != "counter") continue;
+    const bool named = i + 1 < parts.size() && parts[i + 1] == "name";
+    if (!named || names_one(parts, i + 1)) return true;
+  }
+  return false;
+}
 
 // Counters with names that the policy's rules of the table share.
 Result<std::map<std::string, Count>> shared_counters(const PolicyState& policy,
@@ -327,7 +340,7 @@ Result<std::string> list_json(const PolicyState& policy, const Paths& paths) {
              entry["text"] = rule.text;
              entry["packets"] = nullptr;
              entry["bytes"] = nullptr;
-             if (!counts.empty()) {
+             if (!counts.empty() && has_own_counter(rule.text)) {
                entry["packets"] = counts.front().packets;
                entry["bytes"] = counts.front().bytes;
              }

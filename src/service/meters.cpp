@@ -89,7 +89,7 @@ std::string with_used(const std::string& rule_text, const std::vector<MeterUse>&
     put(parts[i]);
     if (parts[i] != "quota" || next == used.size() || i + 2 >= parts.size()) continue;
     if (parts[i + 1] == "name") {  // its amount stands elsewhere
-      ++next;
+      if (names_one(parts, i + 1)) ++next;
       continue;
     }
     if (parts[i + 1] == "over" || parts[i + 1] == "until") put(parts[++i]);

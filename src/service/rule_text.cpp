@@ -42,6 +42,10 @@ std::size_t behind_element(const std::vector<std::string_view>& words, std::size
   return std::min(at + 1, words.size());
 }
 
+bool names_one(const std::vector<std::string_view>& words, std::size_t at) {
+  return at + 1 < words.size() && words[at + 1].starts_with('"');
+}
+
 std::string amount_words(std::uint64_t bytes) {
   static constexpr std::array<std::string_view, 3> units = {"bytes", "kbytes", "mbytes"};
   std::size_t unit = 0;

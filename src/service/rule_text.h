@@ -18,6 +18,9 @@ namespace weir::service {
 [[nodiscard]] std::size_t behind_element(const std::vector<std::string_view>& words,
                                          std::size_t at);
 
+// Whether one object stands behind the word "name" at `at`, and not a map to some.
+[[nodiscard]] bool names_one(const std::vector<std::string_view>& words, std::size_t at);
+
 // "3 kbytes": in the largest unit that leaves no rest, as nft's quota_unit_parse() takes it back.
 [[nodiscard]] std::string amount_words(std::uint64_t bytes);
 

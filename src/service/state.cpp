@@ -386,19 +386,25 @@ RuleState describe_rule(const imr::Ruleset& ruleset, imr::RuleId id) {
                    .line = rule.origin.location.line,
                    .text = rule.origin.text,
                    .counters = {}};
+  const auto add = [&](imr::CounterId counter) {
+    const imr::CounterState& initial = ruleset.counters.at(counter.index());
+    out.counters.push_back({.index = counter.value,
+                            .packets = initial.packets,
+                            .bytes = initial.bytes,
+                            .name = initial.name.str()});
+  };
   for (const imr::Statement& statement : rule.statements) {
     if (const auto* log = std::get_if<imr::Log>(&statement)) {
       if (!out.log) out.log = LogUse{.rule = id.value, .statements = {}};
       out.log->statements.push_back(
           {.prefix = log->prefix.str(), .group = log->group, .level = log->level});
     }
-    const auto* counter = std::get_if<imr::Counter>(&statement);
-    if (counter == nullptr) continue;
-    const imr::CounterState& initial = ruleset.counters.at(counter->counter.index());
-    out.counters.push_back({.index = counter->counter.value,
-                            .packets = initial.packets,
-                            .bytes = initial.bytes,
-                            .name = initial.name.str()});
+    if (const auto* counter = std::get_if<imr::Counter>(&statement)) add(counter->counter);
+  }
+  // Behind those that stand in the rule's text.
+  for (const imr::Statement& statement : rule.statements) {
+    const auto* choice = std::get_if<imr::Choice>(&statement);
+    if (choice != nullptr) std::ranges::for_each(choice->counters, add);
   }
   for (const imr::MeterId meter : imr::meters_of(ruleset, rule)) {
     MeterUse& use = out.meters.emplace_back(MeterUse{.index = meter.value});

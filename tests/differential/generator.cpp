@@ -135,6 +135,7 @@ std::string TableWriter::rule(std::size_t chain) {
   }
   if (marked && mark_at == count) out += matches.mark(subject) + " ";
   if (options_.state && random_.chance(12)) out += matches.state(subject) + " ";
+  if (options_.state && random_.chance(4)) out += matches.object(subject) + " ";
   if (options_.state && random_.chance(changes_sets_ ? 50 : 3)) {
     const std::vector<std::string> changes = dynamic_statements(subject, random_);
     if (!changes.empty()) out += random_.pick(changes) + " ";
@@ -222,6 +223,9 @@ Script generate(const GeneratorOptions& options, std::mt19937_64& engine) {
       table.sets.push_back({"shared0", "counter shared0 { packets 3 bytes 300; }"});
       table.sets.push_back({"shared1", "counter shared1 { }"});
       table.sets.push_back({"slow", "limit slow { rate 1/day burst 9 packets; }"});
+      table.sets.push_back({"beyond", "limit beyond { rate over 10 bytes/day burst 900 bytes; }"});
+      table.sets.push_back({"little", "quota little { 700 bytes; }"});
+      table.sets.push_back({"much", "quota much { over 3 kbytes; }"});
       std::ranges::move(dynamic_sets(), std::back_inserter(table.sets));
     }
     const std::uint64_t way = random.below(100);

@@ -47,7 +47,13 @@ bool is_extension_header(const Key& key) {
 }
 
 // What a set holds beside its keys.
-enum class Contents : std::uint8_t { keys, verdicts, marks };
+enum class Contents : std::uint8_t { keys, verdicts, marks, counters, limits, quotas };
+
+// The names that generate() gives them.
+bool are_objects(Contents contents) {
+  return contents == Contents::counters || contents == Contents::limits ||
+         contents == Contents::quotas;
+}
 
 class Writer {
  public:
@@ -107,6 +113,12 @@ std::string Writer::datum(Contents contents) {
       return " : " + to_.verdict();
     case Contents::marks:
       return " : " + mark();
+    case Contents::counters:
+      return " : \"shared" + std::to_string(random_.below(2)) + "\"";
+    case Contents::limits:
+      return random_.chance(50) ? " : \"slow\"" : " : \"beyond\"";
+    case Contents::quotas:
+      return random_.chance(50) ? " : \"little\"" : " : \"much\"";
   }
   throw InvariantError("contents out of range");
 }
@@ -195,7 +207,8 @@ std::string Writer::number(const Key& key) {
 std::string Writer::number_map(const Key& key, Contents contents) {
   const std::string relation = contents == Contents::verdicts ? " vmap " : " map ";
   return std::string(key.text) + relation +
-         (random_.chance(35) ? named(key, contents) : elements(key, contents, nullptr));
+         (!are_objects(contents) && random_.chance(35) ? named(key, contents)
+                                                       : elements(key, contents, nullptr));
 }
 
 // Raw bytes, of any alignment: "@th,16,16 22".
@@ -384,7 +397,8 @@ std::string Writer::concatenation(Subject& subject, Contents contents) {
   std::vector<const Key*> parts;
   const std::size_t wanted = random_.chance(75) ? 2 : 3;
   for (int attempt = 0; attempt < 12 && parts.size() < wanted; ++attempt) {
-    const Key* key = draw_key(subject, contents == Contents::marks);
+    const bool of_value = contents != Contents::keys && contents != Contents::verdicts;
+    const Key* key = draw_key(subject, of_value);
     const bool known =
         std::ranges::any_of(parts, [&](const Key* other) { return other->text == key->text; });
     if (!known && may_be_concatenated(*key)) parts.push_back(key);
@@ -412,11 +426,12 @@ std::string Writer::concatenation(Subject& subject, Contents contents) {
   }
   members += " }";
   const std::string_view relation = contents == Contents::verdicts ? " vmap "
-                                    : contents == Contents::marks  ? " map "
+                                    : contents != Contents::keys   ? " map "
                                     : random_.chance(25)           ? " != "
                                                                    : " ";
   return text + std::string(relation) +
-         (random_.chance(60) ? members : define(text, contents, interval, members));
+         (are_objects(contents) || random_.chance(60) ? members
+                                                      : define(text, contents, interval, members));
 }
 
 // A key of the Ethernet header or of what stands there for others, if the subject has room for one.
@@ -570,6 +585,18 @@ std::string MatchWriter::write(const Subject& subject) {
   if (subject.l4 == L4::udp) add(true, {"udp sport set " + port, "udp dport set udp sport"});
   if (subject.l4 == L4::udplite) add(false, {"udplite sport set " + port});
   return random.pick(choice);
+}
+
+// nft 1.0.6 knows no "typeof" for maps to objects with names: these are of rules alone.
+std::string MatchWriter::object(Subject& subject) {
+  Writer writer(*this);
+  constexpr std::array<std::pair<std::string_view, Contents>, 3> kinds = {
+      {{"counter", Contents::counters}, {"limit", Contents::limits}, {"quota", Contents::quotas}}};
+  const auto [word, contents] = random.pick(kinds);
+  const std::string map = random.chance(25)
+                              ? writer.concatenation(subject, contents)
+                              : writer.number_map(*writer.draw_key(subject, true), contents);
+  return std::string(word) + " name " + map;
 }
 
 std::string MatchWriter::state(const Subject& subject) {

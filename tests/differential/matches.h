@@ -59,6 +59,8 @@ struct MatchWriter {
   [[nodiscard]] std::string mark(Subject& subject);
   // "ip ttl set 5", "udp dport set udp sport": of the headers that the rule is about, or raw bytes.
   [[nodiscard]] std::string write(const Subject& subject);
+  // "counter name tcp dport map { 80 : \"shared0\", * : \"shared1\" }"
+  [[nodiscard]] std::string object(Subject& subject);
   // "log group 2", "limit rate 1/day", "jhash ip saddr mod 3 seed 5 1", "counter name \"shared\"".
   [[nodiscard]] std::string state(const Subject& subject);
 };

@@ -39,6 +39,20 @@ std::string drawn_meter(Random& random) {
   }
 }
 
+// Of up to five meters, often alike, or counters; now and then of more places than there are.
+std::string drawn_choice(Random& random) {
+  std::string out = random() % 2 == 0 ? "choose lookup(meta l4proto, @places) of { "
+                                      : "choose numgen mod 5 plus 0 of { ";
+  const bool meters = random() % 3 != 0;
+  std::string one;
+  const std::size_t count = 1 + random() % 5;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (one.empty() || random() % 2 == 0) one = meters ? drawn_meter(random) : "counter";
+    out += (i == 0 ? "" : ", ") + one;
+  }
+  return out + " }";
+}
+
 std::string drawn_rule(Random& random) {
   std::string out = "rule ";
   if (random() % 2 == 0)
@@ -48,7 +62,7 @@ std::string drawn_rule(Random& random) {
            std::to_string(pick(random, {0, 1, 4'294'967'295})) +
            (random() % 2 == 0 ? " == 0x01000000" : " != 0x00000000");
   } else {
-    out += " " + drawn_meter(random);
+    out += " " + (random() % 4 == 0 ? drawn_choice(random) : drawn_meter(random));
   }
   out += " counter";
   return out + (random() % 4 == 0 ? " drop\n" : "\n");
@@ -56,7 +70,8 @@ std::string drawn_rule(Random& random) {
 
 std::string drawn_rules(Random& random) {
   std::string out =
-      "table inet t\nchain inet t c hook prerouting priority 0 policy accept\n"
+      "table inet t\nmap inet t places inet_proto 1 to limit 4 { 0x06 : 0x00000000, 0x11 : "
+      "0x03000000 }\nchain inet t c hook prerouting priority 0 policy accept\n"
       "rule match meta l4proto == 0x06 counter jump d\n";
   for (int i = 0; i < 5; ++i) out += drawn_rule(random);
   out += "rule counter jump d\nchain inet t d\n";

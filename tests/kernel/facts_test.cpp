@@ -210,6 +210,47 @@ constexpr std::array dynamic_rules = {
     "update @marks { ip daddr : 0x8 }",
 };
 
+// Maps to counters, limits and quotas: with intervals, parts, and an element for all others.
+constexpr const char* object_sets = R"(
+  counter few { }
+  counter some { }
+  counter most { }
+  counter nobody { }
+  limit three { rate 1/day burst 3 packets; }
+  limit excess { rate over 1/day burst 2 packets; }
+  limit large { rate 10 bytes/hour burst 200 bytes; }
+  quota little { 100 bytes; }
+  quota more { 1 kbytes; }
+  quota beyond { over 60 bytes; }
+  map by_port { type inet_service : counter; elements = { 1001 : "few", 1003 : "some" }; }
+  map by_host { type ipv4_addr : counter; flags interval
+    elements = { 10.0.0.1 : "few", 10.0.0.2-10.0.0.9 : "some", * : "most" }
+  }
+  map by_both { type ipv4_addr . inet_service : counter; flags interval
+    elements = { 10.0.0.0/24 . 1000-1005 : "some", 10.0.0.1 . 1006 : "few" }
+  }
+  map limits { type inet_service : limit
+    elements = { 1001 : "three", 1002 : "excess", 1003 : "large", 1004 : "three" }
+  }
+  map quotas { type inet_service : quota; flags interval
+    elements = { 1001 : "little", 1002-1004 : "more", 1005 : "beyond" }
+  }
+)";
+constexpr std::array object_rules = {
+    "counter name th dport map @by_port",
+    "counter name ip saddr map @by_host",
+    "counter name ip saddr . th dport map @by_both",
+    "counter name th dport map { 1003 : \"few\", 1004-1009 : \"most\" }",
+    "counter name ip6 daddr map { 2001:db8::1 : \"some\", * : \"few\" }",
+    "meta l4proto udp counter name th dport map @by_port",
+    "limit name th dport map @limits",
+    "limit name th sport map { 1003 : \"excess\" }",
+    "quota name th dport map @quotas",
+    "quota name ip saddr map { 10.0.0.1 : \"little\", 10.0.0.2 : \"more\" }",
+    "quota name th dport map @quotas counter name th dport map @by_port",
+    "limit name th dport map @limits quota name th dport map { 1003 : \"more\" }",
+};
+
 template <typename Rules>
 std::string script_of(const std::string& hook, const Rules& rules, const char* sets = "") {
   std::string text = std::string("table inet t {\n") + sets + "  chain c {\n    type filter hook " +
@@ -391,6 +432,10 @@ TEST_P(Facts, OfChance) {
 
 TEST_P(Facts, OfDynamicSets) {
   EXPECT_GE(judge(dynamic_rules, dynamic_sets), 15u) << "rules that tell packets apart";
+}
+
+TEST_P(Facts, OfMapsToObjects) {
+  EXPECT_GE(judge(object_rules, object_sets), 10u) << "rules that tell packets apart";
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Facts,

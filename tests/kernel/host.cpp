@@ -132,11 +132,25 @@ AttachedScript::AttachedScript(const Netns& netns, const std::string& script)
 
 void AttachedScript::expect_counted(const std::vector<RuleCounter>& by_nft) const {
   const auto counted = programs_.counters(ruleset_);
-  ASSERT_EQ(counted.size(), by_nft.size());
+  auto theirs = by_nft.begin();
   for (std::size_t i = 0; i < counted.size(); ++i) {
+    if (!ruleset_.counters[i].name.empty()) continue;
     const std::string& rule = ruleset_[ruleset_.counters[i].rule].origin.text;
-    EXPECT_EQ(counted[i].packets, by_nft[i].packets) << rule;
-    EXPECT_EQ(counted[i].bytes, by_nft[i].bytes) << rule;
+    ASSERT_NE(theirs, by_nft.end()) << rule;
+    EXPECT_EQ(counted[i].packets, theirs->packets) << rule;
+    EXPECT_EQ(counted[i].bytes, theirs->bytes) << rule;
+    ++theirs;
+  }
+  EXPECT_EQ(theirs, by_nft.end());
+}
+
+void AttachedScript::expect_counted(
+    const std::map<std::string, std::pair<std::uint64_t, std::uint64_t>>& by_nft) const {
+  const auto counted = programs_.counters(ruleset_);
+  for (std::size_t i = 0; i < counted.size(); ++i) {
+    const std::string name = ruleset_.counters[i].name.str();
+    if (name.empty()) continue;
+    EXPECT_EQ(std::pair(counted[i].packets, counted[i].bytes), by_nft.at(name)) << name;
   }
 }
 
@@ -144,16 +158,19 @@ std::size_t expect_counted_as_nft(const std::string& script,
                                   const std::function<std::unique_ptr<Host>()>& prepared,
                                   const std::function<void(Host&)>& traffic) {
   std::vector<RuleCounter> by_nft;
+  std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> named;
   {
     const auto host = prepared();
     expect(host->nft().run(script));
     traffic(*host);
     by_nft = expect(host->nft().counters());
+    named = expect(host->nft().named_counters());
   }
   const auto host = prepared();
   const AttachedScript weir(host->netns(), script);
   traffic(*host);
   weir.expect_counted(by_nft);
+  weir.expect_counted(named);
   return static_cast<std::size_t>(std::ranges::count_if(by_nft, [&](const RuleCounter& rule) {
     return rule.packets != 0 && rule.packets != by_nft.back().packets;
   }));

@@ -66,6 +66,9 @@ class AttachedScript {
   void detach() { links_.clear(); }
 
   void expect_counted(const std::vector<RuleCounter>& by_nft) const;
+  // Those with names that rules count with, which began with nothing.
+  void expect_counted(
+      const std::map<std::string, std::pair<std::uint64_t, std::uint64_t>>& by_nft) const;
 
  private:
   imr::Ruleset ruleset_;
@@ -74,8 +77,8 @@ class AttachedScript {
 };
 
 // The script as nft's rules and as weir's programs, each at a host of its own as `prepared` makes
-// it, with the same traffic: each rule counts as nft does. How many rules counted something, and
-// not all packets, which the last one does.
+// it, with the same traffic: each rule counts as nft does, and each counter with a name. How many
+// rules counted something, and not all packets, which the last one does.
 [[nodiscard]] std::size_t expect_counted_as_nft(
     const std::string& script, const std::function<std::unique_ptr<Host>()>& prepared,
     const std::function<void(Host&)>& traffic);

@@ -310,6 +310,74 @@ table inet t {
   expect_only_needed_pins();
 }
 
+TEST_F(Rules, ChooseCountersByMaps) {
+  apply_policy(R"(
+table inet t {
+  counter web { packets 5 bytes 100 }
+  counter mail { }
+  counter rest { }
+  quota little { 50 bytes }
+  map ports {
+    type inet_service : counter
+    elements = { 1500 : "web", 1501 : "mail" }
+  }
+  chain in {
+    type filter hook input priority 0;
+    counter
+    counter name udp dport map @ports
+    quota name udp dport map { 1600 : "little" } counter drop
+  }
+})");
+  const auto listed_counter = [&](const std::string& name, int packets) {
+    const std::string list = expect(service::list_text(state(), paths_));
+    const std::string wanted =
+        "counter " + name + " {\n\t\tpackets " + std::to_string(packets) + " bytes ";
+    EXPECT_NE(list.find(wanted), std::string::npos) << list;
+  };
+  const auto change_element = [&](service::ElementChange::Kind kind, const std::string& elements) {
+    return service::change_elements(
+        "p",
+        {.kind = kind, .family = Family::inet, .table = "t", .set = "ports", .elements = elements},
+        paths_);
+  };
+  const auto all_arrive = [&](std::initializer_list<std::uint16_t> ports) {
+    for (const std::uint16_t port : ports) EXPECT_TRUE(arrives(port)) << port;
+  };
+  constexpr auto add_element = service::ElementChange::Kind::add;
+  all_arrive({1500, 1501, 1501, 1502});
+  EXPECT_FALSE(arrives(1600));
+  listed_counter("web", 6);
+  listed_counter("mail", 2);
+  listed_counter("rest", 0);
+  EXPECT_EQ(packets("in"), (std::vector<std::uint64_t>{5, 6, 2, 0, 1}));
+  const auto json = nlohmann::json::parse(expect(service::list_json(state(), paths_)));
+  EXPECT_EQ(json["rules"][0]["packets"], 5);
+  EXPECT_TRUE(json["rules"][1]["packets"].is_null()) << "it has none of its own";
+  const auto before = state();
+  expect(change_element(add_element, "{ 1502 : \"rest\", 1503 : \"web\" }"));
+  expect(change_element(service::ElementChange::Kind::remove, "{ 1501 }"));
+  EXPECT_FALSE(change_element(add_element, "{ 1504 : \"nosuch\" }"));
+  EXPECT_EQ(state().attachments, before.attachments) << "under the same program";
+  all_arrive({1501, 1502, 1503});
+  listed_counter("web", 7);
+  listed_counter("mail", 2);
+  listed_counter("rest", 1);
+  // With a rule more the counters have other numbers, and go on.
+  expect(
+      change(Change::insert, "inet t in counter name udp dport map { 1700 : \"mail\" } counter"));
+  expect(change(Change::add, "inet t in udp dport 1701 counter name \"rest\" counter"));
+  all_arrive({1503, 1700, 1701});
+  listed_counter("web", 8);
+  listed_counter("mail", 3);
+  listed_counter("rest", 2);
+  expect(change(Change::remove, "inet t in handle " + handle_of("map @ports")));
+  EXPECT_TRUE(arrives(1503));
+  EXPECT_TRUE(arrives(1700));
+  listed_counter("web", 8);
+  listed_counter("mail", 4);
+  expect_only_needed_pins();
+}
+
 TEST_F(Rules, CarryCountersWithNamesToALargerMap) {
   apply_policy(R"(
 table inet t {

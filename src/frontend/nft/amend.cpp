@@ -122,16 +122,19 @@ class Amendment {
       if (line.used != line.fresh.size()) return false;
       for (const imr::RuleId id : line.rules) {
         imr::Rule& rule = rules.at(id.index());
-        for (imr::Statement& statement : rule.statements.edit()) {
-          auto* counter = std::get_if<imr::Counter>(&statement);
-          if (counter == nullptr) continue;
-          imr::CounterState state = counters.at(counter->counter.index());
-          imr::CounterId& known = shared[state.name.empty() ? imr::CounterId() : counter->counter];
+        const auto place = [&](imr::CounterId& counter) {
+          imr::CounterState state = counters.at(counter.index());
+          imr::CounterId& known = shared[state.name.empty() ? imr::CounterId() : counter];
           if (state.name.empty() || !known.valid()) {
             state.rule = imr::RuleId(ruleset_.rules.size());
             known = ruleset_.add(state);
           }
-          counter->counter = known;
+          counter = known;
+        };
+        for (imr::Statement& statement : rule.statements.edit()) {
+          if (auto* counter = std::get_if<imr::Counter>(&statement)) place(counter->counter);
+          auto* choice = std::get_if<imr::Choice>(&statement);
+          if (choice != nullptr) std::ranges::for_each(choice->counters.edit(), place);
         }
         ruleset_.add(std::move(rule));
       }

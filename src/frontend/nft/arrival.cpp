@@ -117,7 +117,7 @@ class Translation {
     }
     Brought* set = find(nftnl_set_get_str(source.get(), NFTNL_SET_NAME));
     if (set == nullptr) return unexpected_message();
-    read_elements(source.get(), scope_.find_chain, scope_.ruleset[set->id], set->elements);
+    read_elements(source.get(), scope_.find_chain, {}, scope_.ruleset[set->id], set->elements);
     return {};
   }
 

@@ -28,6 +28,9 @@ struct RuleScope {
   std::function<imr::MeterId(std::uint32_t type, const std::string& name)> find_meter = {};
   // The same of a named counter, for a rule.
   std::function<imr::CounterId(const std::string& name, imr::RuleId rule)> find_counter = {};
+  // The objects of a type (enum nft_object) in the table that a map may have places of, for a rule.
+  // Without it no rule chooses one.
+  std::function<imr::Choice(std::uint32_t type, imr::RuleId rule)> objects_of = {};
   // The limit of all answers that go through the kernel's routes. Without it no rule has one.
   std::function<imr::MeterId()> limit_of_answers = {};
   // Without it no rule changes a set.

@@ -188,7 +188,7 @@ class RuleReader::Keeper {
     std::erase_if(request.links, [](const imr::Interface& i) { return i.index == loopback_index; });
     request.commands.push_back(without_elements(ruleset));
     if (ask(request)) return true;
-    // Maps of objects, say, which the IMR does not know for maps.
+    // Maps of connections' helpers, say, which the IMR does not know for maps.
     request.commands.clear();
     return ask(request).has_value();
   }

@@ -218,7 +218,8 @@ class Builder {
     const imr::SetId id = find_set(table, name);
     if (!id.valid()) return unreadable("set element");
     if (parts_ > 1 && !ruleset_[id].anonymous) return {};  // they came with the first part
-    read_elements(source.get(), chain_finder(table), ruleset_[id], raw_elements_[id]);
+    read_elements(source.get(), chain_finder(table), object_finder(table), ruleset_[id],
+                  raw_elements_[id]);
     return {};
   }
 
@@ -262,6 +263,9 @@ class Builder {
     scope.find_counter = [this, &table](const std::string& name, imr::RuleId id) {
       return find_counter(table, name, id);
     };
+    scope.objects_of = [this, &table](std::uint32_t type, imr::RuleId id) {
+      return objects_of(table, type, id);
+    };
     scope.limit_of_answers = [this] {
       if (!limit_of_answers_.valid()) limit_of_answers_ = ruleset_.add(imr::limit_of_answers());
       return limit_of_answers_;
@@ -273,20 +277,24 @@ class Builder {
     return {};
   }
 
-  // Those that no rule names have no place in the ruleset.
+  // Those that no rule names have no place in the ruleset, nor those of which no map has the type.
   Status object(const nlmsghdr* message) {
     const NlObject source(nftnl_obj_alloc());
     if (!source || nftnl_obj_nlmsg_parse(message, source.get()) < 0) return unreadable("object");
     const std::string table = text_or_empty(nftnl_obj_get_str(source.get(), NFTNL_OBJ_TABLE));
     const std::string name = text_or_empty(nftnl_obj_get_str(source.get(), NFTNL_OBJ_NAME));
     if (const auto counter = counter_of(source.get())) {
-      counters_.try_emplace({family_, table, name}, NamedCounter{.state = *counter, .id = {}});
+      const auto [place, is_new] =
+          counters_.try_emplace({family_, table, name}, NamedCounter{.state = *counter, .id = {}});
+      if (is_new) objects_[{{family_, table, ""}, NFT_OBJECT_COUNTER}].add(name);
       return {};
     }
     const auto state = meter_of(source.get());
     if (!state || !imr::why_no_meter(*state).empty()) return {};
     const std::uint32_t type = nftnl_obj_get_u32(source.get(), NFTNL_OBJ_TYPE);
-    meters_.try_emplace({{family_, table, name}, type}, NamedMeter{.state = *state, .id = {}});
+    const auto [place, is_new] =
+        meters_.try_emplace({{family_, table, name}, type}, NamedMeter{.state = *state, .id = {}});
+    if (is_new) objects_[{{family_, table, ""}, type}].add(name);
     return {};
   }
 
@@ -307,6 +315,32 @@ class Builder {
       counter.id = ruleset_.add(counter.state);
     }
     return counter.id;
+  }
+
+  // All of the table, in the order in which the kernel lists them: a map may get more elements.
+  imr::Choice objects_of(const std::string& table, std::uint32_t type, imr::RuleId rule) {
+    Objects& objects = objects_[{{family_, table, ""}, type}];
+    if (objects.all.counters.empty() && objects.all.meters.empty()) {
+      for (const std::string& name : objects.names) {
+        if (type == NFT_OBJECT_COUNTER) {
+          objects.all.counters.push_back(find_counter(table, name, rule));
+        } else {
+          objects.all.meters.push_back(find_meter(table, type, name));
+        }
+      }
+    }
+    return objects.all;
+  }
+
+  [[nodiscard]] FindObject object_finder(const std::string& table) const {
+    return [this, family = family_, table](
+               std::uint32_t type, const std::string& name) -> std::optional<std::uint32_t> {
+      const auto objects = objects_.find({{family, table, ""}, type});
+      if (objects == objects_.end()) return std::nullopt;
+      const auto found = objects->second.places.find(name);
+      if (found == objects->second.places.end()) return std::nullopt;
+      return found->second;
+    };
   }
 
   [[nodiscard]] FindChain chain_finder(const std::string& table) const {
@@ -377,6 +411,18 @@ class Builder {
     imr::CounterId id;  // once a rule names it
   };
   std::map<Name, NamedCounter> counters_;  // by table and name
+  // The objects of a type in a table, in a row.
+  struct Objects {
+    std::vector<std::string> names;
+    std::map<std::string, std::uint32_t> places;
+    imr::Choice all;  // once a rule chooses among them
+
+    void add(const std::string& name) {
+      places.emplace(name, static_cast<std::uint32_t>(names.size()));
+      names.push_back(name);
+    }
+  };
+  std::map<std::pair<Name, std::uint32_t>, Objects> objects_;  // by table and type
   std::map<ChainKey, std::vector<RulePlace>> places_;
   imr::ChainId last_chain_;  // the chain of the rule before, and its places
   const std::vector<RulePlace>* last_places_ = nullptr;

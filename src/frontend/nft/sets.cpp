@@ -85,11 +85,27 @@ std::optional<imr::Dynamics> dynamics_of(const nftnl_set* set, std::uint32_t fla
   return out;
 }
 
+// Whose places maps hold, as nft names them: no type of values has such a name.
+constexpr std::array<std::pair<std::uint32_t, std::string_view>, 3> objects_in_maps = {
+    {{NFT_OBJECT_COUNTER, "counter"}, {NFT_OBJECT_QUOTA, "quota"}, {NFT_OBJECT_LIMIT, "limit"}}};
+
+std::string object_name(std::uint32_t type) {
+  for (const auto& [known, name] : objects_in_maps) {
+    if (known == type) return std::string(name);
+  }
+  return {};
+}
+
 std::string reason_against(const nftnl_set* set, std::uint32_t flags, const imr::Set& described) {
   if ((flags & NFT_SET_CONCAT) != 0 && described.interval && described.field_sizes.empty()) {
     return "a concatenation with intervals and fields of unknown sizes is not translated";
   }
-  if ((flags & NFT_SET_OBJECT) != 0) return "weir has no maps to objects";
+  if ((flags & NFT_SET_OBJECT) != 0) {
+    if (!object_type(described)) {
+      return "maps to objects other than counters, limits and quotas stay with the kernel";
+    }
+    if (described.dynamic) return "a map to objects whose elements expire is not translated";
+  }
   if ((flags & NFT_SET_MAP) != 0 && !described.is_verdict_map &&
       (described.data_size == 0 || described.data_size > imr::max_value_size)) {
     return "maps to values of this size are not translated";
@@ -122,6 +138,13 @@ std::string reason_against(nftnl_set_elem* element, const imr::Set& set, bool ca
     return "the set has an element without a key of its size";
   }
   return {};
+}
+
+// No bytes where rules cannot choose it.
+Bytes place_of_object(nftnl_set_elem* element, std::uint32_t type, const FindObject& find_object) {
+  if (!find_object || !nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_OBJREF)) return {};
+  const auto place = find_object(type, nftnl_set_elem_get_str(element, NFTNL_SET_ELEM_OBJREF));
+  return place ? native_bytes(*place, sizeof(*place)) : Bytes();
 }
 
 // What is left of an element's time, in milliseconds; 0 where it has none. Time has gone by since
@@ -203,6 +226,13 @@ std::optional<imr::Verdict> to_verdict(std::uint32_t code, const char* chain,
   return std::nullopt;
 }
 
+std::optional<std::uint32_t> object_type(const imr::Set& set) {
+  for (const auto& [type, name] : objects_in_maps) {
+    if (set.data_type == name) return type;
+  }
+  return std::nullopt;
+}
+
 imr::Set describe_set(const nftnl_set* set, imr::TableId table) {
   const std::uint32_t flags = nftnl_set_get_u32(set, NFTNL_SET_FLAGS);
   const std::uint32_t key_type = nftnl_set_get_u32(set, NFTNL_SET_KEY_TYPE);
@@ -216,7 +246,10 @@ imr::Set describe_set(const nftnl_set* set, imr::TableId table) {
   out.anonymous = (flags & NFT_SET_ANONYMOUS) != 0;
   out.key_type = type_name(key_type);
   out.field_sizes = field_sizes(set, key_type, out.key_size);
-  if ((flags & NFT_SET_MAP) != 0 && (flags & NFT_SET_OBJECT) == 0 && !out.is_verdict_map) {
+  if ((flags & NFT_SET_OBJECT) != 0) {
+    out.data_type = object_name(nftnl_set_get_u32(set, NFTNL_SET_OBJ_TYPE));
+    out.data_size = out.data_type.empty() ? 0 : sizeof(std::uint32_t);
+  } else if ((flags & NFT_SET_MAP) != 0 && !out.is_verdict_map) {
     out.data_type = type_name(nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE));
     out.data_size = static_cast<std::uint16_t>(nftnl_set_get_u32(set, NFTNL_SET_DATA_LEN));
   }
@@ -234,8 +267,8 @@ imr::Set describe_set(const nftnl_set* set, imr::TableId table) {
   return out;
 }
 
-void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& set,
-                   std::vector<RawElement>& raw) {
+void read_elements(nftnl_set* message, const FindChain& find_chain, const FindObject& find_object,
+                   imr::Set& set, std::vector<RawElement>& raw) {
   const NlElementIterator iterator(nftnl_set_elems_iter_create(message));
   while (nftnl_set_elem* element = nftnl_set_elems_iter_next(iterator.get())) {
     if (!set.native_reason.empty()) return;
@@ -260,7 +293,13 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& se
       }
     }
     if (set.is_data_map() && !read.interval_end) {
-      read.data = element_bytes(element, NFTNL_SET_ELEM_DATA);
+      const auto objects = object_type(set);
+      read.data = objects ? place_of_object(element, *objects, find_object)
+                          : element_bytes(element, NFTNL_SET_ELEM_DATA);
+      if (objects && read.data.empty()) {
+        set.native_reason = "the map holds an object that is not translated";
+        return;
+      }
       if (read.data.size() != set.data_size) {
         set.native_reason = "the map has an element without a value of its size";
         return;

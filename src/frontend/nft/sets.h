@@ -3,7 +3,9 @@
 // nf_tables sets and maps to imr::Set.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,15 @@ namespace weir::frontend::nft {
 
 // Finds a chain of the set's table by name.
 using FindChain = std::function<imr::ChainId(const std::string&)>;
+
+// Finds the place of a named object (enum nft_object) among those of its type and table that rules
+// may choose from (imr::Choice); no value where it is none of them. Not there: it finds none.
+using FindObject =
+    std::function<std::optional<std::uint32_t>(std::uint32_t type, const std::string& name)>;
+
+// The type of the objects (enum nft_object) that a map holds places of; no value where it is no map
+// to objects.
+[[nodiscard]] std::optional<std::uint32_t> object_type(const imr::Set& set);
 
 // The set without its elements; native_reason is filled in where its kind is not translated yet.
 [[nodiscard]] imr::Set describe_set(const nftnl_set* set, imr::TableId table);
@@ -32,8 +43,8 @@ struct RawElement {
 
 // Reads the elements of one message into `raw` and set.catch_all; what cannot be translated becomes
 // set.native_reason.
-void read_elements(nftnl_set* message, const FindChain& find_chain, imr::Set& set,
-                   std::vector<RawElement>& raw);
+void read_elements(nftnl_set* message, const FindChain& find_chain, const FindObject& find_object,
+                   imr::Set& set, std::vector<RawElement>& raw);
 
 // The elements of the set: ordered, the ends of intervals joined. Those of a concatenation with
 // intervals keep their order, which is that of the kernel's search.

@@ -261,7 +261,7 @@ Reason Translator::quota(const nftnl_expr* expr) {
 }
 
 Reason Translator::object(const nftnl_expr* expr) {
-  if (has(expr, NFTNL_EXPR_OBJREF_SET_SREG)) return "weir has no maps to objects";
+  if (has(expr, NFTNL_EXPR_OBJREF_SET_SREG)) return object_of_map(expr);
   if (Reason reason = order_reason(); !reason.empty()) return reason;
   const std::uint32_t type = number(expr, NFTNL_EXPR_OBJREF_IMM_TYPE);
   const char* name = nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_IMM_NAME);
@@ -276,6 +276,26 @@ Reason Translator::object(const nftnl_expr* expr) {
   if (!meter.valid())
     return "named objects other than counters, limits and quotas are not translated";
   rule_.statements.push_back(imr::Meter{meter});
+  return {};
+}
+
+Reason Translator::object_of_map(const nftnl_expr* expr) {
+  const char* name = nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_SET_NAME);
+  const imr::SetId id = name == nullptr ? imr::SetId() : scope_.find_set(name);
+  if (!id.valid()) return "the rule uses a set that the kernel does not list";
+  const imr::Set& set = (*scope_.ruleset)[id];
+  if (!set.native_reason.empty()) return set.native_reason;
+  const auto type = object_type(set);
+  if (!type || !scope_.objects_of) return "a rule that chooses an object is read with all others";
+  const auto key = operand(number(expr, NFTNL_EXPR_OBJREF_SET_SREG), set.key_size);
+  if (!key) return no_value();
+  if (Reason reason = order_reason(); !reason.empty()) return reason;
+  imr::Choice choice = scope_.objects_of(*type, id_);
+  if (choice.counters.empty() && choice.meters.empty()) {
+    return "the map can hold no object that is translated";
+  }
+  choice.place = add(imr::MapLookup{*key, id});
+  rule_.statements.push_back(std::move(choice));
   return {};
 }
 

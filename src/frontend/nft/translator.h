@@ -101,6 +101,8 @@ class Translator {
   Reason limit(const nftnl_expr* expr);
   Reason quota(const nftnl_expr* expr);
   Reason object(const nftnl_expr* expr);
+  // nft_objref_map_eval()
+  Reason object_of_map(const nftnl_expr* expr);
   Reason take(const imr::MeterState& meter);
   // nft_reject_init() in net/netfilter/nft_reject.c.
   Reason reject(const nftnl_expr* expr);

@@ -19,8 +19,9 @@ Result<std::vector<RuleCounter>> Nft::counters() {
     if (!item.contains("rule")) continue;
     const auto& rule = item["rule"];
     for (const auto& expression : rule.at("expr")) {
-      // "counter": {"packets": ..., "bytes": ...}; a string would name a counter object.
-      if (!expression.contains("counter") || !expression["counter"].is_object()) continue;
+      // "counter": {"packets": ..., "bytes": ...}; a string would name a counter object, and a map
+      // lead to some.
+      if (!expression.contains("counter") || !expression["counter"].contains("packets")) continue;
       counters.push_back({.family = rule.at("family"),
                           .table = rule.at("table"),
                           .chain = rule.at("chain"),
@@ -28,6 +29,19 @@ Result<std::vector<RuleCounter>> Nft::counters() {
                           .packets = expression["counter"].at("packets"),
                           .bytes = expression["counter"].at("bytes")});
     }
+  }
+  return counters;
+}
+
+Result<std::map<std::string, std::pair<std::uint64_t, std::uint64_t>>> Nft::named_counters() {
+  const Inside inside(*netns_);
+  WEIR_TRY(text, run_command({"nft", "-j", "list", "counters"}));
+  const auto listing = nlohmann::json::parse(text);
+  std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> counters;
+  for (const auto& item : listing.at("nftables")) {
+    if (!item.contains("counter")) continue;
+    const auto& counter = item["counter"];
+    counters[counter.at("name")] = {counter.at("packets"), counter.at("bytes")};
   }
   return counters;
 }

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -33,6 +35,9 @@ class Nft {
   [[nodiscard]] Result<std::string> run(const std::string& commands);
   // All counters in rules, in the order of the listing.
   [[nodiscard]] Result<std::vector<RuleCounter>> counters();
+  // Packets and bytes of those with names, by these.
+  [[nodiscard]] Result<std::map<std::string, std::pair<std::uint64_t, std::uint64_t>>>
+  named_counters();
 
  private:
   const Netns* netns_;

@@ -68,6 +68,15 @@ class Normal {
             s.counter = out_.add(state);
           },
           [&](imr::Meter& s) { s.meter = out_.add(from_.meters.at(s.meter.index())); },
+          [&](imr::Choice& s) {
+            s.place = expr(s.place);
+            for (imr::CounterId& counter : s.counters.edit()) {
+              counter = out_.add(from_.counters.at(counter.index()));
+            }
+            for (imr::MeterId& meter : s.meters.edit()) {
+              meter = out_.add(from_.meters.at(meter.index()));
+            }
+          },
           [&](imr::MetaWrite& s) { s.value = expr(s.value); },
           [&](imr::PayloadWrite& s) { s.value = expr(s.value); },
           [&](imr::OptionWrite& s) { s.value = expr(s.value); }, [](imr::OptionStrip&) {},
@@ -265,6 +274,7 @@ constexpr std::array others = {
     "jump c",
     "limit rate 5/second accept",
     "counter name named",
+    "counter name tcp dport map { 80 : \"named\" }",
     "tcp dport $web accept",
     "iif \"unknown\" accept",
     "ip saddr @nosuch accept",

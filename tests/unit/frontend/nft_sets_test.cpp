@@ -231,12 +231,16 @@ constexpr NativeCase native_cases[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Nft, NativeSet, testing::ValuesIn(native_cases));
 
-TEST(Sets, OfObjectsAreKeptWithTheReason) {
+TEST(Sets, OfObjectsThatNoProgramHasAreKeptWithTheReason) {
   const imr::Ruleset ruleset = read(
-      "table ip t {\n counter cc { }\n"
-      " map s { type ipv4_addr : counter; elements = { 1.1.1.1 : \"cc\" }\n }\n}\n");
-  ASSERT_EQ(ruleset.sets.size(), 1U);
-  EXPECT_EQ(ruleset.sets[0].native_reason, "weir has no maps to objects");
+      "table ip t {\n synproxy sp { mss 1460; wscale 7; }\n counter cc { }\n"
+      " map s { type ipv4_addr : synproxy; elements = { 1.1.1.1 : \"sp\" }\n }\n"
+      " map u { type ipv4_addr : counter; flags timeout; }\n}\n");
+  ASSERT_EQ(ruleset.sets.size(), 2U);
+  EXPECT_EQ(ruleset.sets[0].native_reason,
+            "maps to objects other than counters, limits and quotas stay with the kernel");
+  EXPECT_EQ(ruleset.sets[1].native_reason,
+            "a map to objects whose elements expire is not translated");
 }
 
 RawElement raw(Bytes key, bool interval_end) {

@@ -19,6 +19,7 @@ set inet filter __set0 "ipv4_addr . inet_service" 8 anonymous native "concatenat
 set inet filter pairs "ipv4_addr . inet_service" 8 fields 4 2 interval {
     0x0a00000000500000-0x0a0000ff00500000, 0x0a00000500160000, * }
 map inet filter marks ipv4_addr 4 to mark 4 { 0x0a000001 : 0x01000000, * : 0x02000000 }
+map inet filter objects ipv4_addr 4 to counter 4 { 0x0a000001 : 0x00000000 }
 map inet filter __map0 inet_service 2 anonymous { 0x0016 : jump ssh, 0x0050 : accept, * : drop }
 chain inet filter forward hook forward priority -5 policy drop
   rule #0 handle 4 "tcp dport 22 counter accept" at office.nft:12:3
@@ -57,6 +58,8 @@ chain inet filter forward hook forward priority -5 policy drop
     write extension tcp 253 4 4 meta mark
     strip extension tcp 8  ; tcp option timestamp
     strip extension tcp 253
+    choose lookup(payload network 12 4, @objects) of { counter #3 packets 0 bytes 0 name "web", counter #1 packets 0 bytes 0 of #4 }  ; ip saddr
+    choose 0x00000000 of { meter #1 over quota 5 used 1, meter #0 limit 1000 packets each 1 burst 50 }
     answer icmp 3
     drop
     answer icmpx 1 meter #0 limit 1000 packets each 1 burst 50
@@ -244,9 +247,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "f:1:35: unknown chain 'nowhere', expected one of table ip t"},
         BadText{"table ip t chain ip t c rule match meta mark in @s",
                 "f:1:50: unknown set 's', expected one of table ip t"},
-        BadText{"table ip t chain ip t c rule reject",
-                "f:1:30: found 'reject', expected a statement: match, vmap, counter, meter, write, "
-                "strip, answer, forward, duplicate, log, add, update, delete, native or a verdict"},
+        BadText{
+            "table ip t chain ip t c rule reject",
+            "f:1:30: found 'reject', expected a statement: match, vmap, counter, meter, choose, "
+            "write, strip, answer, forward, duplicate, log, add, update, delete, native or a "
+            "verdict"},
         BadText{"table ip t chain ip t c rule match (meta mark == 0x00",
                 "f:1:47: found '==', expected '&', '^', '<<' or '>>' and what follows it"},
         BadText{"table ip t chain ip t c rule \"text",

@@ -313,11 +313,12 @@ TEST(ImrVerify, SixteenChainsBelowOneAnotherAreTheMost) {
   EXPECT_EQ(deeper.error().text(), "f: ip t base: jumps more than 16 chains deep");
 }
 
+std::string refusal(const std::string& statements) {
+  const auto parsed = parse_ruleset("table ip t\nchain ip t c\nrule " + statements + "\n", "f");
+  return parsed ? "none" : parsed.error().text();
+}
+
 TEST(ImrVerify, AnswersDropAndAreKnown) {
-  const auto refusal = [](const std::string& statements) {
-    const auto parsed = parse_ruleset("table ip t\nchain ip t c\nrule " + statements + "\n", "f");
-    return parsed ? "none" : parsed.error().text();
-  };
   EXPECT_EQ(refusal("answer icmp 3 drop"), "none");
   EXPECT_EQ(refusal("answer icmp 3"), "f: ip t c rule #0: answer without a drop behind it");
   EXPECT_EQ(refusal("answer reset accept"), "f: ip t c rule #0: answer without a drop behind it");
@@ -328,16 +329,24 @@ TEST(ImrVerify, AnswersDropAndAreKnown) {
 }
 
 TEST(ImrVerify, PacketsAreSentToDevicesAndDropped) {
-  const auto refusal = [](const std::string& statements) {
-    const auto parsed = parse_ruleset("table ip t\nchain ip t c\nrule " + statements + "\n", "f");
-    return parsed ? "none" : parsed.error().text();
-  };
   EXPECT_EQ(refusal("duplicate 0x01000000 forward meta iif drop"), "none");
   EXPECT_EQ(refusal("forward 0x01000000"), "f: ip t c rule #0: forward without a drop behind it");
   EXPECT_EQ(refusal("forward 0x0100 drop"),
             "f: ip t c rule #0: a device by a value of other than 4 bytes");
   EXPECT_EQ(refusal("duplicate meta iifname"),
             "f: ip t c rule #0: a device by a value of other than 4 bytes");
+}
+
+TEST(ImrVerify, ChoicesAreByPlacesAndOfOneKind) {
+  EXPECT_EQ(refusal("choose meta mark of { counter, counter }"), "none");
+  EXPECT_EQ(refusal("choose meta l4proto of { counter }"),
+            "f: ip t c rule #0: choice by a value of other than 4 bytes");
+  EXPECT_EQ(refusal("choose meta mark of { counter, meter quota 5 used 0 }"),
+            "f: ip t c rule #0: choice of nothing, or of both counters and meters");
+  EXPECT_EQ(refusal("choose meta mark of { meter sequence 5 }"),
+            "f: ip t c rule #0: statement that takes from a sequence");
+  EXPECT_EQ(refusal("choose meta mark of { limit }"),
+            "f:3:28: found 'limit', expected counter or meter");
 }
 
 TEST(ImrVerify, ChainsThatNoPacketComesToMayJumpInACircle) {

@@ -31,6 +31,12 @@ TEST(WithCounts, ReplacesTheValuesOfCounters) {
        {{9, 9}},
        "add @a { ip saddr counter } update @b { ip daddr counter } counter packets 9 bytes 9"},
       {"update @b { ip daddr counter }", {}, "update @b { ip daddr counter }"},
+      {"counter name \"a\" counter packets 0 bytes 0",
+       {{5, 6}, {7, 8}},
+       "counter name \"a\" counter packets 7 bytes 8"},
+      {"counter name tcp dport map { 80 : \"a\", 81 : \"b\" } counter packets 0 bytes 0",
+       {{7, 8}, {1, 1}, {2, 2}},
+       "counter name tcp dport map { 80 : \"a\", 81 : \"b\" } counter packets 7 bytes 8"},
   };
   for (const Case& each : cases) {
     EXPECT_EQ(with_counts(each.text, each.counts), each.expected) << each.text;
