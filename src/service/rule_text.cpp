@@ -11,7 +11,8 @@ namespace {
 std::size_t word_end(std::string_view text, std::size_t at) {
   if (text[at] == '"') {
     const auto quote = text.find('"', at + 1);
-    return quote == std::string_view::npos ? text.size() : quote + 1;
+    if (quote == std::string_view::npos) return text.size();
+    at = quote;
   }
   const auto space = text.find(' ', at);
   return space == std::string_view::npos ? text.size() : space;

@@ -10,7 +10,7 @@
 
 namespace weir::service {
 
-// Its words; what stands in quotes is one.
+// Its words; what stands in quotes is one, with the comma behind it.
 [[nodiscard]] std::vector<std::string_view> words(std::string_view text);
 
 // Behind what a rule that changes a set says of its elements ("add @s { ip saddr counter }"), where
