@@ -16,6 +16,8 @@ Leaf::Kind kind_of(imr::HeaderBase base) {
       return Leaf::Kind::network;
     case imr::HeaderBase::transport:
       return Leaf::Kind::transport;
+    case imr::HeaderBase::inner:
+      return Leaf::Kind::inner;
   }
   throw InvariantError("header base out of range");
 }
@@ -31,6 +33,12 @@ struct Collector {
     throw InvariantError("demand: a named field is left; resolve_fields has not run");
   }
   void operator()(const imr::Payload& payload) {
+    // Where it is, is what rules share, and asks for the transport header.
+    if (payload.base == imr::HeaderBase::inner) {
+      ++demand[{.kind = Leaf::Kind::inner}];
+      ++demand[{.kind = Leaf::Kind::l4proto}];
+      return;
+    }
     std::uint16_t offset = payload.offset;
     for (const std::uint8_t size : cut_sizes(payload.length)) {
       ++demand[{kind_of(payload.base), offset, size}];

@@ -17,6 +17,8 @@ using flow::ContextKey;
 
 constexpr std::uint64_t ethertype_ipv4 = 0x0800;
 constexpr std::uint64_t ethertype_ipv6 = 0x86dd;
+constexpr std::uint8_t ip_protocol_tcp = 6;
+constexpr std::uint8_t ip_protocol_gre = 47;
 
 // Whether programs of the profile can load the fact at all.
 bool loads(const Profile& profile, ContextKey key) {
@@ -118,7 +120,8 @@ struct Collector {
   std::uint64_t protocol = unit.nfproto == Nfproto::ipv4   ? ethertype_ipv4
                            : unit.nfproto == Nfproto::ipv6 ? ethertype_ipv6
                                                            : 0;
-  bool reached = true;  // whether any do
+  std::optional<std::uint8_t> l4proto = {};  // of them, where the rule has asked
+  bool reached = true;                       // whether any do
 
   void add(Need::Kind kind, imr::MetaKey key = imr::MetaKey::l4proto) {
     const Need need{.kind = kind, .meta = key};
@@ -183,6 +186,7 @@ struct Collector {
       reached = reached && (protocol == 0 || protocol == told);
       protocol = told;
     }
+    if (meta->key == imr::MetaKey::l4proto && match.rhs.size() == 1) l4proto = match.rhs[0];
   }
   void operator()(const imr::MatchRange& match) { expr(match.lhs); }
   void operator()(const imr::MatchSet& match) {
@@ -227,6 +231,7 @@ struct Collector {
     if (write.base == imr::HeaderBase::link) add(Need::Kind::link);
     if (write.pseudo_header || (transport && write.checksum)) add(Need::Kind::write_transport);
     if (unit.roots.size() > 1 && reached && moves_headers(write)) add(Need::Kind::move_headers);
+    if (reached && moves_inner(write)) add(Need::Kind::move_inner);
   }
   void operator()(const imr::OptionWrite& write) {
     expr(write.value);
@@ -242,6 +247,27 @@ struct Collector {
     if (write.base != imr::HeaderBase::network) return false;
     for (std::size_t i = 0; i < write.length; ++i) {
       if ((changed_bits(write, i) & looked_at(write.offset + i)) != 0) return true;
+    }
+    return false;
+  }
+  // The kernel looks for what stands behind the transport header when the first rule of a chain
+  // wants it, and a program where it may be wanted.
+  [[nodiscard]] bool moves_inner(const imr::PayloadWrite& write) const {
+    const bool looked_behind = std::ranges::any_of(unit.ruleset.exprs, [](const imr::Expr& one) {
+      const auto* load = std::get_if<imr::Payload>(&one);
+      return load != nullptr && load->base == imr::HeaderBase::inner;
+    });
+    if (!looked_behind) return false;
+    if (write.base != imr::HeaderBase::transport) {
+      // Of raw bytes, those of the transport header may be.
+      const unsigned fixed = unit.nfproto == Nfproto::ipv4 ? 20 : 40;
+      return write.base == imr::HeaderBase::network && write.offset + write.length > fixed;
+    }
+    for (std::size_t i = 0; i < write.length; ++i) {
+      const std::size_t at = write.offset + i;
+      const bool of_gre = at < 2 && l4proto.value_or(ip_protocol_gre) == ip_protocol_gre;
+      const bool of_tcp = at == 12 && l4proto.value_or(ip_protocol_tcp) == ip_protocol_tcp;
+      if ((of_gre || of_tcp) && changed_bits(write, i) != 0) return true;
     }
     return false;
   }
@@ -312,6 +338,9 @@ std::string refusal(const Need& need, const Profile& profile) {
   if (need.kind == Need::Kind::move_headers) {
     return to_string(need) + " is not possible where another chain follows in one program";
   }
+  if (need.kind == Need::Kind::move_inner) {
+    return to_string(need) + " is not possible where a rule looks behind it";
+  }
   if (need.kind == Need::Kind::egress_chain) {
     out = to_string(need) + ", which this hook does not lead through as nft does";
   }
@@ -352,6 +381,8 @@ std::string to_string(const Need& need) {
       return "mending transport checksums";
     case Need::Kind::move_headers:
       return "writing where headers are";
+    case Need::Kind::move_inner:
+      return "writing where the transport header ends";
     case Need::Kind::mapped_set:
       return "a large set with intervals";
     case Need::Kind::meter:
@@ -424,6 +455,7 @@ bool serves(const Profile& profile, const Need& need) {
     case Need::Kind::write_transport:
       return profile.writes_packets && profile.knows_open_checksums;
     case Need::Kind::move_headers:
+    case Need::Kind::move_inner:
       return false;
     case Need::Kind::mapped_set:
     case Need::Kind::meter:

@@ -25,6 +25,7 @@ struct Need {
     write_meta,          // `meta`
     write_packet,        // bytes of the packet, with no checksum but that of the IPv4 header
     write_transport,     // bytes that the checksum of a transport header is of
+    move_inner,          // what tells where the transport header ends, where rules look behind it
     move_headers,        // where headers are, or the last protocol, in front of another chain
     mapped_set,          // a set or map that is searched in an eBPF map other than a plain hash map
     meter,               // a word that packets change, all of them the same one

@@ -47,7 +47,8 @@ Values::Values(Builder& out, const imr::Unit& unit, const Profile& profile, cons
   find_writes();
   std::vector<std::pair<unsigned, Leaf>> candidates;
   for (const auto& [leaf, times] : demand_) {
-    const bool is_word = leaf.kind != Leaf::Kind::l4proto && leaf.kind != Leaf::Kind::extension;
+    const bool is_word = leaf.kind != Leaf::Kind::l4proto && leaf.kind != Leaf::Kind::inner &&
+                         leaf.kind != Leaf::Kind::extension;
     if (is_word && times >= 2 && !may_change(leaf)) candidates.emplace_back(times, leaf);
   }
   std::ranges::stable_sort(candidates, std::ranges::greater{}, &std::pair<unsigned, Leaf>::first);
@@ -73,6 +74,9 @@ void Values::gather(const Demand& needed) {
     switch (leaf.kind) {
       case Leaf::Kind::l4proto:
         parse_transport();
+        break;
+      case Leaf::Kind::inner:
+        parse_inner();
         break;
       case Leaf::Kind::transport:
         parse_transport();
@@ -276,6 +280,7 @@ void finish_transport(Builder& out, bool quirks, Headers& headers, Reg fragment_
 }
 
 std::uint64_t Values::sure_bytes(imr::HeaderBase base) const {
+  if (base == imr::HeaderBase::inner) return 0;
   if (base == imr::HeaderBase::link) return profile_.start == Profile::Start::frame ? 14 : 0;
   switch (unit_.nfproto) {
     case Nfproto::ipv4:
@@ -327,6 +332,10 @@ Words Values::packet_value(const imr::Payload& payload, BlockId absent) {
           Condition::lt,
           blurred(payload.in_later_fragments ? headers_.available_any : headers_.available), end,
           absent);
+      break;
+    case imr::HeaderBase::inner:
+      leaf.kind = Leaf::Kind::inner;
+      base = headers_.inner;
       break;
   }
   // Shared words hold zero where they are not there, the fixed headers aside, which always are.

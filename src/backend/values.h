@@ -27,7 +27,7 @@ namespace weir::backend {
 
 // A leaf of expressions, cut to one word.
 struct Leaf {
-  enum class Kind : std::uint8_t { link, network, transport, l4proto, meta, ct, extension };
+  enum class Kind : std::uint8_t { link, network, transport, inner, l4proto, meta, ct, extension };
   Kind kind = Kind::network;
   // Of packet words; the key of meta; key and direction of ct; the type of an extension.
   std::uint16_t offset = 0;
@@ -58,6 +58,7 @@ struct Headers {
   flow::Reg available;      // bytes from there on, 0 when there is none or in later fragments
   flow::Reg available_any;  // the same for loads that are there in later fragments, too
   flow::Reg fragment;       // 0 but in later fragments
+  flow::Reg inner;          // offset of what is behind the transport header
   flow::Reg length;         // of the packet, from the hook's first header on
   flow::Reg counted;        // of it, what counters and meta length take; not valid: all
   flow::Reg vlan_tag;       // of an skb, where a rule reads what it moves: ContextKey::vlan_tag
@@ -109,6 +110,7 @@ class Values {
   void parse_ipv4();
   void parse_ipv6();
   void no_transport();
+  void parse_inner();
   // Length of the packet from its first byte on.
   [[nodiscard]] flow::Reg extent();
   // Bytes of a header that every packet of the unit has.

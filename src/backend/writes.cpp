@@ -92,6 +92,7 @@ bool Values::may_change(const Leaf& leaf) const {
     case Leaf::Kind::extension:
       return writes_packet_;
     case Leaf::Kind::l4proto:
+    case Leaf::Kind::inner:
     case Leaf::Kind::ct:
       return false;
     case Leaf::Kind::meta: {
@@ -259,6 +260,8 @@ Reg Values::start_of_written(const imr::PayloadWrite& write, BlockId absent) {
       out_.leave_if(Condition::lt, blurred(headers_.available),
                     std::uint64_t{write.offset} + write.length, absent);
       return headers_.transport;
+    case imr::HeaderBase::inner:
+      throw InvariantError("lowering: a write behind the transport header");
   }
   throw InvariantError("header base out of range");
 }

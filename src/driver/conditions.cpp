@@ -16,7 +16,8 @@ constexpr int place_link = 0;
 constexpr int place_network = 1;
 constexpr int place_transport = 2;
 constexpr int place_connection = 3;
-constexpr int place_meta = 4;           // and the key
+constexpr int place_inner = 4;
+constexpr int place_meta = 5;           // and the key
 constexpr int place_connections = 256;  // and three for each key of ct
 constexpr int place_extension = -1;     // less 256 times the kind, less the type
 
@@ -28,6 +29,8 @@ int place_of(imr::HeaderBase base) {
       return place_network;
     case imr::HeaderBase::transport:
       return place_transport;
+    case imr::HeaderBase::inner:
+      return place_inner;
   }
   throw InvariantError("header base out of range");
 }
@@ -85,7 +88,8 @@ void Conditions::learn_lengths() {
     if (next != reaches_.end() && next->first.first == at->first.first) {
       packets_ = sets_.both(packets_, sets_.choose(sets_.having(next->second), here, Bdd::all));
     }
-    if (at->first.first == imr::HeaderBase::transport) {
+    const imr::HeaderBase base = at->first.first;
+    if (base == imr::HeaderBase::transport || base == imr::HeaderBase::inner) {
       const Bdd::Set known = meta(imr::MetaKey::l4proto).present;
       packets_ = sets_.both(packets_, sets_.choose(here, known, Bdd::all));
     }
@@ -136,6 +140,7 @@ Bdd::Set Conditions::has_bytes(const imr::Payload& load) {
   const unsigned end = 0U + load.offset + load.length;
   const auto found = reaches_.find(std::pair{load.base, end});
   const Bdd::Set far = found == reaches_.end() ? Bdd::all : sets_.having(found->second);
+  if (load.base == imr::HeaderBase::inner) return sets_.both(far, first_fragment());
   if (load.base != imr::HeaderBase::transport) return far;
   if (load.in_later_fragments && imr::has_nf_tables_quirks(unit_)) return far;
   return sets_.both(far, first_fragment());

@@ -227,6 +227,8 @@ std::string_view to_string(HeaderBase base) {
       return "network";
     case HeaderBase::transport:
       return "transport";
+    case HeaderBase::inner:
+      return "inner";
   }
   throw InvariantError("header base out of range");
 }

@@ -40,7 +40,8 @@ constexpr std::size_t max_value_size = 64;  // bytes; NFT_REG32_COUNT registers 
 
 // ---- Expressions: each has a value of a fixed size, or no value for the packet at hand ----------
 
-enum class HeaderBase : std::uint8_t { link, network, transport };
+// `inner` is what stands behind the transport header: PacketView::find_inner().
+enum class HeaderBase : std::uint8_t { link, network, transport, inner };
 
 // `length` bytes at `offset` from a header. Without a value when they reach beyond the packet.
 // A transport load has none either where no transport header was found, and, unless

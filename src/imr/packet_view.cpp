@@ -166,6 +166,41 @@ Nfproto nfproto_of(std::uint16_t protocol) {
 
 }  // namespace
 
+std::optional<std::size_t> PacketView::find_inner() const {
+  constexpr std::size_t udp_header_size = 8;
+  constexpr std::size_t tcp_header_size = 20;
+  constexpr std::size_t gre_base_size = 4;
+  if (!has_transport || later_fragment) return std::nullopt;
+  std::size_t size = 0;
+  switch (l4proto) {
+    case 17:
+      size = udp_header_size;
+      break;
+    case 6:
+      // As long as it says, be that less than a header has.
+      if (transport_offset + tcp_header_size > data.size()) return std::nullopt;
+      size = std::size_t{data[transport_offset + 12]} / 16 * 4;
+      break;
+    case 47: {
+      if (transport_offset + gre_base_size > data.size()) return std::nullopt;
+      const std::size_t flags = big_endian_16(data, transport_offset);
+      const bool routing = (flags & 0x4000) != 0;
+      const std::size_t version = flags & 0x0007;
+      if (routing || version != 0) return std::nullopt;
+      size = gre_base_size;
+      // Checksum, key and sequence number have 4 bytes each.
+      for (const std::size_t flag : {0x8000, 0x2000, 0x1000}) size += (flags & flag) != 0 ? 4 : 0;
+      break;
+    }
+    case 4:
+      break;
+    default:
+      return std::nullopt;
+  }
+  // struct nft_pktinfo has 16 bits for it, too.
+  return static_cast<std::uint16_t>(transport_offset + size);
+}
+
 std::optional<Bytes> PacketView::load(const Payload& place) const {
   ByteView from;
   std::size_t at = place.offset;
@@ -186,6 +221,13 @@ std::optional<Bytes> PacketView::load(const Payload& place) const {
       from = data;
       at += transport_offset;
       break;
+    case HeaderBase::inner: {
+      const auto inner = find_inner();
+      if (!inner) return std::nullopt;
+      from = data;
+      at += *inner;
+      break;
+    }
   }
   if (at + place.length > from.size()) return std::nullopt;
   const ByteView found = from.subspan(at, place.length);

@@ -34,6 +34,9 @@ struct PacketView {
   ByteView data;                     // from skb->data to the end of the packet
   bool later_fragment = false;
 
+  // Where in `data` that begins which the transport header is in front of
+  // (nft_payload_inner_offset()): of UDP, TCP, GRE and IP in IP; not in later fragments.
+  [[nodiscard]] std::optional<std::size_t> find_inner() const;
   // `length` bytes at `offset` of a header, if the packet has them there.
   [[nodiscard]] std::optional<Bytes> load(const Payload& place) const;
 };

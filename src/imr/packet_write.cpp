@@ -127,6 +127,8 @@ class Write {
       case HeaderBase::transport:
         if (!view_.has_transport || view_.later_fragment) return std::nullopt;
         return transport();
+      case HeaderBase::inner:
+        throw InvariantError("write behind the transport header");
     }
     throw InvariantError("header base out of range");
   }

@@ -631,13 +631,14 @@ Payload Parser::payload_place() {
   Payload payload;
   const Token base = lexer_.next();
   bool known = false;
-  for (const auto b : {HeaderBase::link, HeaderBase::network, HeaderBase::transport}) {
+  for (const auto b :
+       {HeaderBase::link, HeaderBase::network, HeaderBase::transport, HeaderBase::inner}) {
     if (base.kind == Kind::word && base.text == to_string(b)) {
       payload.base = b;
       known = true;
     }
   }
-  if (!known) fail(base, "link, network or transport");
+  if (!known) fail(base, "link, network, transport or inner");
   payload.offset = number<std::uint16_t>("an offset");
   payload.length = number<std::uint16_t>("a length", max_value_size);
   return payload;

@@ -17,6 +17,7 @@ packet::Layer layer_of(HeaderBase base) {
     case HeaderBase::network:
       return packet::Layer::network;
     case HeaderBase::transport:
+    case HeaderBase::inner:
       return packet::Layer::transport;
   }
   throw InvariantError("header base out of range");
@@ -34,6 +35,20 @@ packet::ItemKind item_kind(ExtensionKind kind) {
       return packet::ItemKind::sctp_chunk;
   }
   throw InvariantError("extension kind out of range");
+}
+
+// How many bytes there are in front of what stands behind the transport header, most often.
+std::uint16_t size_of_transport(std::uint8_t ip_protocol) {
+  switch (ip_protocol) {
+    case 6:
+      return 20;
+    case 47:
+      return 4;
+    case 4:
+      return 0;
+    default:
+      return 8;
+  }
 }
 
 // What a rule says about the packets that it is about.
@@ -100,9 +115,14 @@ std::vector<packet::Probe> probes_of(const Ruleset& ruleset) {
     probes.push_back(std::move(probe));
   }
   for (const PacketConstant& constant : constants.packet) {
-    const About& about = subjects[constant.rule.index()];
+    About about = subjects[constant.rule.index()];
+    std::uint16_t offset = constant.offset;
+    if (constant.base == HeaderBase::inner) {
+      if (!about.ip_protocol) about.ip_protocol = 17;
+      offset = static_cast<std::uint16_t>(offset + size_of_transport(*about.ip_protocol));
+    }
     probes.push_back({.layer = layer_of(constant.base),
-                      .offset = constant.offset,
+                      .offset = offset,
                       .length = constant.length,
                       .value = constant.value,
                       .group = static_cast<std::uint32_t>(constant.rule.index()),

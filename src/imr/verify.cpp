@@ -418,6 +418,7 @@ void Verifier::check_statement(const Statement& statement, TableId table) {
       [&](const PayloadWrite& s) {
         require(s.length >= 1 && s.length <= max_value_size && s.length <= size_of(s.value),
                 "write of no bytes, or of more than the value has");
+        require(s.base != HeaderBase::inner, "write behind the transport header");
         require(s.base == HeaderBase::network || !s.pseudo_header,
                 "write of a pseudo header outside of the network header");
         // What stands behind the addresses may be in metadata.

@@ -215,6 +215,7 @@ std::string Writer::number_map(const Key& key, Contents contents) {
 std::string Writer::raw() {
   const bool transport = random_.chance(50);
   const std::string_view base = !is_ip(to_.table.family) && random_.chance(35) ? "@ll,"
+                                : transport && random_.chance(25)              ? "@ih,"
                                 : transport                                    ? "@th,"
                                                                                : "@nh,";
   unsigned bits = 0;

@@ -251,6 +251,25 @@ constexpr std::array object_rules = {
     "limit name th dport map @limits quota name th dport map { 1003 : \"more\" }",
 };
 
+// What stands behind transport headers of all kinds and lengths.
+constexpr std::array inner_rules = {
+    "@ih,0,8 0x01",
+    "@ih,0,8 != 0x01",
+    "@ih,0,32 0x01020304",
+    "@ih,8,24 0x020304",
+    "@ih,0,128 > 0",
+    "@ih,16,8 { 1, 3, 5 }",
+    "@ih,4,12 0x102",
+    "meta l4proto udp @ih,24,8 4",
+    "meta l4proto tcp @ih,0,16 0x0102",
+    "meta l4proto tcp @ih,0,16 != 0x0102",
+    "meta l4proto gre @ih,0,16 0x0102",
+    "meta l4proto gre @ih,0,16 != 0x0102",
+    "meta l4proto 4 @ih,72,8 10",
+    "meta l4proto icmp @ih,0,8 >= 0",
+    "ip6 version 6 @ih,0,8 >= 0",
+};
+
 template <typename Rules>
 std::string script_of(const std::string& hook, const Rules& rules, const char* sets = "") {
   std::string text = std::string("table inet t {\n") + sets + "  chain c {\n    type filter hook " +
@@ -335,6 +354,57 @@ void traffic(Host& host) {
     const Bytes bytes = packet::build({.network = network, .transport = ack}).bytes;
     check(host.tun().write(bytes), "the TUN device refuses an ACK");
     break;
+  }
+}
+
+// A transport header of each kind and length, and behind it four bytes, in whole packets and in
+// fragments; and none of its length.
+void tunnelled(Host& host) {
+  const Inside inside(host.netns());
+  const auto send = [&](std::uint8_t protocol, Bytes transport, std::uint16_t fragment = 0) {
+    Bytes bytes = {0x45, 0, 0, 0, 0, 1, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1};
+    bytes.insert(bytes.end(), transport.begin(), transport.end());
+    bytes[3] = static_cast<std::uint8_t>(bytes.size());
+    bytes[6] = static_cast<std::uint8_t>(fragment >> 8);
+    bytes[7] = static_cast<std::uint8_t>(fragment);
+    std::uint32_t sum = 0;
+    for (std::size_t i = 0; i < 20; i += 2) sum += bytes[i] * 256U + bytes[i + 1];
+    sum = ~((sum & 0xffff) + (sum >> 16));
+    bytes[10] = static_cast<std::uint8_t>(sum >> 8);
+    bytes[11] = static_cast<std::uint8_t>(sum);
+    check(host.tun().write(bytes), "the TUN device refuses a packet");
+    // The same of IPv6.
+    Bytes six = {0x60, 0, 0, 0, 0, static_cast<std::uint8_t>(transport.size()), protocol, 64};
+    for (const std::uint8_t last : {std::uint8_t{2}, std::uint8_t{1}}) {
+      six.insert(six.end(), {0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
+    }
+    six.insert(six.end(), transport.begin(), transport.end());
+    check(host.tun().write(six), "the TUN device refuses a packet");
+  };
+  const auto with_data = [](Bytes header, std::size_t data) {
+    for (std::size_t i = 1; i <= data; ++i) header.push_back(static_cast<std::uint8_t>(i));
+    return header;
+  };
+  for (const std::size_t data : {0, 1, 4, 40}) {
+    const Bytes udp = {0, 7, 0, 9, 0, static_cast<std::uint8_t>(8 + data), 0, 0};
+    send(17, with_data(udp, data));
+    send(17, with_data(udp, data), 0x2000);
+    send(17, with_data(udp, data), 0x0001);
+    send(4, with_data({}, data));
+    send(1, with_data({8, 0, 0, 0, 0, 0, 0, 0}, data));
+    for (unsigned words = 0; words < 16; ++words) {
+      Bytes tcp(20, 0);
+      tcp[12] = static_cast<std::uint8_t>(words << 4);
+      tcp[13] = 2;
+      send(6, with_data(tcp, data));
+      send(6, with_data(Bytes(tcp.begin(), tcp.begin() + words + 1), 0));
+    }
+    for (unsigned flags = 0; flags < 16; ++flags) {
+      const auto first = static_cast<std::uint8_t>(flags << 4);
+      send(47, with_data({first, 0, 8, 0}, data));
+      send(47, with_data({first, static_cast<std::uint8_t>(flags), 8, 0}, data));
+      send(47, with_data({first, 0, 8}, 0));
+    }
   }
 }
 
@@ -436,6 +506,12 @@ TEST_P(Facts, OfDynamicSets) {
 
 TEST_P(Facts, OfMapsToObjects) {
   EXPECT_GE(judge(object_rules, object_sets), 10u) << "rules that tell packets apart";
+}
+
+TEST(InnerHeaders, AreFoundAsNftDoes) {
+  const std::size_t told_apart = expect_counted_as_nft(script_of("prerouting", inner_rules),
+                                                       std::make_unique<Host>, tunnelled);
+  EXPECT_EQ(told_apart, inner_rules.size() - 1) << "rules that tell packets apart";
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Facts,

@@ -33,7 +33,7 @@ std::optional<imr::ExtensionKind> extension_kind(std::uint32_t op) {
 Reason Translator::payload(const nftnl_expr* expr) {
   const auto base = header_base(number(expr, NFTNL_EXPR_PAYLOAD_BASE));
   if (has(expr, NFTNL_EXPR_PAYLOAD_SREG)) return write_payload(expr, base);
-  if (!base) return "weir does not look for inner headers";
+  if (!base) return "weir does not look into tunnels";
   imr::Payload load{.base = *base};
   const std::uint32_t offset = number(expr, NFTNL_EXPR_PAYLOAD_OFFSET);
   const std::uint32_t length = number(expr, NFTNL_EXPR_PAYLOAD_LEN);
@@ -45,6 +45,7 @@ Reason Translator::payload(const nftnl_expr* expr) {
   // nft_payload_select_ops() in net/netfilter/nft_payload.c gives these the fast path, which does
   // not look at the fragment offset.
   load.in_later_fragments = load.base != imr::HeaderBase::link &&
+                            load.base != imr::HeaderBase::inner &&
                             (length == 1 || length == 2 || length == 4) && offset % length == 0;
   store_load(number(expr, NFTNL_EXPR_PAYLOAD_DREG), load, true);
   return {};

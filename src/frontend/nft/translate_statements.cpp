@@ -41,7 +41,9 @@ Bytes prefix(Bytes bytes, std::size_t size) {
 
 Reason Translator::write_payload(const nftnl_expr* expr, std::optional<imr::HeaderBase> base) {
   constexpr std::uint32_t link_addresses = 12;  // bytes
-  if (!base) return "weir does not look for inner headers";
+  if (!base || *base == imr::HeaderBase::inner) {
+    return "writes behind the transport header stay with the kernel";
+  }
   const std::uint32_t offset = number(expr, NFTNL_EXPR_PAYLOAD_OFFSET);
   const std::uint32_t length = number(expr, NFTNL_EXPR_PAYLOAD_LEN);
   const std::uint32_t checksum = number(expr, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET);

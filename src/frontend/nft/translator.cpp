@@ -81,6 +81,8 @@ std::optional<imr::HeaderBase> header_base(std::uint32_t base) {
       return imr::HeaderBase::network;
     case NFT_PAYLOAD_TRANSPORT_HEADER:
       return imr::HeaderBase::transport;
+    case NFT_PAYLOAD_INNER_HEADER:
+      return imr::HeaderBase::inner;
     default:
       return std::nullopt;
   }

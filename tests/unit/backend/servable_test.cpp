@@ -49,5 +49,26 @@ TEST(Servable, NothingIsSentPastAnEgressChain) {
   }
 }
 
+// What tells where the transport header ends is found once, where the kernel finds it as late as
+// the first rule that looks behind it.
+TEST(Servable, NoTransportHeaderIsMadeLongerBelowARuleThatLooksBehindIt) {
+  const auto refused_behind = [](const std::string& before) {
+    return refused("tc:ingress", before + "\nrule match payload inner 0 1 == 0x01 drop");
+  };
+  const std::string moved = "writing where the transport header ends";
+  EXPECT_EQ(refused_behind("write payload transport 12 2 0x6000"), moved);
+  EXPECT_EQ(refused_behind("write payload transport 0 2 0x0007"), moved) << "flags of GRE";
+  EXPECT_EQ(refused_behind("write payload network 32 1 0x60"), moved);
+  EXPECT_EQ(refused_behind("write payload network 8 1 0x60"), "");
+  EXPECT_EQ(refused_behind("write payload transport 2 4 0x00070007"), "");
+  EXPECT_EQ(refused_behind("match meta l4proto == 0x11 write payload transport 0 2 0x0007"), "");
+  EXPECT_EQ(refused_behind("match meta l4proto == 0x06 write payload transport 12 1 0x60"), moved);
+  EXPECT_EQ(refused_behind("write payload transport 12 2 "
+                           "(payload transport 12 2 & 0xff00 ^ 0x0012)"),
+            "")
+      << "the flags beside it";
+  EXPECT_EQ(refused("tc:ingress", "write payload transport 12 2 0x6000"), "");
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -48,6 +48,10 @@ constexpr Case payload_cases[] = {
     {"@th,8,16 80 accept",
      "match payload transport 1 2 == 0x0050\n"
      "accept\n"},
+    // Nor is this place one of the fast path.
+    {"@ih,16,16 80 accept",
+     "match payload inner 2 2 == 0x0050\n"
+     "accept\n"},
     {"@nh,16,32 80 accept",
      "match payload network 2 4 == 0x00000050\n"
      "accept\n"},

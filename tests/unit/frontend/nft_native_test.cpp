@@ -71,10 +71,12 @@ constexpr Case cases[] = {
     {"ct expiration 10s accept", 0, 2,
      "[ ct load expiration => reg 1 ] [ cmp eq reg 1 0x00002710 ] [ immediate reg 0 accept ]",
      "'ct expiration': connections expire by the kernel's own ticks"},
-    {"@ih,0,8 1 accept", 0, 2,
-     "[ payload load 1b @ inner header + 0 => reg 1 ] [ cmp eq reg 1 0x00000001 ]"
+    {"@ih,0,8 set 5 accept", 0, 2,
+     "[ payload load 2b @ inner header + 0 => reg 1 ]"
+     " [ bitwise reg 1 = ( reg 1 & 0x0000ff00 ) ^ 0x00000005 ]"
+     " [ payload write reg 1 => 2b @ inner header + 0 csum_type 0 csum_off 0 csum_flags 0x1 ]"
      " [ immediate reg 0 accept ]",
-     "weir does not look for inner headers"},
+     "writes behind the transport header stay with the kernel"},
 };
 INSTANTIATE_TEST_SUITE_P(Nft, NativePart, testing::ValuesIn(cases));
 

@@ -41,6 +41,7 @@ chain inet filter forward hook forward priority -5 policy drop
     match field "tcp dport" <= 0x0400
     match (extension ipv6 44 2 2 & 0xfff8) != 0x0000  ; frag
     match extension tcp 2 2 2 >= 0x05b4  ; tcp option maxseg
+    match payload inner 2 4 == 0x01020304
     match extension tcp 253 present == 0x01
     match extension ipv4 7 present == 0x00  ; ip option rr
     match extension sctp 0 4 4 == 0x00000001  ; sctp chunk data
@@ -224,8 +225,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "bridge or netdev"},
         BadText{"table ip t ; note\nchain ip u c",
                 "f:2:7: unknown table 'u', expected one declared above"},
-        BadText{"table ip t chain ip t c rule match payload inner 0 1 == 0x00",
-                "f:1:44: found 'inner', expected link, network or transport"},
+        BadText{"table ip t chain ip t c rule match payload outer 0 1 == 0x00",
+                "f:1:44: found 'outer', expected link, network, transport or inner"},
         BadText{"table ip t chain ip t c rule match meta color == 0x00",
                 "f:1:41: found 'color', expected a meta key: l4proto, nfproto, protocol, mark, "
                 "iif, oif, iifname, oifname, length, pkttype, iiftype, oiftype, iifgroup, "

@@ -253,6 +253,9 @@ INSTANTIATE_TEST_SUITE_P(
               [](Unit& u) { write_packet(u, PayloadWrite{.length = 5}); }},
         Break{"ip t sub rule #3: write of no bytes, or of more than the value has",
               [](Unit& u) { write_packet(u, PayloadWrite{.length = 0}); }},
+        Break{
+            "ip t sub rule #3: write behind the transport header",
+            [](Unit& u) { write_packet(u, PayloadWrite{.base = HeaderBase::inner, .length = 2}); }},
         Break{"ip t sub rule #3: write of a pseudo header outside of the network header",
               [](Unit& u) {
                 write_packet(

@@ -218,7 +218,8 @@ class Writer {
         return port;
       }
       case 9:
-        return options_.named_fields ? field() : load("transport", below(24), 1 + below(8));
+        if (options_.named_fields) return field();
+        return load(one_in(4) ? "inner" : "transport", below(24), 1 + below(8));
       case 10:
         return with_values(to_hex(random_value(2)), 2);
       case 11:
@@ -348,7 +349,9 @@ packet::Layer layer_of(imr::HeaderBase base) {
       return packet::Layer::link;
     case imr::HeaderBase::network:
       return packet::Layer::network;
+    // Most often behind ports and lengths.
     case imr::HeaderBase::transport:
+    case imr::HeaderBase::inner:
       return packet::Layer::transport;
   }
   throw InvariantError("header base out of range");
