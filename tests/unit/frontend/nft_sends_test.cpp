@@ -54,11 +54,13 @@ TEST(NftSends, AreFoundInJson) {
 TEST(NftSends, ToAddressesStayWithTheKernel) {
   EXPECT_EQ(
       statements(read("table ip t {\n chain c {\n  dup to 10.0.0.9 device lo\n }\n}\n")),
-      "native \"[ dup sreg_addr 1 sreg_dev 2 ]\" because \"copies of packets that are sent to "
-      "an address go by the kernel's routes\"\n");
+      "native \"[ immediate reg 1 0x0900000a ] [ immediate reg 2 0x00000001 ] [ dup sreg_addr 1 "
+      "sreg_dev 2 ]\" because \"copies of packets that are sent to an address go by the kernel's "
+      "routes\"\n");
   EXPECT_EQ(statements(read(of_device("fwd ip to 10.0.0.9 device lo"))),
-            "native \"[ fwd sreg_dev 1 sreg_addr 2 nfproto 2 ]\" because \"packets that are "
-            "forwarded to an address go by the kernel's table of neighbours\"\n");
+            "native \"[ immediate reg 1 0x00000001 ] [ immediate reg 2 0x0900000a ] [ fwd sreg_dev "
+            "1 sreg_addr 2 nfproto 2 ]\" because \"packets that are forwarded to an address go by "
+            "the kernel's table of neighbours\"\n");
 }
 
 }  // namespace
