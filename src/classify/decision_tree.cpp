@@ -34,7 +34,7 @@ bool covers(std::span<const Range> rule, const Box& box) {
 
 class Builder {
  public:
-  Builder(const RuleList& rules, const std::vector<std::uint32_t>& resumes)
+  Builder(const RuleList& rules, const std::vector<Resume>& resumes)
       : rules_(rules), resumes_(resumes) {}
 
   std::optional<DecisionTree> run();
@@ -51,7 +51,7 @@ class Builder {
   [[nodiscard]] std::optional<Split> best_split(const Rules& rules, const Box& box) const;
 
   const RuleList& rules_;
-  const std::vector<std::uint32_t>& resumes_;
+  const std::vector<Resume>& resumes_;
   DecisionTree tree_;
   std::size_t leaf_rules_ = 0;
 };
@@ -70,9 +70,12 @@ Rules Builder::left_in(const Rules& rules, const Box& box) const {
     });
     if (!meets) continue;
     out.push_back(rule);
-    if (resumes_.empty() || resumes_[rule] <= rule + 1) continue;
-    landings.insert(resumes_[rule]);
-    if (covers(ranges, box)) from = *landings.upper_bound(rule);
+    if (resumes_.empty()) continue;
+    const Resume& resume = resumes_[rule];
+    for (const std::uint32_t landing : {resume.first, resume.other}) {
+      if (landing > rule + 1) landings.insert(landing);
+    }
+    if (resume.first > rule + 1 && covers(ranges, box)) from = *landings.upper_bound(rule);
   }
   return out;
 }
@@ -203,7 +206,7 @@ double DecisionTree::cost() const {
 }
 
 std::optional<DecisionTree> make_decision_tree(const RuleList& rules,
-                                               const std::vector<std::uint32_t>& resumes) {
+                                               const std::vector<Resume>& resumes) {
   return Builder(rules, resumes).run();
 }
 

@@ -34,10 +34,16 @@ struct DecisionTree {
   [[nodiscard]] double cost() const;
 };
 
-// `resumes`, of each rule: from which rule on a packet that meets it looks for more; one behind the
-// last where it does not. Empty: from the next one on. Nothing where the tree would be too large.
-[[nodiscard]] std::optional<DecisionTree> make_decision_tree(
-    const RuleList& rules, const std::vector<std::uint32_t>& resumes);
+// From which rule on a packet that meets a rule looks for more; one behind the last where it does
+// not. What the rule does besides decides which of the two it is.
+struct Resume {
+  std::uint32_t first = 0;
+  std::uint32_t other = 0;  // no less
+};
+
+// `resumes`, of each rule; empty: from the next one on. Nothing where the tree would be too large.
+[[nodiscard]] std::optional<DecisionTree> make_decision_tree(const RuleList& rules,
+                                                             const std::vector<Resume>& resumes);
 
 [[nodiscard]] std::unique_ptr<Structure> build_decision_tree(const RuleList& rules);
 

@@ -23,11 +23,12 @@ std::size_t rules_that_go_on(const Run& run) {
       run.action, [&](std::uint32_t action) { return run.actions[action].may_go_on(); }));
 }
 
-// The first rule of the list that a packet may meet behind the action.
-std::uint32_t first_behind(const RunAction& action, std::size_t rules) {
-  auto out = static_cast<std::uint32_t>(rules);
-  if (action.end == RunAction::End::on) out = action.resume;
-  return action.may_fail ? std::min(out, action.otherwise) : out;
+// Where in the list of so many rules a packet goes on behind the action.
+Resume resume_of(const RunAction& action, std::size_t rules) {
+  const std::uint32_t on =
+      action.end == RunAction::End::on ? action.resume : static_cast<std::uint32_t>(rules);
+  if (!action.may_fail) return {on, on};
+  return {std::min(on, action.otherwise), std::max(on, action.otherwise)};
 }
 
 // Whether code for all leaves of the tree is not too much: where a rule with a tail stands in many,
@@ -71,9 +72,9 @@ std::optional<RunIndex> RunIndex::make(const imr::Unit& unit, std::span<const im
   auto run = make_run(unit, rules, matched);
   if (!run) return std::nullopt;
   const std::size_t goes_on = rules_that_go_on(*run);
-  std::vector<std::uint32_t> resumes;
+  std::vector<Resume> resumes;
   for (const std::uint32_t number : run->action) {
-    resumes.push_back(first_behind(run->actions[number], run->list.size()));
+    resumes.push_back(resume_of(run->actions[number], run->list.size()));
   }
   // A tree goes on where it is, tables are searched once more.
   const double searches = goes_on == 0 ? 1 : 1 + stops_of_packets(*run);

@@ -154,7 +154,7 @@ TEST_P(Attached, AnswersAsTheEvaluator) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernel, Attached,
-                         testing::Values(Case{"netfilter:prerouting", NfHook::prerouting, 50, true},
+                         testing::Values(Case{"netfilter:prerouting", NfHook::prerouting, 45, true},
                                          Case{"netfilter:input", NfHook::input, 45, true},
                                          Case{"netfilter:forward", NfHook::forward, 30, true},
                                          Case{"netfilter:output", NfHook::output, 50, true},

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <random>
+#include <set>
 #include <string>
 
 #include "bench/rule_sets.h"
@@ -97,7 +98,7 @@ TEST(Structures, HaveWhatIsLedTo) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     std::mt19937_64 random(seed);
     RuleList rules({4, 4});
-    std::vector<std::uint32_t> resumes;
+    std::vector<Resume> resumes;
     const auto count = static_cast<std::uint32_t>(2 + random() % 30);
     for (std::uint32_t rule = 0; rule < count; ++rule) {
       const auto range = [&] {
@@ -106,8 +107,13 @@ TEST(Structures, HaveWhatIsLedTo) {
       };
       rules.add(std::array{range(), range()});
       const std::uint32_t next = rule + 1;
-      const auto further = static_cast<std::uint32_t>(next + random() % (count - rule));
-      resumes.push_back(random() % 3 == 0 ? count : random() % 2 == 0 ? next : further);
+      const auto further = [&] {
+        const auto some = static_cast<std::uint32_t>(next + random() % (count - rule));
+        return random() % 3 == 0 ? count : random() % 2 == 0 ? next : some;
+      };
+      const std::uint32_t one = further();
+      const std::uint32_t other = random() % 3 == 0 ? further() : one;
+      resumes.push_back({std::min(one, other), std::max(one, other)});
     }
     const auto tree = make_decision_tree(rules, resumes);
     ASSERT_TRUE(tree);
@@ -117,8 +123,12 @@ TEST(Structures, HaveWhatIsLedTo) {
       while (!node->is_leaf) {
         node = &tree->nodes[fields.at(node->field) < node->split ? node->below : node->above];
       }
-      for (auto met = rules.next_match(fields, 0); met;
-           met = rules.next_match(fields, resumes[*met])) {
+      std::set<std::uint32_t> starts = {0};
+      while (!starts.empty()) {
+        const auto met = rules.next_match(fields, *starts.begin());
+        starts.erase(starts.begin());
+        if (!met) continue;
+        starts.insert({resumes[*met].first, resumes[*met].other});
         EXPECT_TRUE(std::ranges::binary_search(node->rules, *met))
             << "seed " << seed << ", key " << fields[0] << " " << fields[1] << ": rule " << *met
             << " of " << count << " is missing";
