@@ -87,14 +87,20 @@ bool writes_meta(const Profile& profile, imr::MetaKey key) {
   }
 }
 
-// Whether packets that are sent out by the device may meet an egress chain of the ruleset there.
-bool meets_egress_chain(const imr::Unit& unit, imr::ExprId device) {
-  const imr::Ruleset& ruleset = unit.ruleset;
+// The devices that have an egress chain in the ruleset.
+std::set<std::string_view> guarded_devices(const imr::Ruleset& ruleset) {
   std::set<std::string_view> guarded;
   for (const imr::Chain& chain : ruleset.chains) {
     if (!chain.base || chain.base->hook != NfHook::egress || ruleset[chain.table].dormant) continue;
     guarded.insert(chain.base->devices.begin(), chain.base->devices.end());
   }
+  return guarded;
+}
+
+// Whether packets that are sent out by the device may meet an egress chain of the ruleset there.
+bool meets_egress_chain(const imr::Unit& unit, imr::ExprId device) {
+  const imr::Ruleset& ruleset = unit.ruleset;
+  const std::set<std::string_view> guarded = guarded_devices(ruleset);
   if (guarded.empty()) return false;
   const auto is_guarded = [&](const Bytes& index) {
     const auto known = std::ranges::find(
@@ -204,7 +210,13 @@ struct Collector {
     expr(choice.place);
     if (!choice.meters.empty()) add(Need::Kind::meter);
   }
-  void operator()(const imr::Answer&) { add(Need::Kind::answer); }
+  void operator()(const imr::Answer&) {
+    add(Need::Kind::answer);
+    // They leave by the device that the program is at, wherever that will be.
+    const std::set<std::string_view> guarded = guarded_devices(unit.ruleset);
+    const std::string& own = unit.hook.device;
+    if (own.empty() ? !guarded.empty() : guarded.contains(own)) add(Need::Kind::egress_chain);
+  }
   void operator()(const imr::Forward& forward) { send(Need::Kind::forward, forward.device); }
   void operator()(const imr::Duplicate& duplicate) {
     send(Need::Kind::duplicate, duplicate.device);
@@ -468,9 +480,11 @@ bool serves(const Profile& profile, const Need& need) {
     case Need::Kind::duplicate:
       return profile.duplicates;
     case Need::Kind::egress_chain:
-      // XDP_REDIRECT goes to the driver past all chains; and where egress chains send to one
-      // another, the kernel ends what goes round sooner than it does of programs
-      // (NF_RECURSION_LIMIT against XMIT_RECURSION_LIMIT).
+      // XDP_REDIRECT and XDP_TX go to the driver past all chains; and where egress chains send to
+      // one another, the kernel ends what goes round sooner than it does of programs
+      // (NF_RECURSION_LIMIT against XMIT_RECURSION_LIMIT). What tc:ingress sends comes to programs
+      // at tc:egress, which is where chains are that are applied with it, but not to those of
+      // nf_tables (skb->nf_skip_egress is set): the service looks for such (send_targets.h).
       return profile.duplicates && profile.direction == isa::Direction::ingress;
     case Need::Kind::log:
       return profile.emit_copy != nullptr && profile.local_calls;

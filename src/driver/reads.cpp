@@ -34,14 +34,19 @@ class Scan {
     expr(write.value);
   }
   void operator()(const imr::OptionStrip&) { reads_.writes_packet = true; }
-  void operator()(const imr::Answer&) { reads_.writes_packet = true; }
+  void operator()(const imr::Answer&) {
+    reads_.answers = true;
+    reads_.writes_packet = true;
+  }
   void operator()(const imr::Forward& forward) {
+    reads_.forwards = true;
     reads_.writes_packet = true;
     target(forward.device);
     expr(forward.device);
   }
   void operator()(const imr::Duplicate& duplicate) {
     reads_.duplicates = true;
+    target(duplicate.device);
     expr(duplicate.device);
   }
   void operator()(const imr::Log&) {}
@@ -90,7 +95,7 @@ class Scan {
   void expr(imr::ExprId id) { std::visit(*this, ruleset_[id]); }
   void target(imr::ExprId device) {
     const auto add = [&](const Bytes& index) {
-      reads_.forwards_to.insert(static_cast<std::uint32_t>(load_native(index)));
+      reads_.sends_to.insert(static_cast<std::uint32_t>(load_native(index)));
     };
     if (const auto* constant = std::get_if<imr::Immediate>(&ruleset_[device])) add(constant->value);
     const auto* lookup = std::get_if<imr::MapLookup>(&ruleset_[device]);

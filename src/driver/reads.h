@@ -24,9 +24,11 @@ struct Reads {
   bool next_hop = false;            // of its route
   bool link_header = false;
   bool writes_packet = false;
+  bool answers = false;
+  bool forwards = false;    // packets are sent out in place of going on
   bool duplicates = false;  // copies of packets are sent out
-  // Indexes of devices that packets are sent to in place of going on, as far as rules tell.
-  std::set<std::uint32_t> forwards_to;
+  // Indexes of the devices that both go to, as far as rules tell.
+  std::set<std::uint32_t> sends_to;
   bool random = false;  // numbers that are drawn anew, from packet to packet
 };
 

@@ -14,7 +14,7 @@
 #include "service/exchange.h"
 #include "service/fingerprint.h"
 #include "service/guard.h"
-#include "service/xdp_targets.h"
+#include "service/send_targets.h"
 
 namespace weir::service {
 namespace {
@@ -45,14 +45,20 @@ Result<Plan> plan(const Request& request) {
     attachments.push_back(program.attachment);
   }
   WEIR_CHECK(check_owners(driver::scan_reads(request.ruleset, attachments)));
-  WEIR_CHECK(check_xdp_targets(request.ruleset, attachments));
+  WEIR_CHECK(check_send_targets(request.ruleset, attachments));
   PolicyState state = describe_policy(request.ruleset, request.compilation, request.source);
   state.classifier = request.classifier;
-  return Plan{.state = std::move(state), .load = [&request](Installed& installed) {
-                const isa::Object& object = request.compilation.object;
-                return load_programs(object, std::vector<kernel::Fd>(object.maps.size()),
-                                     installed);
-              }};
+  return Plan{.state = std::move(state),
+              .load =
+                  [&request](Installed& installed) {
+                    const isa::Object& object = request.compilation.object;
+                    return load_programs(object, std::vector<kernel::Fd>(object.maps.size()),
+                                         installed);
+                  },
+              .check_attached =
+                  [&request](const PolicyState& policy) {
+                    return check_xdp_targets(request.ruleset, policy);
+                  }};
 }
 
 }  // namespace
@@ -62,8 +68,8 @@ Status check_interfaces(const imr::Ruleset& ruleset) {
   for (const imr::Interface& interface : ruleset.interfaces) {
     if (if_nametoindex(interface.name.c_str()) != 0) continue;
     return input_error("the rules name interface '" + interface.name +
-                       "' by iif or oif, and there is none in this network namespace; iifname "
-                       "and oifname match by name");
+                       "' by its index (iif, oif, fwd, dup), and there is none in this network "
+                       "namespace; iifname and oifname match by name");
   }
   return {};
 }

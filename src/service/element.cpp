@@ -10,6 +10,7 @@
 #include "kernel/kernel.h"
 #include "service/dynamic_sets.h"
 #include "service/exchange.h"
+#include "service/send_targets.h"
 #include "service/store.h"
 
 namespace weir::service {
@@ -193,6 +194,12 @@ void note_change(const ElementChange& change, PolicyState& policy) {
   if (noted->added.empty() && noted->deleted.empty()) policy.elements.erase(noted);
 }
 
+// An element may be a device that rules send packets to.
+Status check_targets(const PolicyState& policy, const imr::Ruleset& ruleset) {
+  WEIR_CHECK(check_send_targets(ruleset, attachments_of(policy, ruleset)));
+  return check_xdp_targets(ruleset, policy);
+}
+
 // The dynamic set that the change is of, or nullptr.
 const DynamicSetState* find_dynamic(const PolicyState& policy, const ElementChange& change) {
   for (const DynamicSetState& state : policy.dynamic_sets) {
@@ -222,6 +229,7 @@ Status change_dynamic(const PolicyState& policy, const DynamicSetState& state,
     error.location = {};
     return std::unexpected(error);
   }
+  if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(policy, *ruleset));
   WEIR_TRY(given, find_set(*ruleset, change));
   return change.kind == ElementChange::Kind::add ? add_elements(policy, state, *given, paths)
                                                  : delete_elements(policy, state, *given, paths);
@@ -302,6 +310,7 @@ Status change_elements(const std::string& name, const ElementChange& change, con
   WEIR_TRY(state, find_state(policy, change));
   WEIR_TRY(old_rules, read(policy));
   WEIR_TRY(new_rules, read(policy, command_of(change)));
+  if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(policy, new_rules));
   WEIR_TRY(before, find_set(old_rules, change));
   WEIR_TRY(after, find_set(new_rules, change));
   if (same_elements(*before, *after)) return {};

@@ -153,6 +153,7 @@ Result<Installed> prepare(const PolicyState& policy, Plan plan) {
   if (next.since.empty()) next.since = policy.since;
   next.generation = policy.generation + 1;
   WEIR_CHECK(adopt_places(policy, next));
+  WEIR_CHECK(plan.check_attached(next));
   // Others may have come to rely on it, and to switch it off forgets connections.
   next.keeps_connections = next.keeps_connections || policy.keeps_connections;
   const std::string since = next.since;

@@ -192,6 +192,7 @@ Result<Installed> install(Plan plan, const Terms& terms, const Paths& paths) {
       return Installed{.state = std::move(state), .loaded = {}, .links = {}, .places = {}};
     }
   }
+  const auto check_attached = plan.check_attached;
   auto installed = load(std::move(plan), terms);
   if (!installed) return installed;
   reach(terms.at_step, "apply: loaded");
@@ -201,6 +202,7 @@ Result<Installed> install(Plan plan, const Terms& terms, const Paths& paths) {
   }
   if (installed->state.counts_connections) WEIR_CHECK(count_connections());
   Status status = attach_all(*installed, terms, paths);
+  if (status) status = check_attached(installed->state);
   if (status && !terms.foreground) status = make_permanent(*installed, terms, *held, paths);
   if (!status) {
     abandon(*installed);

@@ -45,6 +45,8 @@ struct Plan {
   PolicyState state;  // without ids, and without what the terms say
   // Fills Installed::loaded, and the maps and the ids of rules in Installed::state.
   std::function<Status(Installed&)> load;
+  // What can be told only of programs that are where they belong; asked before it is for good.
+  std::function<Status(const PolicyState&)> check_attached;
 };
 
 // Loads every program before it attaches the first; a failure leaves nothing behind, and so does

@@ -10,6 +10,7 @@
 #include "kernel/elf.h"
 #include "service/attach.h"
 #include "service/object_note.h"
+#include "service/send_targets.h"
 
 namespace weir::service {
 namespace {
@@ -20,8 +21,9 @@ Status check_interfaces(const std::vector<imr::Interface>& interfaces) {
     const unsigned index = if_nametoindex(interface.name.c_str());
     if (index == interface.index) continue;
     return input_error("the rules name interface '" + interface.name +
-                       "' by iif or oif, as index " + std::to_string(interface.index) +
-                       "; in this network namespace " +
+                       "' by its index (iif, oif, "
+                       "fwd, dup), " +
+                       std::to_string(interface.index) + "; in this network namespace " +
                        (index == 0 ? "there is none" : "it has index " + std::to_string(index)) +
                        ". iifname and oifname match by name");
   }
@@ -38,6 +40,10 @@ Status choose_hook(const std::optional<Hook>& wanted, PolicyState& policy) {
     attachment.hook.device = wanted->device;
   }
   return {};
+}
+
+Result<imr::Ruleset> rules_of(const PolicyState& policy) {
+  return frontend::nft::read_script(policy.source, "rules of the object");
 }
 
 // What rules have of a loaded file in place of their indices in the note.
@@ -89,9 +95,18 @@ Result<Plan> plan(const ObjectRequest& request) {
   WEIR_CHECK(choose_hook(request.hook, note.policy));
   WEIR_CHECK(check_interfaces(note.interfaces));
   note.policy.from_object = true;
-  return Plan{.state = std::move(note.policy), .load = [file = request.file](Installed& installed) {
-                return load(file, installed);
-              }};
+  imr::Ruleset ruleset;
+  if (note.sends) {
+    WEIR_TRY(rules, rules_of(note.policy));
+    WEIR_CHECK(check_send_targets(rules, attachments_of(note.policy, rules)));
+    ruleset = std::move(rules);
+  }
+  return Plan{.state = std::move(note.policy),
+              .load = [file = request.file](Installed& installed) { return load(file, installed); },
+              .check_attached =
+                  [ruleset = std::move(ruleset), sends = note.sends](const PolicyState& policy) {
+                    return sends ? check_xdp_targets(ruleset, policy) : Status();
+                  }};
 }
 
 }  // namespace
@@ -111,7 +126,7 @@ Result<std::vector<std::string>> object_cuts(const ObjectRequest& request,
                                              const packet::Device& device) {
   WEIR_TRY(note, read_object_note(request.file));
   WEIR_CHECK(choose_hook(request.hook, note.policy));
-  WEIR_TRY(ruleset, frontend::nft::read_script(note.policy.source, "rules of the object"));
+  WEIR_TRY(ruleset, rules_of(note.policy));
   return cuts(ruleset, attachments_of(note.policy, ruleset), session, device);
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "driver/reads.h"
 #include "object/elf.h"
 #include "service/apply.h"
 #include "service/carriers.h"
@@ -14,7 +15,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int note_version = 2;
+constexpr int note_version = 3;
 
 // Where each map of the object is among those of the file; maps that no program uses are nowhere.
 std::vector<std::uint32_t> places_of(const isa::Object& object,
@@ -63,9 +64,15 @@ Result<std::string> object_note(const imr::Ruleset& ruleset, const driver::Compi
   for (const imr::Interface& interface : ruleset.interfaces) {
     interfaces.push_back({{"name", interface.name}, {"index", interface.index}});
   }
+  std::vector<driver::Attachment> attachments;
+  for (const driver::CompiledProgram& program : compilation.programs) {
+    attachments.push_back(program.attachment);
+  }
+  const driver::Reads reads = driver::scan_reads(ruleset, attachments);
   const ordered_json note = {{"version", note_version},
                              {"policy", ordered_json::parse(to_json(policy))},
-                             {"interfaces", std::move(interfaces)}};
+                             {"interfaces", std::move(interfaces)},
+                             {"sends", reads.answers || reads.forwards || reads.duplicates}};
   return note.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
@@ -77,7 +84,8 @@ Result<ObjectNote> parse_object_note(std::string_view text) {
     }
     WEIR_TRY(policy, policy_from_json(json.at("policy").dump(), "the ELF object's note"));
     WEIR_CHECK(check_indices(policy));
-    ObjectNote note = {.policy = std::move(policy), .interfaces = {}};
+    ObjectNote note = {
+        .policy = std::move(policy), .interfaces = {}, .sends = json.at("sends").get<bool>()};
     for (const ordered_json& interface : json.at("interfaces")) {
       note.interfaces.push_back({.name = interface.at("name"), .index = interface.at("index")});
     }

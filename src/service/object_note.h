@@ -21,6 +21,7 @@ struct ObjectNote {
   // makes. In place of ids, rules have indices among attachments and maps.
   PolicyState policy;
   std::vector<imr::Interface> interfaces;
+  bool sends = false;  // packets, copies of them, or answers
 };
 
 // Of the file that object::to_elf() makes of the compilation's object. Refuses what that refuses of

@@ -15,8 +15,8 @@
 #include "service/exchange.h"
 #include "service/meters.h"
 #include "service/netns.h"
+#include "service/send_targets.h"
 #include "service/store.h"
-#include "service/xdp_targets.h"
 
 namespace weir::service {
 namespace {
@@ -173,7 +173,7 @@ Result<CompiledRules> compile(const PolicyState& policy, const std::string& comm
   WEIR_TRY(attachments, plan_attachments(policy, out.ruleset));
   out.attachments = std::move(attachments);
   WEIR_CHECK(check_owners(driver::scan_reads(out.ruleset, out.attachments)));
-  WEIR_CHECK(check_xdp_targets(out.ruleset, out.attachments));
+  WEIR_CHECK(check_send_targets(out.ruleset, out.attachments));
   forget_lines(out.ruleset);
   out.counters = keep_counters(policy, replaced, out.ruleset);
   WEIR_TRY(compilation, driver::compile(out.ruleset, out.attachments, compile_options(policy)));
@@ -222,17 +222,20 @@ Result<SwappedRules> swap_rules(const PolicyState& policy, const RuleChange& cha
   next.commands.push_back(command_of(change));
   next.elements = policy.elements;
   next.classifier = policy.classifier;
-  Plan plan = {.state = std::move(next), .load = [&](Installed& installed) -> Status {
-                 const std::vector<DynamicSetState>& sets = installed.state.dynamic_sets;
-                 WEIR_TRY(given,
-                          shared_maps(policy, rules.counters, rules.compilation, sets, paths));
-                 WEIR_CHECK(load_programs(rules.compilation.object, std::move(given), installed));
-                 WEIR_CHECK(carry_dynamic_sets(policy, sets, installed.loaded.maps, paths));
-                 const isa::MapIndex meters = rules.compilation.meters;
-                 if (!meters.valid()) return {};
-                 return carry_meters(policy, replaced, installed.state,
-                                     installed.loaded.maps.at(meters.index()), paths);
-               }};
+  Plan plan = {
+      .state = std::move(next),
+      .load = [&](Installed& installed) -> Status {
+        const std::vector<DynamicSetState>& sets = installed.state.dynamic_sets;
+        WEIR_TRY(given, shared_maps(policy, rules.counters, rules.compilation, sets, paths));
+        WEIR_CHECK(load_programs(rules.compilation.object, std::move(given), installed));
+        WEIR_CHECK(carry_dynamic_sets(policy, sets, installed.loaded.maps, paths));
+        const isa::MapIndex meters = rules.compilation.meters;
+        if (!meters.valid()) return {};
+        return carry_meters(policy, replaced, installed.state,
+                            installed.loaded.maps.at(meters.index()), paths);
+      },
+      .check_attached =
+          [&](const PolicyState& attached) { return check_xdp_targets(rules.ruleset, attached); }};
   WEIR_TRY(now, exchange(policy, std::move(plan), paths, at_step));
   const auto handle = handle_of(change, rules.ruleset);
   return SwappedRules{.policy = std::move(now), .rules = std::move(rules), .handle = handle};

@@ -128,6 +128,8 @@ bool RulesInPlace::fits(const imr::RuleEdit& edit) const {
   const driver::Reads reads = driver::scan_reads(ruleset_, rule);
   return imr::translation(rule) == imr::Translation::full && !leads_on(rule) &&
          (connections_ || !reads.connection) && !reads.connection_counts &&
+         // What they send by may have changed since the policy was applied.
+         !reads.answers && !reads.forwards && !reads.duplicates &&
          check_owners(reads).has_value();
 }
 

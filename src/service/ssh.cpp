@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <time.h>
 
 #include <array>
 #include <charconv>
@@ -181,6 +182,13 @@ packet::Connection connection_of(const SshSession& session) {
   return out;
 }
 
+// Nanoseconds since 1970, for rules that ask for the time or the hour.
+std::int64_t now() {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
 packet::Packet make_packet(const SshSession& session, Way way, const driver::Attachment& attachment,
                            const packet::Device& device) {
   const bool inward = way == Way::from_client;
@@ -206,6 +214,7 @@ packet::Packet make_packet(const SshSession& session, Way way, const driver::Att
       break;
   }
   packet::Packet packet = packet::build(recipe);
+  packet.time_ns = now();
   (inward ? packet.in : packet.out) = device;
   packet.type = inward ? packet::PacketType::host : packet::PacketType::outgoing;
   packet.has_connection = is_tracked(attachment);

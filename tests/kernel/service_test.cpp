@@ -550,27 +550,5 @@ TEST_F(Service, RulesTellTheirProgramsAndMaps) {
   }
 }
 
-// ---- Devices that packets are sent to ----------------------------------------------------------
-
-TEST_F(Service, SendsNothingWhereNoDriverTakesFrames) {
-  expect(run_command({"ip", "link", "add", "weira0", "type", "veth", "peer", "name", "weira1"}));
-  const imr::Ruleset ruleset = expect(frontend::nft::read_script(
-      "table netdev t {\n  chain in {\n    type filter hook ingress device \"lo\" priority 0;\n"
-      "    udp dport 1002 fwd to \"weira0\"\n  }\n}\n",
-      "rules.nft"));
-  const auto refusal = [&](const char* hook) {
-    const auto attachments = expect(driver::plan(ruleset, parse_hook(hook).value(), {}));
-    const auto compilation = expect(driver::compile(ruleset, attachments, {}));
-    const auto installed = service::apply(
-        {.ruleset = ruleset, .compilation = compilation, .source = "", .terms = {.name = "p"}},
-        paths_);
-    return installed ? std::string() : installed.error().message;
-  };
-  EXPECT_EQ(refusal("xdp@lo"),
-            "rules send packets to device 'weira0', which takes none from XDP programs now (its "
-            "driver, or, of a veth pair, no XDP program at the other end); use tc:ingress");
-  EXPECT_EQ(refusal("tc:ingress@lo"), "");
-}
-
 }  // namespace
 }  // namespace weir::test

@@ -29,10 +29,11 @@ void to_memory(Emitter& out);
 // r0 = one half of the zero-terminated text in memory at r1, of at most 15 bytes, with zeros behind
 // it; may jump to `done`. By bytes, since what follows the text need not be memory.
 void text(Emitter& out, bool second, Label done);
+// r0 = ContextKey::wall_offset, by a timer of the current task: that of the processor which the
+// task last set it on. One that was taken offline since keeps what was right until then.
+void wall_offset(Emitter& out);
 // r0 = ContextKey::ip_ttl or ip6_hop_limit of the network namespace that the struct net_device at
 // r1 is in; without a device, what namespaces begin with.
-// r0 = ContextKey::wall_offset.
-void wall_offset(Emitter& out);
 void time_to_live(Emitter& out, bool of_ipv6);
 // r0 = ContextKey::ct_info, out of skb->_nfct in r0.
 void connection(Emitter& out);

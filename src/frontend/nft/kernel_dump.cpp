@@ -84,6 +84,15 @@ Status dump_elements(Connection& connection, const Bytes& sets, Bytes& out) {
 
 }  // namespace
 
+Result<Bytes> dump_chains() {
+  Connection connection;
+  WEIR_CHECK(connection.open());
+  Bytes all;
+  WEIR_CHECK(dump(connection, NFT_MSG_GETTABLE, all));
+  WEIR_CHECK(dump(connection, NFT_MSG_GETCHAIN, all));
+  return all;
+}
+
 Result<Bytes> dump_ruleset() {
   Connection connection;
   WEIR_CHECK(connection.open());

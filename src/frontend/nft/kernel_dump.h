@@ -16,6 +16,8 @@ namespace weir::frontend::nft {
 // The NEWTABLE, NEWCHAIN, NEWOBJ, NEWSET, NEWSETELEM and NEWRULE messages of everything, in this
 // order.
 [[nodiscard]] Result<Bytes> dump_ruleset();
+// The first two kinds of them.
+[[nodiscard]] Result<Bytes> dump_chains();
 
 // Gives the messages to `take`, one after another, until it fails. A system error where the bytes
 // are none.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// read_live(): the kernel's own ruleset, listed and dumped, and nothing else.
+// The kernel's own ruleset, listed and dumped, and nothing else.
 #include <net/if.h>
 
 #include <algorithm>
@@ -71,6 +71,11 @@ Result<LiveRuleset> read_live() {
   forget_others(out.ruleset);
   out.listing = std::move(reading.listing);
   return out;
+}
+
+Result<imr::Ruleset> read_live_chains() {
+  WEIR_TRY(dump, dump_chains());
+  return translate(dump, "", {}, "", {});
 }
 
 }  // namespace weir::frontend::nft

@@ -38,5 +38,7 @@ struct LiveRuleset {
 // What the kernel runs in the network namespace of the calling process, which must be allowed to
 // see it. Nothing is changed.
 [[nodiscard]] Result<LiveRuleset> read_live();
+// Of the same, tables and chains alone.
+[[nodiscard]] Result<imr::Ruleset> read_live_chains();
 
 }  // namespace weir::frontend::nft

@@ -4,6 +4,7 @@
 #include "service/ssh.h"
 
 #include <gtest/gtest.h>
+#include <time.h>
 
 #include "driver/compile.h"
 #include "imr/imr.h"
@@ -94,6 +95,29 @@ TEST(SshSession, IsCutWhereItsPacketsPass) {
                                                   : std::vector<std::string>{example.expected};
     EXPECT_EQ(found, expected) << to_string(example.hook);
   }
+}
+
+// A rule that drops everything since an hour ago.
+TEST(SshSession, IsCutByRulesOfThisTime) {
+  imr::Ruleset ruleset;
+  const auto table = ruleset.add(imr::Table{.family = Family::inet, .name = "t"});
+  const auto chain = ruleset.add(
+      imr::Chain{.table = table, .name = "c", .base = imr::BaseChain{.hook = NfHook::input}});
+  constexpr std::uint64_t second = 1'000'000'000;
+  const auto an_hour_ago = static_cast<std::uint64_t>(::time(nullptr) - 3600) * second;
+  const auto swapped = ruleset.add(imr::ByteSwap{ruleset.add(imr::Meta{imr::MetaKey::time}), 8});
+  Bytes since;
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    since.push_back(static_cast<std::uint8_t>(an_hour_ago >> shift));
+  }
+  ruleset.add(imr::Rule{.chain = chain,
+                        .statements = {imr::Match{swapped, imr::Relop::ge, since},
+                                       imr::VerdictStatement{{.kind = imr::Verdict::Kind::drop}}},
+                        .total_statements = 2});
+  const driver::Attachment attachment = {
+      .hook = {.kind = Hook::Kind::netfilter, .nf_hook = NfHook::input, .device = {}},
+      .roots = {chain}};
+  EXPECT_EQ(cuts(ruleset, {attachment}, *parse_ssh_connection(connection), eth0).size(), 1U);
 }
 
 // The rules of a chain that is not walked as a whole.
