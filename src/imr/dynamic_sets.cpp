@@ -2,6 +2,7 @@
 #include "imr/dynamic_sets.h"
 
 #include <algorithm>
+#include <span>
 
 namespace weir::imr {
 namespace {
@@ -46,10 +47,14 @@ std::string why_not_dynamic(const Set& set) {
   if (dynamics.size == 0 || dynamics.size > largest_size) {
     return "a dynamic set of other than 1 to 16777216 elements";
   }
-  if (dynamics.timeout > longest_timeout) return "a timeout of more than 146 years";
-  if (set.is_data_map() && !dynamics.statements.empty()) {
-    return "a map to data whose elements have statements";
+  if (dynamics.ranges) {
+    const std::span<const std::uint8_t> sizes = set.field_sizes;
+    const std::size_t half = sizes.size() / 2;
+    if (half == 0 || !std::ranges::equal(sizes.first(half), sizes.subspan(half))) {
+      return "keys that are no ends of intervals";
+    }
   }
+  if (dynamics.timeout > longest_timeout) return "a timeout of more than 146 years";
   for (const ElementStatement& statement : dynamics.statements) {
     const auto* meter = std::get_if<MeterState>(&statement);
     if (meter == nullptr) continue;

@@ -502,9 +502,12 @@ using ElementStatement = std::variant<MeterState, ElementCounter>;
 // Of sets that packets change, whose elements expire, or whose elements keep something: there may
 // be other elements at each packet.
 struct Dynamics {
-  bool timeouts = false;                          // whether elements may expire
-  std::uint64_t timeout = 0;                      // milliseconds that they last; 0: for good
-  std::uint32_t size = 0;                         // how many there may be
+  bool timeouts = false;      // whether elements may expire
+  std::uint64_t timeout = 0;  // milliseconds that they last; 0: for good
+  std::uint32_t size = 0;     // how many there may be
+  // Keys are the ends of intervals, each padded with zero bytes to a multiple of 4, and field_sizes
+  // those of one end twice: elements are found by way of a map from intervals to their ends.
+  bool ranges = false;
   std::vector<ElementStatement> statements = {};  // that each of them has, run in order
   friend bool operator==(const Dynamics&, const Dynamics&) = default;
 };

@@ -276,6 +276,7 @@ Element Parser::element(const Set& set) {
 
 Dynamics Parser::dynamics() {
   Dynamics out;
+  out.ranges = take_word("ranges");
   out.timeouts = take_word("timeouts");
   if (out.timeouts) out.timeout = number<std::uint64_t>("a number of milliseconds");
   expect_word("size");

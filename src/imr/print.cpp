@@ -318,7 +318,7 @@ std::string Printer::meter(MeterId id) const {
 }
 
 std::string Printer::dynamics(const Dynamics& dynamics) {
-  std::string out = " dynamic";
+  std::string out = dynamics.ranges ? " dynamic ranges" : " dynamic";
   if (dynamics.timeouts) out += " timeouts " + std::to_string(dynamics.timeout);
   out += " size " + number(dynamics.size);
   for (const ElementStatement& statement : dynamics.statements) {

@@ -175,17 +175,21 @@ Status add_elements(const PolicyState& policy, const DynamicSetState& state, con
   return {};
 }
 
-Status delete_elements(const PolicyState& policy, const DynamicSetState& state,
-                       const imr::Set& given, const Paths& paths) {
+Status check_living(const PolicyState& policy, const DynamicSetState& state, const imr::Set& given,
+                    const Paths& paths) {
   const imr::Ruleset known = described(state);
   WEIR_TRY(map, map_of(policy, state, paths));
   for (const imr::Element& element : given.elements) {
     if (is_there(map, known, element.key)) continue;
-    return input_error("the set " + given.name + " has no element " +
-                       value_text(given.key_type, given.field_sizes, element.key));
+    return input_error("the set " + given.name + " has no element " + key_text(given, element.key));
   }
+  return {};
+}
+
+Status delete_elements(const PolicyState& policy, const DynamicSetState& state,
+                       const imr::Set& given, const Paths& paths) {
+  WEIR_TRY(map, map_of(policy, state, paths));
   for (const imr::Element& element : given.elements) {
-    // One that is gone already is as good.
     [[maybe_unused]] const Status gone = kernel::delete_element(map, element.key);
   }
   return {};

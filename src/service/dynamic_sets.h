@@ -38,17 +38,21 @@ namespace weir::service {
     const PolicyState& policy, const DynamicSetState& state, const Paths& paths);
 
 // Makes the elements of `given`, a set as it is described with elements that expire from now on,
-// members of the set, or takes them out. All of it or nothing, but for what packets do meanwhile.
+// members of the set. All of it or nothing, but for what packets do meanwhile.
 [[nodiscard]] Status add_elements(const PolicyState& policy, const DynamicSetState& state,
                                   const imr::Set& given, const Paths& paths);
+// An input error where one of them is not there.
+[[nodiscard]] Status check_living(const PolicyState& policy, const DynamicSetState& state,
+                                  const imr::Set& given, const Paths& paths);
+// Takes them out; one that is gone already is as good.
 [[nodiscard]] Status delete_elements(const PolicyState& policy, const DynamicSetState& state,
                                      const imr::Set& given, const Paths& paths);
 
 // The set with its elements as nft lists it, indented as in a table.
 [[nodiscard]] std::string listed(const imr::Set& set,
                                  const std::vector<driver::LivingElement>& elements);
-// A key, or the data of a map, as nft writes it.
-[[nodiscard]] std::string value_text(const std::string& type,
-                                     const std::vector<std::uint8_t>& field_sizes, ByteView value);
+// A key of the set, or the data of a map, as nft writes it.
+[[nodiscard]] std::string key_text(const imr::Set& set, ByteView key);
+[[nodiscard]] std::string data_text(const imr::Set& set, ByteView data);
 
 }  // namespace weir::service

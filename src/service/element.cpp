@@ -5,10 +5,11 @@
 #include <map>
 
 #include "backend/set_update.h"
-#include "frontend/nft/nft.h"
 #include "kernel/forward.h"
 #include "kernel/kernel.h"
 #include "service/dynamic_sets.h"
+#include "service/element_notes.h"
+#include "service/element_ranges.h"
 #include "service/exchange.h"
 #include "service/send_targets.h"
 #include "service/store.h"
@@ -17,35 +18,6 @@ namespace weir::service {
 namespace {
 
 using backend::MapWrite;
-
-std::string command_of(const ElementChange& change) {
-  return std::string(change.kind == ElementChange::Kind::add ? "add" : "delete") + " element " +
-         std::string(to_string(change.family)) + " " + change.table + " " + change.set + " " +
-         change.elements;
-}
-
-// The ruleset as it is now, with one more command. Nft's words about that are without a place: the
-// user has not seen the text.
-Result<imr::Ruleset> read(const PolicyState& policy, const std::string& command = {}) {
-  frontend::nft::Options options{.interface_index = {}, .commands = change_commands(policy)};
-  if (!command.empty()) options.commands.push_back(command);
-  auto ruleset = frontend::nft::read_script(policy.source, "elements", options);
-  if (ruleset) return ruleset;
-  Diagnostic error = ruleset.error();
-  error.location = {};
-  return std::unexpected(error);
-}
-
-Result<const imr::Set*> find_set(const imr::Ruleset& ruleset, const ElementChange& change) {
-  for (const imr::Set& set : ruleset.sets) {
-    const imr::Table& table = ruleset[set.table];
-    if (set.name == change.set && table.name == change.table && table.family == change.family) {
-      return &set;
-    }
-  }
-  return input_error("the ruleset has no set " + std::string(to_string(change.family)) + " " +
-                     change.table + " " + change.set);
-}
 
 Result<const SetState*> find_state(const PolicyState& policy, const ElementChange& change) {
   std::string known;
@@ -163,76 +135,21 @@ class Maps {
   Bytes value_;
 };
 
-// Takes each element out of `from` that is there; the others.
-std::vector<std::string> cancel(const std::vector<std::string>& elements,
-                                std::vector<std::string>& from) {
-  std::vector<std::string> rest;
-  for (const std::string& each : elements) {
-    if (std::erase(from, each) == 0) rest.push_back(each);
-  }
-  return rest;
-}
-
-// The changes of the set with one more. What takes back an earlier change cancels it, so that there
-// are never more of them than differences.
-void note_change(const ElementChange& change, PolicyState& policy) {
-  const auto same = [&](const ElementsState& each) {
-    return each.family == change.family && each.table == change.table && each.set == change.set;
-  };
-  auto noted = std::ranges::find_if(policy.elements, same);
-  if (noted == policy.elements.end()) {
-    policy.elements.push_back({.family = change.family, .table = change.table, .set = change.set});
-    noted = std::prev(policy.elements.end());
-  }
-  const bool adds = change.kind == ElementChange::Kind::add;
-  const std::vector<std::string> rest =
-      cancel(split_elements(change.elements), adds ? noted->deleted : noted->added);
-  std::vector<std::string>& list = adds ? noted->added : noted->deleted;
-  for (const std::string& each : rest) {
-    if (std::ranges::find(list, each) == list.end()) list.push_back(each);
-  }
-  if (noted->added.empty() && noted->deleted.empty()) policy.elements.erase(noted);
-}
-
 // An element may be a device that rules send packets to.
 Status check_targets(const PolicyState& policy, const imr::Ruleset& ruleset) {
   WEIR_CHECK(check_send_targets(ruleset, attachments_of(policy, ruleset)));
   return check_xdp_targets(ruleset, policy);
 }
 
-// The dynamic set that the change is of, or nullptr.
-const DynamicSetState* find_dynamic(const PolicyState& policy, const ElementChange& change) {
-  for (const DynamicSetState& state : policy.dynamic_sets) {
-    const imr::Ruleset one = described(state);
-    const imr::Set& set = one.sets.front();
-    const imr::Table& table = one[set.table];
-    if (set.name == change.set && table.name == change.table && table.family == change.family) {
-      return &state;
-    }
-  }
-  return nullptr;
-}
-
-// nft reads the elements, whichever way they go, in a set that has no others: which ones there are,
-// only the map knows.
+// Which elements there are, only the map knows.
 Status change_dynamic(const PolicyState& policy, const DynamicSetState& state,
                       const ElementChange& change, const Paths& paths) {
-  const std::string set =
-      std::string(to_string(change.family)) + " " + change.table + " " + change.set;
-  frontend::nft::Options options{.interface_index = {}, .commands = change_commands(policy)};
-  const std::string kind = described(state).sets.front().is_data_map() ? "map " : "set ";
-  options.commands.push_back("flush " + kind + set);
-  options.commands.push_back("add element " + set + " " + change.elements);
-  auto ruleset = frontend::nft::read_script(policy.source, "elements", options);
-  if (!ruleset) {
-    Diagnostic error = ruleset.error();
-    error.location = {};
-    return std::unexpected(error);
-  }
-  if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(policy, *ruleset));
-  WEIR_TRY(given, find_set(*ruleset, change));
-  return change.kind == ElementChange::Kind::add ? add_elements(policy, state, *given, paths)
-                                                 : delete_elements(policy, state, *given, paths);
+  WEIR_TRY(ruleset, ruleset_with_alone(policy, state, change));
+  if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(policy, ruleset));
+  WEIR_TRY(given, find_set(ruleset, change));
+  if (change.kind == ElementChange::Kind::add) return add_elements(policy, state, *given, paths);
+  WEIR_CHECK(check_living(policy, state, *given, paths));
+  return delete_elements(policy, state, *given, paths);
 }
 
 bool same_elements(const imr::Set& a, const imr::Set& b) {
@@ -305,23 +222,18 @@ Status change_elements(const std::string& name, const ElementChange& change, con
   if (policy.pending) kernel::wait_for_programs();
   WEIR_CHECK(settle_elements(policy, paths));
   if (const DynamicSetState* dynamic = find_dynamic(policy, change)) {
-    return change_dynamic(policy, *dynamic, change, paths);
+    const bool ranges = described(*dynamic).sets.front().dynamic->ranges;
+    return ranges ? change_ranges(policy, *dynamic, change, paths, at_step)
+                  : change_dynamic(policy, *dynamic, change, paths);
   }
   WEIR_TRY(state, find_state(policy, change));
-  WEIR_TRY(old_rules, read(policy));
-  WEIR_TRY(new_rules, read(policy, command_of(change)));
+  WEIR_TRY(old_rules, ruleset_with(policy, {}));
+  WEIR_TRY(new_rules, ruleset_with(policy, {command_of(change)}));
   if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(policy, new_rules));
   WEIR_TRY(before, find_set(old_rules, change));
   WEIR_TRY(after, find_set(new_rules, change));
   if (same_elements(*before, *after)) return {};
-  PolicyState changed = policy;
-  note_change(change, changed);
-  WEIR_TRY(noted_rules, read(changed));
-  WEIR_TRY(noted, find_set(noted_rules, change));
-  if (!same_elements(*noted, *after)) {
-    return input_error(
-        "one of these elements was written in another way when it was added or deleted before");
-  }
+  WEIR_TRY(changed, noted(policy, change, *after, same_elements));
 
   Maps maps(policy, paths, at_step);
   const backend::UpdatableSet& set = state->set;

@@ -41,7 +41,10 @@ std::string address(int family, ByteView value) {
   return inet_ntop(family, value.data(), buffer.data(), buffer.size());
 }
 
-std::string one_value(std::string_view type, ByteView value) {
+// Keys of sets with intervals have the order of the network, whatever their type.
+enum class Order : std::uint8_t { of_type, network };
+
+std::string one_value(std::string_view type, ByteView value, Order order) {
   if (type == "ipv4_addr" && value.size() == 4) return address(AF_INET, value);
   if (type == "ipv6_addr" && value.size() == 16) return address(AF_INET6, value);
   if (type == "ether_addr") {
@@ -53,8 +56,9 @@ std::string one_value(std::string_view type, ByteView value) {
     return "\"" + std::string(value.begin(), std::ranges::find(value, std::uint8_t{0})) + "\"";
   }
   if (value.size() > 8) return to_hex(value);
-  const std::uint64_t number =
-      is_one_of(type, host_order) ? load_native(value) : load_big_endian(value);
+  const std::uint64_t number = order == Order::of_type && is_one_of(type, host_order)
+                                   ? load_native(value)
+                                   : load_big_endian(value);
   if (type == "iface_index") {
     std::array<char, IF_NAMESIZE> name{};
     if (if_indextoname(static_cast<unsigned>(number), name.data()) != nullptr) {
@@ -127,34 +131,64 @@ std::string statement_text(const imr::ElementStatement& statement,
 }
 
 std::string element_text(const imr::Set& set, const driver::LivingElement& element) {
-  std::string out = value_text(set.key_type, set.field_sizes, element.key);
+  std::string out = key_text(set, element.key);
   std::span<const std::uint64_t> words = element.words;
   for (const imr::ElementStatement& statement : set.dynamic->statements) {
     out += " " + statement_text(statement, words);
     words = words.subspan(imr::words_of(statement));
   }
   if (element.expires) out += " expires " + time_text(*element.expires / millisecond);
-  if (set.is_data_map()) out += " : " + value_text(set.data_type, {}, element.data);
+  if (set.is_data_map()) out += " : " + data_text(set, element.data);
   return out;
+}
+
+// How many bits all values from `first` to `last` have in common, where these are all that have
+// them.
+std::optional<std::size_t> prefix_length(ByteView first, ByteView last) {
+  std::size_t bits = 0;
+  const auto bit = [](ByteView value, std::size_t at) { return value[at / 8] >> (7 - at % 8) & 1; };
+  while (bits < 8 * first.size() && bit(first, bits) == bit(last, bits)) ++bits;
+  for (std::size_t at = bits; at < 8 * first.size(); ++at) {
+    if (bit(first, at) != 0 || bit(last, at) != 1) return std::nullopt;
+  }
+  return bits;
+}
+
+std::string range_text(std::string_view type, ByteView first, ByteView last) {
+  std::string from = one_value(type, first, Order::network);
+  if (std::ranges::equal(first, last)) return from;
+  const bool address = type == "ipv4_addr" || type == "ipv6_addr";
+  const auto prefix = address ? prefix_length(first, last) : std::nullopt;
+  if (prefix) return from + "/" + std::to_string(*prefix);
+  return from + "-" + one_value(type, last, Order::network);
 }
 
 }  // namespace
 
-std::string value_text(const std::string& type, const std::vector<std::uint8_t>& field_sizes,
-                       ByteView value) {
-  if (field_sizes.empty()) return one_value(type, value);
+std::string key_text(const imr::Set& set, ByteView key) {
+  if (set.field_sizes.empty()) return one_value(set.key_type, key, Order::of_type);
+  const bool ranges = set.dynamic && set.dynamic->ranges;
+  const std::size_t fields = set.field_sizes.size() / (ranges ? 2 : 1);
   constexpr std::string_view between = " . ";
   std::string out;
-  std::string_view types = type;
+  std::string_view types = set.key_type;
   std::size_t at = 0;
-  for (const std::size_t size : field_sizes) {
+  for (std::size_t i = 0; i < fields; ++i) {
+    const std::size_t size = set.field_sizes[i];
     const std::size_t end = std::min(types.find(between), types.size());
+    const std::string_view type = types.substr(0, end);
+    const ByteView value = key.subspan(at, size);
     out += (out.empty() ? "" : std::string(between)) +
-           one_value(types.substr(0, end), value.subspan(at, size));
+           (ranges ? range_text(type, value, key.subspan(key.size() / 2 + at, size))
+                   : one_value(type, value, Order::of_type));
     types.remove_prefix(std::min(end + between.size(), types.size()));
     at += imr::padded_size(size);
   }
   return out;
+}
+
+std::string data_text(const imr::Set& set, ByteView data) {
+  return one_value(set.data_type, data, Order::of_type);
 }
 
 std::string listed(const imr::Set& set, const std::vector<driver::LivingElement>& elements) {
@@ -162,7 +196,8 @@ std::string listed(const imr::Set& set, const std::vector<driver::LivingElement>
   std::string out = std::string("\t") + (set.is_data_map() ? "map " : "set ") + set.name + " {\n";
   out += "\t\ttype " + set.key_type + (set.is_data_map() ? " : " + set.data_type : "") + "\n";
   out += "\t\tsize " + std::to_string(dynamics.size) + "\n";
-  out += std::string("\t\tflags dynamic") + (dynamics.timeouts ? ",timeout" : "") + "\n";
+  out += std::string("\t\tflags ") + (dynamics.ranges ? "interval" : "dynamic") +
+         (dynamics.timeouts ? ",timeout" : "") + "\n";
   if (dynamics.timeout != 0) out += "\t\ttimeout " + time_text(dynamics.timeout) + "\n";
   const char* before = "\t\telements = { ";
   for (const driver::LivingElement& element : elements) {

@@ -263,13 +263,13 @@ Result<ordered_json> counters_json(const PolicyState& policy, const Paths& paths
 
 ordered_json element_json(const imr::Set& set, const driver::LivingElement& element) {
   constexpr std::uint64_t millisecond = 1'000'000;
-  ordered_json out = {{"key", value_text(set.key_type, set.field_sizes, element.key)},
+  ordered_json out = {{"key", key_text(set, element.key)},
                       {"data", nullptr},
                       {"expires_ms", nullptr},
                       {"packets", nullptr},
                       {"bytes", nullptr},
                       {"used", nullptr}};
-  if (set.is_data_map()) out["data"] = value_text(set.data_type, {}, element.data);
+  if (set.is_data_map()) out["data"] = data_text(set, element.data);
   if (element.expires) out["expires_ms"] = *element.expires / millisecond;
   std::span<const std::uint64_t> words = element.words;
   for (const imr::ElementStatement& statement : set.dynamic->statements) {

@@ -182,6 +182,34 @@ Result<CompiledRules> compile(const PolicyState& policy, const std::string& comm
   return out;
 }
 
+// Puts compiled rules in the place of those that are in force. `wanted` has their text: the
+// policy's, and what has changed since.
+Result<PolicyState> put_in_force(const PolicyState& policy, PolicyState wanted,
+                                 const CompiledRules& rules,
+                                 const std::optional<RuleName>& replaced, const Paths& paths,
+                                 const StepHook& at_step) {
+  PolicyState next = describe_policy(rules.ruleset, rules.compilation, policy.source);
+  carry_rules(policy, replaced, rules.counters.shared, next);
+  next.commands = std::move(wanted.commands);
+  next.elements = std::move(wanted.elements);
+  next.classifier = policy.classifier;
+  Plan plan = {
+      .state = std::move(next),
+      .load = [&](Installed& installed) -> Status {
+        const std::vector<DynamicSetState>& sets = installed.state.dynamic_sets;
+        WEIR_TRY(given, shared_maps(policy, rules.counters, rules.compilation, sets, paths));
+        WEIR_CHECK(load_programs(rules.compilation.object, std::move(given), installed));
+        WEIR_CHECK(carry_dynamic_sets(policy, sets, installed.loaded.maps, paths));
+        const isa::MapIndex meters = rules.compilation.meters;
+        if (!meters.valid()) return {};
+        return carry_meters(policy, replaced, installed.state,
+                            installed.loaded.maps.at(meters.index()), paths);
+      },
+      .check_attached =
+          [&](const PolicyState& attached) { return check_xdp_targets(rules.ruleset, attached); }};
+  return exchange(policy, std::move(plan), paths, at_step);
+}
+
 Status check_kind(const PolicyState& policy) {
   if (policy.from_object) {
     return input_error("policy '" + policy.name +
@@ -216,29 +244,19 @@ Result<SwappedRules> swap_rules(const PolicyState& policy, const RuleChange& cha
                                 const Paths& paths, const StepHook& at_step) {
   const std::optional<RuleName> replaced = replaced_rule(change);
   WEIR_TRY(rules, compile(policy, command_of(change), replaced, change.foresee));
-  PolicyState next = describe_policy(rules.ruleset, rules.compilation, policy.source);
-  carry_rules(policy, replaced, rules.counters.shared, next);
-  next.commands = policy.commands;
+  PolicyState next = policy;
   next.commands.push_back(command_of(change));
-  next.elements = policy.elements;
-  next.classifier = policy.classifier;
-  Plan plan = {
-      .state = std::move(next),
-      .load = [&](Installed& installed) -> Status {
-        const std::vector<DynamicSetState>& sets = installed.state.dynamic_sets;
-        WEIR_TRY(given, shared_maps(policy, rules.counters, rules.compilation, sets, paths));
-        WEIR_CHECK(load_programs(rules.compilation.object, std::move(given), installed));
-        WEIR_CHECK(carry_dynamic_sets(policy, sets, installed.loaded.maps, paths));
-        const isa::MapIndex meters = rules.compilation.meters;
-        if (!meters.valid()) return {};
-        return carry_meters(policy, replaced, installed.state,
-                            installed.loaded.maps.at(meters.index()), paths);
-      },
-      .check_attached =
-          [&](const PolicyState& attached) { return check_xdp_targets(rules.ruleset, attached); }};
-  WEIR_TRY(now, exchange(policy, std::move(plan), paths, at_step));
+  WEIR_TRY(now, put_in_force(policy, std::move(next), rules, replaced, paths, at_step));
   const auto handle = handle_of(change, rules.ruleset);
   return SwappedRules{.policy = std::move(now), .rules = std::move(rules), .handle = handle};
+}
+
+Result<PolicyState> swap_elements(const PolicyState& policy, std::vector<ElementsState> elements,
+                                  const Paths& paths, const StepHook& at_step) {
+  PolicyState next = policy;
+  next.elements = std::move(elements);
+  WEIR_TRY(rules, compile(next, {}, std::nullopt, {}));
+  return put_in_force(policy, std::move(next), rules, std::nullopt, paths, at_step);
 }
 
 }  // namespace weir::service

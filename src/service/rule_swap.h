@@ -45,4 +45,9 @@ struct SwappedRules {
 [[nodiscard]] Result<SwappedRules> swap_rules(const PolicyState& policy, const RuleChange& change,
                                               const Paths& paths, const StepHook& at_step);
 
+// The same of other elements (PolicyState::elements), for sets whose elements are in the programs.
+[[nodiscard]] Result<PolicyState> swap_elements(const PolicyState& policy,
+                                                std::vector<ElementsState> elements,
+                                                const Paths& paths, const StepHook& at_step);
+
 }  // namespace weir::service

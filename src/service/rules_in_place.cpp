@@ -129,8 +129,7 @@ bool RulesInPlace::fits(const imr::RuleEdit& edit) const {
   return imr::translation(rule) == imr::Translation::full && !leads_on(rule) &&
          (connections_ || !reads.connection) && !reads.connection_counts &&
          // What they send by may have changed since the policy was applied.
-         !reads.answers && !reads.forwards && !reads.duplicates &&
-         check_owners(reads).has_value();
+         !reads.answers && !reads.forwards && !reads.duplicates && check_owners(reads).has_value();
 }
 
 std::optional<std::vector<std::uint32_t>> RulesInPlace::place_counters(imr::RuleId id) {

@@ -20,7 +20,7 @@ namespace {
 
 WEIR_ROOT_ONLY();
 
-constexpr std::size_t scripts = 25;
+constexpr std::size_t scripts = 35;
 constexpr std::size_t rules_a_script = 10;
 constexpr std::size_t frames_a_script = 80;
 
@@ -40,6 +40,22 @@ constexpr const char* sets = R"(
  set six { type ipv6_addr . ether_addr; flags dynamic; timeout 1d; }
  set both { type ipv4_addr; flags dynamic; }
  map marks { type ipv4_addr : mark; flags dynamic; timeout 10h; }
+ map counted_marks { type ipv4_addr : mark; flags dynamic
+  limit rate over 1/week burst 5 packets
+  elements = { 10.0.0.1 : 0x3, 10.0.0.4 : 0x4 }
+ }
+ set nets { type ipv4_addr; flags interval
+  limit rate over 9 bytes/week burst 300 bytes
+  elements = { 10.0.0.1-10.0.0.2, 10.0.0.4 }
+ }
+ set hours { type inet_service; flags interval,timeout; timeout 1h; elements = { 1-2, 4 timeout 5h } }
+ set nets6 { type ipv6_addr; flags interval,timeout; elements = { 2001::/127 timeout 1d } }
+ set areas { type ipv4_addr . inet_service; flags interval,timeout
+  limit rate 1/week burst 4 packets
+  elements = { 10.0.0.1-10.0.0.3 . 2-3, 10.0.0.4/31 . 1-5 timeout 3h }
+ }
+ map zones { type ipv4_addr : mark; flags interval,timeout; timeout 10h
+  elements = { 10.0.0.0/30 : 0x7, 10.0.0.4 timeout 9h : 0x9 } }
 )";
 constexpr std::array rules = {
     "ip saddr @seen",
@@ -76,10 +92,21 @@ constexpr std::array rules = {
     "add @marks { ip saddr : 0x7 }",
     "update @marks { ip daddr : 0x8 }",
     "meta l4proto tcp jump other",
+    "ip saddr @nets",
+    "ip daddr != @nets",
+    "ip daddr @nets drop",
+    "th dport @hours",
+    "th sport != @hours",
+    "ip6 saddr @nets6",
+    "ip saddr . th dport @areas",
+    "ip daddr . th sport != @areas",
 };
 // Which XDP has no place for.
 constexpr std::array mark_rules = {
     "meta mark set ip saddr map @marks",
+    "meta mark set ip daddr map @zones",
+    "meta mark set ip saddr map @counted_marks",
+    "update @counted_marks { ip daddr limit rate over 1/week burst 5 packets : 0x5 }",
     "add @marks { ip saddr : meta mark }",
 };
 

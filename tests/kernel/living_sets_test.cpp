@@ -2,6 +2,9 @@
 //
 // Sets of an installed policy that packets change: what lives in them is listed, outlives changes
 // of the rules, and comes and goes as weir element asks.
+#include <unistd.h>
+
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "kernel/rules_world.h"
@@ -162,6 +165,116 @@ TEST_F(LivingSets, HaveRoomForSoMany) {
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().text().find("room for 100 elements"), std::string::npos)
       << refused.error().text();
+}
+
+// ---- Intervals ---------------------------------------------------------------------------------
+
+constexpr const char* interval_rules = R"(
+table inet t {
+  set hits { type inet_service; flags interval; counter; elements = { 1500-1599, 1600 } }
+  set blocked { type inet_service; flags interval,timeout; elements = { 1900-1949 timeout 5h } }
+  set both {
+    type ipv4_addr . inet_service
+    flags interval,timeout
+    counter
+    elements = { 127.0.0.0/8 . 1700-1799 timeout 2h }
+  }
+  set short { type mark; flags interval,timeout; elements = { 0 timeout 1s } }
+  chain in {
+    type filter hook input priority 0; policy accept;
+    udp dport @hits counter
+    udp dport @blocked drop
+    udp dport 1800 mark @short drop
+    ip saddr . udp dport @both drop
+  }
+}
+)";
+
+class LivingIntervals : public LivingSets {
+ protected:
+  LivingIntervals() {
+    expect(service::release("p", paths_));
+    apply_policy(interval_rules);
+  }
+};
+
+TEST_F(LivingIntervals, AreListedWithWhatTheyKeep) {
+  EXPECT_TRUE(arrives(1500));
+  EXPECT_TRUE(arrives(1599));
+  EXPECT_TRUE(arrives(1600));
+  EXPECT_FALSE(arrives(1949));
+  EXPECT_TRUE(arrives(1950));
+  EXPECT_FALSE(arrives(1799));
+  EXPECT_TRUE(
+      lists("\tset hits {\n\t\ttype inet_service\n\t\tsize 1024\n\t\tflags interval\n"
+            "\t\telements = { 1500-1599 counter packets 2 bytes 64,\n\t\t\t     1600 "
+            "counter packets 1 bytes 32 }\n"))
+      << listed_text();
+  EXPECT_TRUE(lists("flags interval,timeout\n\t\telements = { 1900-1949 expires 4h59m59s"))
+      << listed_text();
+  EXPECT_TRUE(lists("127.0.0.0/8 . 1700-1799 counter packets 1 bytes 32 expires 1h59m59s"))
+      << listed_text();
+}
+
+TEST_F(LivingIntervals, Expire) {
+  EXPECT_FALSE(arrives(1800));
+  ::usleep(1'200'000);
+  EXPECT_TRUE(arrives(1800));
+  EXPECT_FALSE(lists("0x00000000 expires")) << listed_text();
+  EXPECT_FALSE(elements(take, "short", "{ 0 }")) << "it is gone";
+  expect(elements(put, "short", "{ 0-5 timeout 1h }"));
+  EXPECT_FALSE(arrives(1800)) << "what overlaps it is gone";
+}
+
+TEST_F(LivingIntervals, ComeAndGo) {
+  EXPECT_FALSE(arrives(1900));
+  EXPECT_TRUE(arrives(1500));
+  expect(elements(put, "blocked", "{ 1950-1959 timeout 1h, 1970, 1900-1949 }"));
+  for (const std::uint16_t port : std::array<std::uint16_t, 4>{1949, 1950, 1959, 1970})
+    EXPECT_FALSE(arrives(port)) << port;
+  EXPECT_TRUE(arrives(1960));
+  EXPECT_TRUE(lists("1500-1599 counter packets 1 bytes 32")) << "it counts on: " << listed_text();
+  EXPECT_TRUE(lists("1950-1959 expires 59m59s")) << listed_text();
+  EXPECT_TRUE(lists("1900-1949 expires 4h59m59s")) << "it was there: " << listed_text();
+  expect(elements(take, "blocked", "{ 1950-1959 }"));
+  EXPECT_TRUE(arrives(1950));
+  EXPECT_FALSE(lists("1950-1959")) << listed_text();
+  expect(elements(put, "blocked", "{ 1955-1965 timeout 10m }"));
+  EXPECT_FALSE(arrives(1960)) << "it overlaps what is gone";
+  expect(elements(take, "blocked", "{ 1900-1949 }"));
+  EXPECT_TRUE(arrives(1900)) << "it was in the text";
+  expect(elements(put, "blocked", "{ 1900-1949 timeout 3h }"));
+  expect(elements(take, "blocked", "{ 1900-1949 }"));
+  EXPECT_TRUE(arrives(1900));
+  expect(elements(put, "both", "{ 127.0.0.1 . 2000-2009 }"));
+  EXPECT_FALSE(arrives(2005));
+  EXPECT_FALSE(arrives(1700));
+  EXPECT_TRUE(lists("127.0.0.1 . 2000-2009 counter packets 1 bytes 32")) << listed_text();
+  expect_only_needed_pins();
+}
+
+TEST_F(LivingIntervals, AreRefusedAsNftWould) {
+  const auto refused = [&](service::ElementChange::Kind kind, const char* what) {
+    const Status status = elements(kind, "blocked", what);
+    return status ? std::string() : status.error().text();
+  };
+  EXPECT_NE(refused(put, "{ 1940-1960 }"), "") << "it overlaps";
+  EXPECT_NE(refused(take, "{ 1900-1920 }"), "") << "a part of an element is none";
+  EXPECT_NE(refused(take, "{ 1800 }"), "");
+  EXPECT_FALSE(arrives(1940));
+  EXPECT_TRUE(arrives(1960));
+  EXPECT_FALSE(lists("1940-1960")) << listed_text();
+}
+
+TEST_F(LivingIntervals, OutliveChangesOfRules) {
+  EXPECT_TRUE(arrives(1500));
+  expect(elements(put, "hits", "{ 1610-1619 }"));
+  EXPECT_TRUE(arrives(1615));
+  expect(change(Change::insert, "inet t in udp dport @hits udp dport != @blocked counter"));
+  EXPECT_TRUE(arrives(1615));
+  EXPECT_TRUE(lists("1500-1599 counter packets 1 bytes 32")) << listed_text();
+  EXPECT_TRUE(lists("1610-1619 counter packets 3 bytes 96")) << listed_text();
+  expect_only_needed_pins();
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ class Translation {
     if (!source_ || !handles_follow()) return std::nullopt;
     for (Brought& set : sets_) {
       imr::Set& made = scope_.ruleset[set.id];
-      if (!made.native_reason.empty()) return std::nullopt;
+      if (!made.native_reason.empty() || (made.interval && made.dynamic)) return std::nullopt;
       made.elements = join_elements(std::move(set.elements), made);
     }
     const imr::Table& table = scope_.ruleset[scope_.ruleset[scope_.chain].table];

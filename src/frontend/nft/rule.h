@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "frontend/nft/dynamic_sets.h"
@@ -35,6 +36,9 @@ struct RuleScope {
   std::function<imr::MeterId()> limit_of_answers = {};
   // Without it no rule changes a set.
   DynamicSets* dynamic_sets = nullptr;
+  // From dynamic sets of ranges (imr::Dynamics) to the maps that lead to their keys. Without it no
+  // rule looks into one.
+  const std::map<imr::SetId, imr::SetId>* ranges = nullptr;
 };
 
 // Fills in statements and total_statements, and the text of a rule that has none (nft lists the

@@ -18,6 +18,7 @@
 #include "frontend/nft/netlink.h"
 #include "frontend/nft/objects.h"
 #include "frontend/nft/parts.h"
+#include "frontend/nft/ranges.h"
 #include "frontend/nft/rule.h"
 #include "frontend/nft/sets.h"
 #include "frontend/nft/source_lines.h"
@@ -231,8 +232,19 @@ class Builder {
       if (set.dynamic && !set.elements.empty()) dynamic_sets_.settled.insert(id);
     }
     for (imr::Set& set : ruleset_.sets) make_room(set);
+    divide_sets();
     raw_elements_.clear();
     elements_joined_ = true;
+  }
+
+  void divide_sets() {
+    const std::size_t count = ruleset_.sets.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const imr::SetId id(i);
+      if (!ruleset_[id].interval || !ruleset_[id].dynamic) continue;
+      imr::Set map = divide(ruleset_[id]);
+      ranges_[id] = ruleset_.add(std::move(map));
+    }
   }
 
   Status rule(const nlmsghdr* message) {
@@ -271,6 +283,7 @@ class Builder {
       return limit_of_answers_;
     };
     scope.dynamic_sets = &dynamic_sets_;
+    scope.ranges = &ranges_;
     scope.native_reason = reason_of(chain_id);
     translate_expressions(source.get(), scope, imr::RuleId(ruleset_.rules.size()), rule);
     ruleset_.add(std::move(rule));
@@ -441,6 +454,7 @@ class Builder {
   std::map<Name, imr::ChainId> chains_;
   std::map<Name, imr::SetId> sets_;
   std::map<imr::SetId, std::vector<RawElement>> raw_elements_;
+  std::map<imr::SetId, imr::SetId> ranges_;  // from dynamic sets to the maps from intervals
   bool elements_joined_ = false;
   bool amended_ = false;
 };

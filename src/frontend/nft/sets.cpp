@@ -9,7 +9,7 @@
 #include <bit>
 
 #include "frontend/nft/dynamic_sets.h"
-#include "imr/dynamic_sets.h"
+#include "frontend/nft/ranges.h"
 
 namespace weir::frontend::nft {
 namespace {
@@ -165,7 +165,7 @@ bool read_state(nftnl_set_elem* element, bool first, imr::Set& set, RawElement& 
   ElementState state = state_of(element);
   set.native_reason = take_element(*set.dynamic, first, state);
   if (set.native_reason.empty() && set.is_data_map() && !set.dynamic->statements.empty()) {
-    set.native_reason = imr::why_not_dynamic(set);
+    set.native_reason = why_not_dynamic(set);
   }
   if (!set.native_reason.empty()) {
     set.dynamic.reset();
@@ -258,10 +258,7 @@ imr::Set describe_set(const nftnl_set* set, imr::TableId table) {
   out.native_reason = reason_against(set, flags, out);
   if (out.native_reason.empty()) out.native_reason = state.reason;
   if (out.native_reason.empty() && out.dynamic) {
-    // How many there may be is known once the elements are.
-    imr::Set some = out;
-    if (some.dynamic->size == 0) some.dynamic->size = imr::default_size;
-    out.native_reason = imr::why_not_dynamic(some);
+    out.native_reason = why_not_dynamic(out);
   }
   if (!out.native_reason.empty()) out.dynamic.reset();
   return out;
@@ -305,7 +302,9 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, const FindOb
         return;
       }
     }
-    if (set.dynamic && !read_state(element, raw.empty(), set, read)) return;
+    // The end of an interval keeps nothing.
+    const bool first = std::ranges::find(raw, false, &RawElement::interval_end) == raw.end();
+    if (set.dynamic && !read.interval_end && !read_state(element, first, set, read)) return;
     if (catch_all) {
       set.catch_all = imr::Element{{}, {}, read.verdict, std::move(read.data), 0, {}};
     } else {
@@ -324,10 +323,8 @@ std::vector<imr::Element> join_elements(std::vector<RawElement> raw, const imr::
     for (RawElement& element : raw) {
       elements.push_back({without_padding(std::move(element.key), set.field_sizes),
                           without_padding(std::move(element.last), set.field_sizes),
-                          element.verdict,
-                          std::move(element.data),
-                          0,
-                          {}});
+                          element.verdict, std::move(element.data), element.expires,
+                          std::move(element.held)});
     }
     return elements;
   }

@@ -6,6 +6,7 @@
 
 #include "frontend/nft/keys.h"
 #include "frontend/nft/objects.h"
+#include "frontend/nft/ranges.h"
 #include "frontend/nft/translator.h"
 #include "imr/dynamic_sets.h"
 #include "imr/meters.h"
@@ -181,10 +182,20 @@ Reason Translator::lookup(const nftnl_expr* expr) {
   if (!id.valid()) return "the rule uses a set that the kernel does not list";
   const imr::Set& set = (*scope_.ruleset)[id];
   if (!set.native_reason.empty()) return set.native_reason;
-  const auto key = operand(number(expr, NFTNL_EXPR_LOOKUP_SREG), set.key_size);
-  if (!key) return no_value();
   const bool inverted = has(expr, NFTNL_EXPR_LOOKUP_FLAGS) &&
                         (number(expr, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
+  const bool ranges = set.dynamic && set.dynamic->ranges;
+  if (ranges && scope_.ranges == nullptr) {
+    return "a rule that looks for intervals with a state is read with all others";
+  }
+  const imr::SetId map = ranges ? scope_.ranges->at(id) : imr::SetId();
+  auto key = operand(number(expr, NFTNL_EXPR_LOOKUP_SREG),
+                     ranges ? (*scope_.ruleset)[map].key_size : set.key_size);
+  if (!key) return no_value();
+  if (ranges) {
+    if (inverted) add_nowhere((*scope_.ruleset)[map]);
+    key = add(imr::MapLookup{*key, map});
+  }
   if (!has(expr, NFTNL_EXPR_LOOKUP_DREG)) {
     // A map as well, for its keys: nft_lookup_eval() leaves the data alone.
     rule_.statements.push_back(imr::MatchSet{*key, id, inverted});
@@ -195,6 +206,12 @@ Reason Translator::lookup(const nftnl_expr* expr) {
     return "this lookup is not translated";
   }
   if (set.is_data_map()) {
+    // nft_lookup_eval() runs the statements of the element as well.
+    const bool keeps = set.dynamic && !set.dynamic->statements.empty();
+    if (keeps && imr::varies(*scope_.ruleset, *key)) {
+      return "a number is drawn for a map whose elements have statements";
+    }
+    if (keeps) rule_.statements.push_back(imr::MatchSet{*key, id});
     store_load(target, imr::MapLookup{*key, id}, true);
     return {};
   }

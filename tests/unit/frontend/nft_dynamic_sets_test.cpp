@@ -103,6 +103,67 @@ TEST(NftDynamicSets, GiveElementsStatements) {
             "add payload network 12 4 later-fragments @d\n");
 }
 
+// Intervals lead to their ends, and these to what is kept.
+TEST(NftDynamicSets, OfIntervalsAreTwo) {
+  const imr::Ruleset ruleset = of_table(
+      "  set nets { type ipv4_addr; flags interval,timeout; elements = { 10.0.0.0/24 timeout 1h, "
+      "10.0.1.1 } }\n"
+      "  set ports { type inet_service; flags interval; counter; elements = { 80-90 } }\n"
+      "  set both { type ipv4_addr . inet_service; flags interval; counter; elements = { "
+      "10.0.0.0/8 . 80-90 } }\n"
+      "  map zones { type ipv4_addr : mark; flags interval,timeout; elements = { 10.0.0.0/8 "
+      "timeout "
+      "1h : 7 } }\n"
+      "  chain c {\n    ip saddr @nets\n    tcp dport != @ports\n    ip saddr . tcp dport @both\n"
+      "    meta mark set ip saddr map @zones\n  }\n");
+  EXPECT_EQ(
+      set_text(ruleset, "\"nets ranges\""),
+      "map ip t \"nets ranges\" ipv4_addr 4 to \"ipv4_addr . ipv4_addr\" 8 interval anonymous "
+      "{ 0x0a000000-0x0a0000ff : 0x0a0000000a0000ff, 0x0a000101 : 0x0a0001010a000101 }");
+  EXPECT_EQ(set_text(ruleset, "nets"),
+            "set ip t nets ipv4_addr 8 fields 4 4 dynamic ranges timeouts 0 size 1024 { "
+            "0x0a0000000a0000ff expires 3600000, 0x0a0001010a000101 }");
+  EXPECT_EQ(
+      set_text(ruleset, "\"ports ranges\""),
+      "map ip t \"ports ranges\" inet_service 2 to \"inet_service . inet_service\" 8 interval "
+      "anonymous { 0x0050-0x005a : 0x00500000005a0000, * : 0xffff000000000000 }");
+  EXPECT_EQ(
+      set_text(ruleset, "ports"),
+      "set ip t ports inet_service 8 fields 2 2 dynamic ranges size 1024 each counter packets 0 "
+      "bytes 0 { 0x00500000005a0000 }");
+  EXPECT_EQ(set_text(ruleset, "both"),
+            "set ip t both \"ipv4_addr . inet_service\" 16 fields 4 2 4 2 dynamic ranges size 1024 "
+            "each counter packets 0 bytes 0 { 0x0a000000005000000affffff005a0000 }");
+  EXPECT_EQ(set_text(ruleset, "zones"),
+            "map ip t zones ipv4_addr 8 fields 4 4 to mark 4 dynamic ranges timeouts 0 size 1024 { "
+            "0x0a0000000affffff : 0x07000000 expires 3600000 }");
+  EXPECT_EQ(
+      statements(ruleset),
+      "match lookup(payload network 12 4 later-fragments, @\"nets ranges\") in @nets\n\n"
+      "match meta l4proto == 0x06\n"
+      "match lookup(payload transport 2 2 later-fragments, @\"ports ranges\") not in @ports\n\n"
+      "match meta l4proto == 0x06\n"
+      "match lookup(concat(payload network 12 4 later-fragments, payload transport 2 2 "
+      "later-fragments), @\"both ranges\") in @both\n\n"
+      "write meta mark lookup(lookup(payload network 12 4 later-fragments, @\"zones ranges\"), "
+      "@zones)\n");
+}
+
+// Who looks up the data runs the statements.
+TEST(NftDynamicSets, OfDataHaveStatements) {
+  const imr::Ruleset ruleset = of_table(
+      "  map m { type ipv4_addr : mark; flags dynamic; counter; elements = { 10.0.0.1 : 1 } }\n"
+      "  chain c {\n    update @m { ip daddr counter : 3 }\n    meta mark set ip saddr map @m\n  "
+      "}\n");
+  EXPECT_EQ(set_text(ruleset, "m"),
+            "map ip t m ipv4_addr 4 to mark 4 dynamic size 65535 each counter packets 0 bytes 0 { "
+            "0x0a000001 : 0x01000000 }");
+  EXPECT_EQ(statements(ruleset),
+            "update payload network 16 4 later-fragments : 0x03000000 @m\n\n"
+            "match payload network 12 4 later-fragments in @m\n"
+            "write meta mark lookup(payload network 12 4 later-fragments, @m)\n");
+}
+
 // Why the last rule of the table stays with the kernel.
 std::string reason(const std::string& sets, const std::string& rules) {
   const imr::Ruleset ruleset = of_table(sets + "  chain c {\n" + rules + "  }\n");
@@ -122,15 +183,25 @@ TEST(NftDynamicSets, StayWithTheKernelByName) {
             different);
   EXPECT_EQ(reason(plain, "    add @s { ip saddr ct count over 3 }\n"),
             "elements with 'connlimit' stay with the kernel");
-  EXPECT_EQ(reason("  set i { type ipv4_addr; flags interval,timeout; timeout 5m; elements = { "
-                   "10.0.0.0/8 } }\n",
-                   "    ip saddr @i\n"),
-            "elements of sets with intervals have no time and no state in a program");
+  EXPECT_EQ(reason("  set i { type ipv4_addr . inet_service; flags interval; counter; elements = { "
+                   "10.0.0.2-10.0.0.9 . 80, 10.0.0.0/8 . 80-81 } }\n",
+                   "    ip saddr . tcp dport @i\n"),
+            "elements that overlap have no time and no state in a program");
+  std::string type = "mark";
+  std::string key = "meta mark";
+  for (int i = 1; i < 9; ++i) {
+    type += " . mark";
+    key += " . meta mark";
+  }
+  EXPECT_EQ(
+      reason("  set l { type " + type + "; flags interval,timeout; }\n", "    " + key + " @l\n"),
+      "intervals of more than 32 bytes have no time and no state in a program");
   EXPECT_EQ(reason("  map v { type ipv4_addr : verdict; timeout 5m; }\n", "    ip saddr vmap @v\n"),
             "elements of maps to verdicts have no time and no state in a program");
-  EXPECT_EQ(reason("  map m { type ipv4_addr : mark; flags dynamic; }\n",
-                   "    add @m { ip saddr counter : 1 }\n"),
-            "a map to data whose elements have statements");
+  EXPECT_EQ(
+      reason("  map m { typeof numgen random mod 4 : meta mark; counter; elements = { 1 : 2 } }\n",
+             "    meta mark set numgen random mod 4 map @m\n"),
+      "a number is drawn for a map whose elements have statements");
 }
 
 }  // namespace

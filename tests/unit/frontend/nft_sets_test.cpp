@@ -222,8 +222,6 @@ TEST_P(NativeSet, MakesTheRulesThatUseItNative) {
 }
 
 constexpr NativeCase native_cases[] = {
-    {"set s { type ipv4_addr; flags interval,timeout; elements = { 1.1.1.1 timeout 5m }\n}",
-     "ip saddr @s drop", "elements of sets with intervals have no time and no state in a program"},
     {"map s { type ipv4_addr : verdict; flags timeout; }", "ip saddr vmap @s",
      "elements of maps to verdicts have no time and no state in a program"},
     {"set s { type ipv4_addr; counter; elements = { * }\n}", "ip saddr @s drop",
