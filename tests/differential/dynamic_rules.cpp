@@ -18,7 +18,6 @@ std::vector<Script::Set> dynamic_sets() {
     std::string definition = "set " + name + " { " + rest + " }";
     return Script::Set{.name = std::move(name), .definition = std::move(definition)};
   };
-  const std::string rate(dynamic_rate);
   return {
       set("seen4", "type ipv4_addr; flags dynamic,timeout; timeout 1h; size 5;"),
       set("seen6", "type ipv6_addr; flags dynamic; size 100;"),
@@ -26,8 +25,8 @@ std::vector<Script::Set> dynamic_sets() {
       set("rates6", "type ipv6_addr; flags dynamic,timeout; timeout 3h; size 50;"),
       set("ports", "type inet_service; flags dynamic,timeout; size 4;"),
       set("pairs", "type ipv4_addr . inet_service; flags dynamic; size 30;"),
-      set("nets4", "type ipv4_addr; flags interval; elements = { 0.0.0.0/2 " + rate +
-                       ", 80.0.0.0/4 " + rate + ", 192.0.2.0/24 " + rate + " }"),
+      set("nets4", "type ipv4_addr; flags interval; " + std::string(dynamic_rate) +
+                       "; elements = { 0.0.0.0/2, 80.0.0.0/4, 192.0.2.0/24 }"),
       set("ranges",
           "type inet_service; flags interval,timeout; timeout 1h; elements = { 0-99, 1024-40000 "
           "timeout 2h }"),
