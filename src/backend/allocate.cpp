@@ -22,6 +22,7 @@ bool clobbers(const Instruction& instruction) {
     case Op::lookup:
     case Op::count:
     case Op::clock:
+    case Op::coarse_clock:
     case Op::random:
     case Op::exchange:
     case Op::fetch_add:

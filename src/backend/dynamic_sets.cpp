@@ -162,7 +162,7 @@ std::vector<Reg> DynamicCode::chunks(const Words& words, std::size_t size) {
 
 Reg DynamicCode::now() {
   const Reg clock = out_.function().new_register();
-  out_.append({.op = Op::clock, .dst = clock});
+  out_.append({.op = Op::coarse_clock, .dst = clock});
   return out_.binary(Op::add, clock, out_.constant(isa::expiry_epoch));
 }
 

@@ -358,7 +358,10 @@ void Emitter::instruction(const Instruction& instruction) {
       trace(instruction);
       return;
     case Op::clock:
-      call_helper(static_cast<std::int32_t>(isa::Helper::ktime_get_ns));
+    case Op::coarse_clock:
+      call_helper(static_cast<std::int32_t>(instruction.op == Op::clock || !profile_.coarse_clock
+                                                ? isa::Helper::ktime_get_ns
+                                                : isa::Helper::ktime_get_coarse_ns));
       store(instruction.dst, r0);
       return;
     case Op::record:

@@ -72,6 +72,7 @@ struct Profile {
   // Functions within the program, per-CPU maps, and addresses of map values may be used.
   bool local_calls = true;
   bool per_cpu_maps = true;
+  bool coarse_clock = true;  // bpf_ktime_get_coarse_ns(), or else bpf_ktime_get_ns() for it
   bool map_values = true;
   Limits limits;
 

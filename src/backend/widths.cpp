@@ -77,6 +77,7 @@ std::vector<std::uint8_t> find_widths(const flow::Function& function,
           case Op::swap64:
           case Op::opaque_zero:
           case Op::clock:
+          case Op::coarse_clock:
           case Op::word:
           case Op::exchange:
           case Op::fetch_add:

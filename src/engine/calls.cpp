@@ -326,6 +326,7 @@ std::uint64_t call(Machine& machine, FunctionId function, const Arguments& argum
     case FunctionId::map_delete_elem:
       return map_delete(machine, arguments);
     case FunctionId::ktime_get_ns:
+    case FunctionId::ktime_get_coarse_ns:
       return machine.now();
     case FunctionId::get_prandom_u32:
       return machine.random();

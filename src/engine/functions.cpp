@@ -24,6 +24,7 @@ constexpr std::array functions = {
     Function{Id::map_update_elem, "map_update_elem", 2, {map, map_key, map_value, number}},
     Function{Id::map_delete_elem, "map_delete_elem", 3, {map, map_key}},
     Function{Id::ktime_get_ns, "ktime_get_ns", 5},
+    Function{Id::ktime_get_coarse_ns, "ktime_get_coarse_ns", 160, {}, scalar, of_views | of_xdp},
     Function{Id::get_prandom_u32, "get_prandom_u32", 7},
     Function{Id::get_smp_processor_id, "get_smp_processor_id", 8},
     Function{Id::get_current_task_btf, "get_current_task_btf", 158, {}, task},

@@ -15,6 +15,7 @@ enum class FunctionId : std::uint8_t {
   map_update_elem,
   map_delete_elem,
   ktime_get_ns,
+  ktime_get_coarse_ns,
   get_prandom_u32,
   get_smp_processor_id,
   probe_read_kernel,

@@ -375,6 +375,7 @@ class Parser {
       }
       case Op::entered:
       case Op::clock:
+      case Op::coarse_clock:
       case Op::random:
         return {};
       case Op::word:

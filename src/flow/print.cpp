@@ -134,6 +134,7 @@ std::string print(const Instruction& i) {
     case Op::trace:
       return name + " " + map(i.map) + ", " + second(i.b, i.imm);
     case Op::clock:
+    case Op::coarse_clock:
     case Op::random:
     case Op::entered:
       return reg(i.dst) + " = " + name;

@@ -268,6 +268,7 @@ class Verifier {
       case Op::context:
       case Op::opaque_zero:
       case Op::clock:
+      case Op::coarse_clock:
       case Op::random:
       case Op::word:
       case Op::exchange:

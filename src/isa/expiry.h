@@ -11,8 +11,9 @@
 
 namespace weir::isa {
 
-// The word counts nanoseconds of bpf_ktime_get_ns(), which are those of CLOCK_MONOTONIC, from so
-// much before that clock's zero. 0: the entry never expires.
+// The word counts nanoseconds of CLOCK_MONOTONIC from so much before that clock's zero. Programs
+// may go by that clock as of the last tick, as elements in the kernel do (get_jiffies_64()). 0: the
+// entry never expires.
 constexpr std::uint64_t expiry_epoch = std::uint64_t{1} << 62;
 
 // The value of one of MapSpec::entries, started at `now`.

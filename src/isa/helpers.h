@@ -24,11 +24,11 @@ namespace weir::isa {
                   row(probe_read_kernel, 113) row(jiffies64, 118) row(ktime_get_boot_ns, 125)     \
                       row(ringbuf_output, 130) row(ringbuf_reserve, 131) row(ringbuf_submit, 132) \
                           row(ringbuf_discard, 133) row(for_each_map_elem, 164) row(loop, 181)    \
-                              row(get_current_task_btf, 158) row(xdp_get_buff_len, 188)           \
-                                  row(xdp_load_bytes, 189) row(xdp_store_bytes, 190)              \
-                                      row(map_lookup_percpu_elem, 195) row(dynptr_from_mem, 197)  \
-                                          row(dynptr_read, 201) row(dynptr_data, 203)             \
-                                              row(ktime_get_tai_ns, 208)
+                              row(get_current_task_btf, 158) row(ktime_get_coarse_ns, 160)        \
+                                  row(xdp_get_buff_len, 188) row(xdp_load_bytes, 189)             \
+                                      row(xdp_store_bytes, 190) row(map_lookup_percpu_elem, 195)  \
+                                          row(dynptr_from_mem, 197) row(dynptr_read, 201)         \
+                                              row(dynptr_data, 203) row(ktime_get_tai_ns, 208)
 
 enum class Helper : std::int32_t {
 #define WEIR_ROW(name, number) name = number,

@@ -112,8 +112,9 @@ class CommonLoads {
       case Op::swap16:
       case Op::swap32:
       case Op::swap64:
-      // A packet has one time: to read the clock takes as long as ten comparisons.
+      // A packet has one time: to read the fine clock takes as long as ten comparisons.
       case Op::clock:
+      case Op::coarse_clock:
         return true;
       case Op::context:
         return !changed_.contains(static_cast<flow::ContextKey>(i.imm));

@@ -65,6 +65,7 @@ std::optional<std::uint64_t> compute(Op op, std::uint64_t a, std::uint64_t b) {
     case Op::context:
     case Op::opaque_zero:
     case Op::clock:
+    case Op::coarse_clock:
     case Op::random:
     case Op::word:
     case Op::exchange:
@@ -124,6 +125,7 @@ bool changes_nothing(Op op, std::uint64_t imm, std::uint64_t bits) {
     case Op::context:
     case Op::opaque_zero:
     case Op::clock:
+    case Op::coarse_clock:
     case Op::random:
     case Op::word:
     case Op::exchange:
@@ -270,6 +272,7 @@ class Folder {
       case Op::context:
       case Op::opaque_zero:
       case Op::clock:
+      case Op::coarse_clock:
       case Op::word:
       case Op::exchange:
       case Op::fetch_add:

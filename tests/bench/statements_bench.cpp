@@ -35,7 +35,7 @@ constexpr std::string_view seen = "set seen { type ipv4_addr; flags dynamic; siz
 // compared in front of a counter, since nothing would compute them else. A frame is used again as
 // rules left it: what is to be written each time is written twice, and of an option that is taken
 // away only the search is left.
-constexpr std::array<Statement, 20> statements = {{
+constexpr std::array<Statement, 22> statements = {{
     {.name = "counter", .text = "counter"},
     {.name = "counter name", .text = "counter name \"every\"", .object = "counter every { }"},
     {.name = "limit", .text = "limit rate 100000000/second burst 1000000 packets"},
@@ -56,6 +56,15 @@ constexpr std::array<Statement, 20> statements = {{
      .text = "ip saddr @known counter",
      .object = "set known { type ipv4_addr; flags dynamic,timeout; "
                "elements = { 10.0.0.1 timeout 1d } }"},
+    {.name = "ranges counter",
+     .text = "ip saddr @nets counter",
+     .object = "set nets { type ipv4_addr; flags interval; counter; "
+               "elements = { 10.0.0.0/24, 10.1.0.0-10.1.0.99, 172.16.0.0/12 } }"},
+    {.name = "ranges timeout",
+     .text = "ip saddr @nets counter",
+     .object =
+         "set nets { type ipv4_addr; flags interval,timeout; elements = { 10.0.0.0/24 timeout "
+         "1d, 10.1.0.0-10.1.0.99 timeout 1d, 172.16.0.0/12 timeout 1d } }"},
     {.name = "set add", .text = "add @seen { ip saddr }", .object = seen},
     {.name = "set update",
      .text = "update @seen { ip saddr }",

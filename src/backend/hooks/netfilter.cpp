@@ -267,6 +267,7 @@ constexpr Profile make(std::uint8_t (*window)(Emitter&, const PacketWindow&)) {
   Profile profile;
   profile.name = "netfilter";
   profile.program_type = isa::ProgramType::netfilter;
+  profile.coarse_clock = false;
   profile.accept = 1;
   profile.drop = 0;
   profile.start = Profile::Start::network;

@@ -194,6 +194,7 @@ class Machine {
         reg(i.dst) = Chance(++outcome_.draws).next();
         return;
       case Op::clock:
+      case Op::coarse_clock:
         reg(i.dst) = 1'000'000;
         return;
       case Op::word:
