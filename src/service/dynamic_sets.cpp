@@ -93,6 +93,21 @@ imr::Ruleset described(const DynamicSetState& state) {
   return std::move(*out);
 }
 
+void keep_sizes(const PolicyState& policy, imr::Ruleset& ruleset) {
+  for (imr::Set& set : ruleset.sets) {
+    if (!set.dynamic) continue;
+    const imr::Table& table = ruleset[set.table];
+    for (const DynamicSetState& state : policy.dynamic_sets) {
+      const imr::Ruleset known = described(state);
+      const imr::Table& its = known[set_of(known).table];
+      const std::uint32_t size = set_of(known).dynamic->size;
+      const bool same =
+          its.family == table.family && its.name == table.name && set_of(known).name == set.name;
+      if (same && set.elements.size() <= size) set.dynamic->size = size;
+    }
+  }
+}
+
 Status share_dynamic_sets(const PolicyState& policy, const std::vector<DynamicSetState>& next,
                           const Paths& paths, std::vector<kernel::Fd>& given) {
   for (const DynamicSetState& state : next) {
@@ -113,12 +128,19 @@ Status carry_dynamic_sets(const PolicyState& policy, const std::vector<DynamicSe
     const imr::Ruleset before = described(*known);
     const imr::Set& from = set_of(before);
     const imr::Set& to = set_of(after);
-    if (from.key_size != to.key_size || from.data_size != to.data_size) continue;
+    if (from.key_size != to.key_size || from.data_size != to.data_size ||
+        from.field_sizes != to.field_sizes || from.dynamic->ranges != to.dynamic->ranges) {
+      continue;
+    }
     WEIR_TRY(map, map_of(policy, *known, paths));
     WEIR_TRY(keys, kernel::keys(map, from.key_size));
     for (const Bytes& key : keys) {
       const auto value = kernel::read_element(map, key, backend::layout_of(from).size, false);
       if (!value) continue;  // it has just gone
+      const bool lives = driver::living_element(before, imr::SetId(std::size_t{0}), key, *value,
+                                                kernel::clock_now())
+                             .has_value();
+      if (!lives) continue;
       WEIR_CHECK(kernel::write_element(maps.at(state.map), key, carried(from, to, *value)));
     }
   }
@@ -146,9 +168,13 @@ Result<std::vector<driver::LivingElement>> living_elements(const PolicyState& po
 
 Status add_elements(const PolicyState& policy, const DynamicSetState& state, const imr::Set& given,
                     const Paths& paths) {
+  WEIR_TRY(map, map_of(policy, state, paths));
+  return add_elements(state, map, given);
+}
+
+Status add_elements(const DynamicSetState& state, const kernel::Fd& map, const imr::Set& given) {
   const imr::Ruleset known = described(state);
   const imr::Set& set = set_of(known);
-  WEIR_TRY(map, map_of(policy, state, paths));
   // As programs make room, where it is needed: without what has expired.
   WEIR_TRY(keys, kernel::keys(map, set.key_size));
   std::size_t living = 0;

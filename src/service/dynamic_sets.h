@@ -22,13 +22,17 @@ namespace weir::service {
 // The one set of it, without elements, in its table.
 [[nodiscard]] imr::Ruleset described(const DynamicSetState& state);
 
+// Sets keep the size that they have in the policy, where the ruleset's elements fit it: one that
+// does not say how large it is has room for more than it is written with, and may get fewer.
+void keep_sizes(const PolicyState& policy, imr::Ruleset& ruleset);
+
 // Puts the maps of sets that mean the same before and after into `given`, by their places in the
 // object to come.
 [[nodiscard]] Status share_dynamic_sets(const PolicyState& policy,
                                         const std::vector<DynamicSetState>& next,
                                         const Paths& paths, std::vector<kernel::Fd>& given);
-// Copies the elements of sets of which that is not so. Their statements begin anew where they are
-// others. What programs change meanwhile is not copied.
+// Copies the living elements of sets of which that is not so. Their statements begin anew where
+// they are others. What programs change meanwhile is not copied.
 [[nodiscard]] Status carry_dynamic_sets(const PolicyState& policy,
                                         const std::vector<DynamicSetState>& next,
                                         const std::vector<kernel::Fd>& maps, const Paths& paths);
@@ -41,6 +45,9 @@ namespace weir::service {
 // members of the set. All of it or nothing, but for what packets do meanwhile.
 [[nodiscard]] Status add_elements(const PolicyState& policy, const DynamicSetState& state,
                                   const imr::Set& given, const Paths& paths);
+// The same of a map that is not pinned yet.
+[[nodiscard]] Status add_elements(const DynamicSetState& state, const kernel::Fd& map,
+                                  const imr::Set& given);
 // An input error where one of them is not there.
 [[nodiscard]] Status check_living(const PolicyState& policy, const DynamicSetState& state,
                                   const imr::Set& given, const Paths& paths);

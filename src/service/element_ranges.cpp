@@ -12,8 +12,12 @@
 namespace weir::service {
 namespace {
 
-bool same_keys(const imr::Set& a, const imr::Set& b) {
-  return std::ranges::equal(a.elements, b.elements, {}, &imr::Element::key, &imr::Element::key);
+// The same elements, of maps with the same values; whatever they keep.
+bool same_values(const imr::Set& a, const imr::Set& b) {
+  return std::ranges::equal(a.elements, b.elements,
+                            [](const imr::Element& one, const imr::Element& other) {
+                              return one.key == other.key && one.data == other.data;
+                            });
 }
 
 // Whether `set` has all elements of `part`; of maps, by their keys.
@@ -21,48 +25,95 @@ bool has_keys(const imr::Set& set, const imr::Set& part) {
   return std::ranges::includes(set.elements, part.elements, {}, &imr::Element::key,
                                &imr::Element::key);
 }
+bool has_key(const std::vector<driver::LivingElement>& living, const Bytes& key) {
+  return std::ranges::binary_search(living, key, {}, &driver::LivingElement::key);
+}
 
-// Removes what the map has beyond the elements of the set.
+// A set with the elements of these keys, for delete_elements().
+imr::Set of_keys(const imr::Set& set, const std::vector<Bytes>& keys) {
+  std::vector<imr::Element> elements;
+  for (const Bytes& key : keys) elements.push_back({.key = key, .last = key, .verdict = {}});
+  imr::Set out = set;
+  out.elements = std::move(elements);
+  return out;
+}
+
+// Removes what the map has beyond the elements of the set: what is deleted, and what a change that
+// was broken off left.
 Status drop_others(const PolicyState& policy, const ElementChange& change, const imr::Set& set,
                    const Paths& paths) {
   const DynamicSetState* state = find_dynamic(policy, change);
   invariant(state != nullptr, "a set with intervals that is gone");
   WEIR_TRY(living, living_elements(policy, *state, paths));
-  imr::Set others = set;
-  std::vector<imr::Element> gone;
+  std::vector<Bytes> gone;
   for (const driver::LivingElement& element : living) {
     const bool stays =
         std::ranges::binary_search(set.elements, element.key, {}, &imr::Element::key);
-    if (!stays) gone.push_back({.key = element.key, .last = element.key, .verdict = {}});
+    if (!stays) gone.push_back(element.key);
   }
-  others.elements = std::move(gone);
-  return delete_elements(policy, *state, others, paths);
+  return delete_elements(policy, *state, of_keys(set, gone), paths);
 }
 
-// The policy without the elements of `before` that have expired, where its notes can say so: nft
+// The elements in words that are the same for the same element, whatever the user's were.
+ElementChange in_our_words(const ElementChange& change, const std::vector<imr::Element>& elements,
+                           const imr::Set& set) {
+  std::string text;
+  for (const imr::Element& element : elements) {
+    text += (text.empty() ? "{ " : ", ") + key_text(set, element.key);
+    if (change.kind == ElementChange::Kind::remove) continue;
+    if (element.expires != 0) text += " timeout " + std::to_string(element.expires) + "ms";
+    if (set.is_data_map()) text += " : " + data_text(set, element.data);
+  }
+  ElementChange out = change;
+  out.elements = text + " }";
+  return out;
+}
+
+std::vector<imr::Element> elements_of(const imr::Set& set) {
+  return {set.elements.begin(), set.elements.end()};
+}
+
+// The policy without the elements of `known` that have expired, where its notes can say so: nft
 // would refuse others that overlap them.
-Result<PolicyState> without_expired(const PolicyState& policy, const DynamicSetState& state,
-                                    const ElementChange& change, const imr::Set& before,
-                                    const Paths& paths) {
-  WEIR_TRY(living, living_elements(policy, state, paths));
-  imr::Set after = before;
-  std::vector<imr::Element> staying;
-  std::string expired;
-  for (const imr::Element& element : before.elements) {
-    if (std::ranges::binary_search(living, element.key, {}, &driver::LivingElement::key)) {
-      staying.push_back(element);
-    } else {
-      expired += (expired.empty() ? "" : ", ") + key_text(before, element.key);
-    }
+PolicyState without_expired(const PolicyState& policy, const ElementChange& change,
+                            const imr::Set& known,
+                            const std::vector<driver::LivingElement>& living) {
+  std::vector<imr::Element> expired;
+  for (const imr::Element& element : known.elements) {
+    if (!has_key(living, element.key)) expired.push_back(element);
   }
   if (expired.empty()) return policy;
-  after.elements = std::move(staying);
   ElementChange gone = change;
   gone.kind = ElementChange::Kind::remove;
-  gone.elements = "{ " + expired + " }";
-  auto out = noted(policy, gone, after, same_keys);
-  if (!out) return policy;
+  const auto without = [&](const imr::Set& set, const std::vector<imr::Element>& elements) {
+    imr::Set out = set;
+    std::vector<imr::Element> rest;
+    for (const imr::Element& element : set.elements) {
+      const bool goes = std::ranges::binary_search(elements, element.key, {}, &imr::Element::key);
+      if (!goes) rest.push_back(element);
+    }
+    out.elements = std::move(rest);
+    return out;
+  };
+  auto all =
+      noted(policy, in_our_words(gone, expired, known), without(known, expired), same_values);
+  if (all) return std::move(*all);
+  PolicyState out = policy;
+  imr::Set left = known;
+  for (const imr::Element& element : expired) {
+    const imr::Set after = without(left, {element});
+    auto one = noted(out, in_our_words(gone, {element}, known), after, same_values);
+    if (!one) continue;
+    out = std::move(*one);
+    left = after;
+  }
   return out;
+}
+
+Result<PolicyState> noted_change(const PolicyState& base, const ElementChange& change,
+                                 const imr::Set& given, const imr::Set& after) {
+  auto ours = noted(base, in_our_words(change, elements_of(given), given), after, same_values);
+  return ours ? std::move(ours) : noted(base, change, after, same_values);
 }
 
 }  // namespace
@@ -76,7 +127,9 @@ Status change_ranges(const PolicyState& policy, const DynamicSetState& state,
   }
   WEIR_TRY(old_rules, ruleset_with(policy, {}));
   WEIR_TRY(known, find_set(old_rules, change));
-  WEIR_TRY(base, without_expired(policy, state, change, *known, paths));
+  WEIR_CHECK(drop_others(policy, change, *known, paths));
+  WEIR_TRY(living, living_elements(policy, state, paths));
+  const PolicyState base = without_expired(policy, change, *known, living);
   WEIR_TRY(base_rules, ruleset_with(base, {}));
   WEIR_TRY(before, find_set(base_rules, change));
   WEIR_TRY(new_rules, ruleset_with(base, {command_of(change)}));
@@ -87,17 +140,26 @@ Status change_ranges(const PolicyState& policy, const DynamicSetState& state,
   const bool adds = change.kind == ElementChange::Kind::add;
   if (adds && !(has_keys(*after, *given) && has_keys(*after, *before))) {
     return input_error("the set " + change.set +
-                       " merges elements, and these have times or states " +
-                       "of their own: delete what they would be merged with first");
+                       " merges elements, and these have times or states of their own: delete " +
+                       "what they would be merged with first");
   }
   if (!adds) WEIR_CHECK(check_living(policy, state, *given, paths));
-  if (adds && same_keys(*known, *after)) return add_elements(policy, state, *given, paths);
-  WEIR_TRY(changed, noted(base, change, *after, same_keys));
-  if (adds) WEIR_CHECK(add_elements(policy, state, *given, paths));
-  auto now = swap_elements(policy, changed.elements, paths, at_step);
-  const Status tidied = drop_others(now ? *now : policy, change, now ? *after : *known, paths);
-  if (!now) return std::unexpected(now.error());
-  return tidied;
+  // Programs know them all, and some have expired.
+  if (adds && same_values(*known, *after)) return add_elements(policy, state, *given, paths);
+  WEIR_TRY(changed, noted_change(base, change, *given, *after));
+  std::vector<Bytes> fresh;
+  for (const imr::Element& element : given->elements) {
+    if (!has_key(living, element.key)) fresh.push_back(element.key);
+  }
+  const auto fill = [&](const PolicyState& next, const std::vector<kernel::Fd>& maps) -> Status {
+    const DynamicSetState* its = find_dynamic(next, change);
+    invariant(its != nullptr, "a set with intervals that is gone");
+    return adds ? add_elements(*its, maps.at(its->map), *given) : Status();
+  };
+  const auto now = swap_elements(policy, changed.elements, fill, paths, at_step);
+  if (now) return drop_others(*now, change, *after, paths);
+  if (adds) WEIR_CHECK(delete_elements(policy, state, of_keys(*known, fresh), paths));
+  return std::unexpected(now.error());
 }
 
 }  // namespace weir::service

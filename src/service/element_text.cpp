@@ -157,6 +157,7 @@ std::optional<std::size_t> prefix_length(ByteView first, ByteView last) {
 std::string range_text(std::string_view type, ByteView first, ByteView last) {
   std::string from = one_value(type, first, Order::network);
   if (std::ranges::equal(first, last)) return from;
+  if (type == "ifname") return from.substr(0, from.size() - 1) + "*\"";
   const bool address = type == "ipv4_addr" || type == "ipv6_addr";
   const auto prefix = address ? prefix_length(first, last) : std::nullopt;
   if (prefix) return from + "/" + std::to_string(*prefix);

@@ -21,9 +21,8 @@ Status check_interfaces(const std::vector<imr::Interface>& interfaces) {
     const unsigned index = if_nametoindex(interface.name.c_str());
     if (index == interface.index) continue;
     return input_error("the rules name interface '" + interface.name +
-                       "' by its index (iif, oif, "
-                       "fwd, dup), " +
-                       std::to_string(interface.index) + "; in this network namespace " +
+                       "' by its index (iif, oif, fwd, dup), " + std::to_string(interface.index) +
+                       "; in this network namespace " +
                        (index == 0 ? "there is none" : "it has index " + std::to_string(index)) +
                        ". iifname and oifname match by name");
   }

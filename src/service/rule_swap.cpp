@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/rule_swap.h"
-#include "service/dynamic_sets.h"
 
 #include <algorithm>
 #include <map>
@@ -11,6 +10,7 @@
 #include "frontend/nft/nft.h"
 #include "kernel/forward.h"
 #include "service/apply.h"
+#include "service/dynamic_sets.h"
 #include "service/element.h"
 #include "service/exchange.h"
 #include "service/meters.h"
@@ -168,6 +168,7 @@ Result<CompiledRules> compile(const PolicyState& policy, const std::string& comm
   CompiledRules out;
   WEIR_TRY(ruleset, read(policy, command));
   out.ruleset = std::move(ruleset);
+  keep_sizes(policy, out.ruleset);
   WEIR_CHECK(check_handles(policy, replaced, out.ruleset));
   WEIR_CHECK(check_interfaces(out.ruleset));
   WEIR_TRY(attachments, plan_attachments(policy, out.ruleset));
@@ -186,8 +187,8 @@ Result<CompiledRules> compile(const PolicyState& policy, const std::string& comm
 // policy's, and what has changed since.
 Result<PolicyState> put_in_force(const PolicyState& policy, PolicyState wanted,
                                  const CompiledRules& rules,
-                                 const std::optional<RuleName>& replaced, const Paths& paths,
-                                 const StepHook& at_step) {
+                                 const std::optional<RuleName>& replaced, const FillMaps& fill,
+                                 const Paths& paths, const StepHook& at_step) {
   PolicyState next = describe_policy(rules.ruleset, rules.compilation, policy.source);
   carry_rules(policy, replaced, rules.counters.shared, next);
   next.commands = std::move(wanted.commands);
@@ -200,6 +201,7 @@ Result<PolicyState> put_in_force(const PolicyState& policy, PolicyState wanted,
         WEIR_TRY(given, shared_maps(policy, rules.counters, rules.compilation, sets, paths));
         WEIR_CHECK(load_programs(rules.compilation.object, std::move(given), installed));
         WEIR_CHECK(carry_dynamic_sets(policy, sets, installed.loaded.maps, paths));
+        if (fill) WEIR_CHECK(fill(installed.state, installed.loaded.maps));
         const isa::MapIndex meters = rules.compilation.meters;
         if (!meters.valid()) return {};
         return carry_meters(policy, replaced, installed.state,
@@ -246,17 +248,18 @@ Result<SwappedRules> swap_rules(const PolicyState& policy, const RuleChange& cha
   WEIR_TRY(rules, compile(policy, command_of(change), replaced, change.foresee));
   PolicyState next = policy;
   next.commands.push_back(command_of(change));
-  WEIR_TRY(now, put_in_force(policy, std::move(next), rules, replaced, paths, at_step));
+  WEIR_TRY(now, put_in_force(policy, std::move(next), rules, replaced, {}, paths, at_step));
   const auto handle = handle_of(change, rules.ruleset);
   return SwappedRules{.policy = std::move(now), .rules = std::move(rules), .handle = handle};
 }
 
 Result<PolicyState> swap_elements(const PolicyState& policy, std::vector<ElementsState> elements,
-                                  const Paths& paths, const StepHook& at_step) {
+                                  const FillMaps& fill, const Paths& paths,
+                                  const StepHook& at_step) {
   PolicyState next = policy;
   next.elements = std::move(elements);
   WEIR_TRY(rules, compile(next, {}, std::nullopt, {}));
-  return put_in_force(policy, std::move(next), rules, std::nullopt, paths, at_step);
+  return put_in_force(policy, std::move(next), rules, std::nullopt, fill, paths, at_step);
 }
 
 }  // namespace weir::service

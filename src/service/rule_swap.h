@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/error.h"
 #include "driver/compile.h"
 #include "imr/imr.h"
+#include "kernel/kernel.h"
 #include "service/counters.h"
 #include "service/rule.h"
 #include "service/state.h"
@@ -45,9 +47,13 @@ struct SwappedRules {
 [[nodiscard]] Result<SwappedRules> swap_rules(const PolicyState& policy, const RuleChange& change,
                                               const Paths& paths, const StepHook& at_step);
 
+// Writes to the maps of what is to come, which may be those of what is in force.
+using FillMaps =
+    std::function<Status(const PolicyState& next, const std::vector<kernel::Fd>& maps)>;
 // The same of other elements (PolicyState::elements), for sets whose elements are in the programs.
 [[nodiscard]] Result<PolicyState> swap_elements(const PolicyState& policy,
                                                 std::vector<ElementsState> elements,
-                                                const Paths& paths, const StepHook& at_step);
+                                                const FillMaps& fill, const Paths& paths,
+                                                const StepHook& at_step);
 
 }  // namespace weir::service

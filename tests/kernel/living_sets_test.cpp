@@ -224,6 +224,10 @@ TEST_F(LivingIntervals, Expire) {
   EXPECT_FALSE(elements(take, "short", "{ 0 }")) << "it is gone";
   expect(elements(put, "short", "{ 0-5 timeout 1h }"));
   EXPECT_FALSE(arrives(1800)) << "what overlaps it is gone";
+  expect(elements(put, "short", "{ 0x10-0x1f timeout 1s, 0x40-0x4f timeout 1s }"));
+  ::usleep(1'200'000);
+  expect(elements(put, "short", "{ 16-20 timeout 1h }"));
+  EXPECT_TRUE(lists("0x00000010-0x00000014 expires 59m59s")) << listed_text();
 }
 
 TEST_F(LivingIntervals, ComeAndGo) {
@@ -250,6 +254,24 @@ TEST_F(LivingIntervals, ComeAndGo) {
   EXPECT_FALSE(arrives(2005));
   EXPECT_FALSE(arrives(1700));
   EXPECT_TRUE(lists("127.0.0.1 . 2000-2009 counter packets 1 bytes 32")) << listed_text();
+  expect_only_needed_pins();
+}
+
+// A set that does not say how many it may have has room for as many as come.
+TEST_F(LivingIntervals, ComeInGreatNumbers) {
+  std::string many;
+  for (int port = 10'000; port < 12'400; port += 2) {
+    many += (many.empty() ? "{ " : ", ") + std::to_string(port);
+  }
+  EXPECT_TRUE(arrives(1500));
+  expect(elements(put, "hits", many + " }"));
+  EXPECT_TRUE(arrives(1500));
+  EXPECT_TRUE(arrives(12'398));
+  EXPECT_TRUE(lists("1500-1599 counter packets 2 bytes 64")) << "it counts on";
+  EXPECT_TRUE(lists("12398 counter packets 1 bytes 32"));
+  expect(elements(take, "hits", many + " }"));
+  EXPECT_FALSE(lists("12398 counter"));
+  EXPECT_TRUE(lists("1500-1599 counter packets 2 bytes 64"));
   expect_only_needed_pins();
 }
 

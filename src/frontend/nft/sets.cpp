@@ -140,6 +140,11 @@ std::string reason_against(nftnl_set_elem* element, const imr::Set& set, bool ca
   return {};
 }
 
+bool has_state(nftnl_set_elem* element) {
+  const ElementState state = state_of(element);
+  return !state.statements.empty() || !state.reason.empty();
+}
+
 // No bytes where rules cannot choose it.
 Bytes place_of_object(nftnl_set_elem* element, std::uint32_t type, const FindObject& find_object) {
   if (!find_object || !nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_OBJREF)) return {};
@@ -272,6 +277,10 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, const FindOb
     const std::uint32_t flags = element_number(element, NFTNL_SET_ELEM_FLAGS);
     const bool catch_all = (flags & NFT_SET_ELEM_CATCHALL) != 0;
     set.native_reason = reason_against(element, set, catch_all);
+    // Of sets without a name: nft wants others to say it themselves.
+    if (!set.dynamic && has_state(element)) {
+      set.native_reason = "elements with statements in a set that says nothing of them";
+    }
     if (!set.native_reason.empty()) return;
 
     RawElement read;

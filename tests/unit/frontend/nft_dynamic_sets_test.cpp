@@ -187,6 +187,10 @@ TEST(NftDynamicSets, StayWithTheKernelByName) {
                    "10.0.0.2-10.0.0.9 . 80, 10.0.0.0/8 . 80-81 } }\n",
                    "    ip saddr . tcp dport @i\n"),
             "elements that overlap have no time and no state in a program");
+  EXPECT_EQ(reason("", "    ip saddr { 10.0.0.1 counter, 10.0.0.2 counter } drop\n"),
+            "elements with statements in a set that says nothing of them");
+  EXPECT_EQ(reason("", "    ip saddr { 10.0.0.0/8 counter, 11.0.0.0/8 counter } drop\n"),
+            "elements with statements in a set that says nothing of them");
   std::string type = "mark";
   std::string key = "meta mark";
   for (int i = 1; i < 9; ++i) {
