@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "driver/reads.h"
 
+#include <algorithm>
 #include <variant>
 
 #include "packet/fields.h"
@@ -97,12 +98,28 @@ class Scan {
     const auto add = [&](const Bytes& index) {
       reads_.sends_to.insert(static_cast<std::uint32_t>(load_native(index)));
     };
-    if (const auto* constant = std::get_if<imr::Immediate>(&ruleset_[device])) add(constant->value);
-    const auto* lookup = std::get_if<imr::MapLookup>(&ruleset_[device]);
-    if (lookup == nullptr) return;
-    const imr::Set& map = ruleset_[lookup->map];
-    for (const imr::Element& element : map.elements) add(element.data);
-    if (map.catch_all) add(map.catch_all->data);
+    const imr::Expr& wanted = ruleset_[device];
+    if (const auto* constant = std::get_if<imr::Immediate>(&wanted)) {
+      add(constant->value);
+    } else if (const auto* lookup = std::get_if<imr::MapLookup>(&wanted)) {
+      const imr::Set& map = ruleset_[lookup->map];
+      for (const imr::Element& element : map.elements) add(element.data);
+      if (map.catch_all) add(map.catch_all->data);
+      if (packets_fill(lookup->map)) reads_.sends_anywhere = true;
+    } else if (const auto* meta = std::get_if<imr::Meta>(&wanted);
+               meta != nullptr && meta->key == imr::MetaKey::iif) {
+      reads_.sends_back = true;
+    } else {
+      reads_.sends_anywhere = true;
+    }
+  }
+  [[nodiscard]] bool packets_fill(imr::SetId map) const {
+    return std::ranges::any_of(ruleset_.rules, [map](const imr::Rule& rule) {
+      return std::ranges::any_of(rule.statements, [map](const imr::Statement& statement) {
+        const auto* change = std::get_if<imr::DynamicSet>(&statement);
+        return change != nullptr && change->set == map && change->data;
+      });
+    });
   }
 
   const imr::Ruleset& ruleset_;

@@ -27,8 +27,11 @@ struct Reads {
   bool answers = false;
   bool forwards = false;    // packets are sent out in place of going on
   bool duplicates = false;  // copies of packets are sent out
-  // Indexes of the devices that both go to, as far as rules tell.
+  // Where both go: indexes of devices, the device that the packet came in by, and devices that
+  // only packets tell.
   std::set<std::uint32_t> sends_to;
+  bool sends_back = false;
+  bool sends_anywhere = false;
   bool random = false;  // numbers that are drawn anew, from packet to packet
 };
 

@@ -124,6 +124,8 @@ enum class XdpMode : std::uint8_t { automatic, native, generic };
 // TCX (6.6): the program runs behind those that are there already, before legacy filters.
 [[nodiscard]] Result<Fd> attach_tcx(const Fd& program, std::uint32_t ifindex,
                                     isa::Direction direction);
+// How many programs TCX runs there; none where the kernel has no TCX, or no such device.
+[[nodiscard]] Result<std::uint32_t> count_tcx(std::uint32_t ifindex, isa::Direction direction);
 // For sockets of processes in the cgroup at `path` (of version 2) and below; programs that are
 // there run as well (BPF_F_ALLOW_MULTI).
 [[nodiscard]] Result<Fd> attach_cgroup(const Fd& program, const std::string& path,

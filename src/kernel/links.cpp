@@ -49,6 +49,10 @@ isa::Direction direction_of(std::uint32_t attach_type) {
              : isa::Direction::ingress;
 }
 
+AttachType tcx_type(isa::Direction direction) {
+  return direction == isa::Direction::ingress ? attach_tcx_ingress_type : attach_tcx_egress_type;
+}
+
 const char* name_of(isa::Direction direction) {
   return direction == isa::Direction::ingress ? "ingress" : "egress";
 }
@@ -102,13 +106,23 @@ Result<Fd> attach_xdp(const Fd& program, std::uint32_t ifindex, XdpMode mode) {
 Result<Fd> attach_tcx(const Fd& program, std::uint32_t ifindex, isa::Direction direction) {
   LinkCreateAttr attr{.prog_fd = static_cast<std::uint32_t>(program.get()),
                       .target = ifindex,
-                      .attach_type = direction == isa::Direction::ingress ? attach_tcx_ingress_type
-                                                                          : attach_tcx_egress_type};
+                      .attach_type = tcx_type(direction)};
   Fd link(bpf(Command::link_create, attr));
   if (link.valid()) return link;
   return system_error(std::string("attaching to TC ") + name_of(direction) + " of interface " +
                           std::to_string(ifindex),
                       -link.get());
+}
+
+Result<std::uint32_t> count_tcx(std::uint32_t ifindex, isa::Direction direction) {
+  if (!has_tcx()) return 0;
+  ProgQueryAttr attr{.target = ifindex, .attach_type = tcx_type(direction)};
+  const int result = bpf(Command::prog_query, attr);
+  if (result == 0) return attr.count;
+  if (result == -ENOENT || result == -ENODEV) return 0;
+  return system_error(std::string("asking for the programs at TC ") + name_of(direction) +
+                          " of interface " + std::to_string(ifindex),
+                      -result);
 }
 
 Result<Fd> attach_cgroup(const Fd& program, const std::string& path, isa::Direction direction) {

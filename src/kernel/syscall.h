@@ -27,6 +27,7 @@ enum class Command : std::uint32_t {
   prog_fd_by_id = 13,
   map_fd_by_id = 14,
   obj_get_info = 15,
+  prog_query = 16,
   btf_load = 18,
   btf_fd_by_id = 19,
   map_freeze = 22,
@@ -154,6 +155,20 @@ struct LinkCreateAttr {
   std::uint32_t hook = 0;
   std::int32_t priority = 0;
   std::uint32_t netfilter_flags = 0;
+};
+
+struct ProgQueryAttr {
+  std::uint32_t target = 0;  // an interface index for TCX
+  std::uint32_t attach_type = 0;
+  std::uint32_t query_flags = 0;
+  std::uint32_t attach_flags = 0;
+  std::uint64_t prog_ids = 0;
+  std::uint32_t count = 0;  // the kernel's answer
+  std::uint32_t pad = 0;
+  std::uint64_t prog_attach_flags = 0;
+  std::uint64_t link_ids = 0;
+  std::uint64_t link_attach_flags = 0;
+  std::uint64_t revision = 0;
 };
 
 struct LinkUpdateAttr {

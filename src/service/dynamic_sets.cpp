@@ -132,6 +132,9 @@ Status carry_dynamic_sets(const PolicyState& policy, const std::vector<DynamicSe
         from.field_sizes != to.field_sizes || from.dynamic->ranges != to.dynamic->ranges) {
       continue;
     }
+    // The map has the elements that the ruleset is written with, and some may be gone by now.
+    WEIR_TRY(written, kernel::keys(maps.at(state.map), to.key_size));
+    for (const Bytes& key : written) WEIR_CHECK(kernel::delete_element(maps.at(state.map), key));
     WEIR_TRY(map, map_of(policy, *known, paths));
     WEIR_TRY(keys, kernel::keys(map, from.key_size));
     for (const Bytes& key : keys) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,5 +62,7 @@ void keep_sizes(const PolicyState& policy, imr::Ruleset& ruleset);
 // A key of the set, or the data of a map, as nft writes it.
 [[nodiscard]] std::string key_text(const imr::Set& set, ByteView key);
 [[nodiscard]] std::string data_text(const imr::Set& set, ByteView data);
+// The set's statements, each with a blank before it, with what they hold in an element.
+[[nodiscard]] std::string state_text(const imr::Set& set, std::span<const std::uint64_t> words);
 
 }  // namespace weir::service

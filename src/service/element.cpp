@@ -135,17 +135,12 @@ class Maps {
   Bytes value_;
 };
 
-// An element may be a device that rules send packets to.
-Status check_targets(const PolicyState& policy, const imr::Ruleset& ruleset) {
-  WEIR_CHECK(check_send_targets(ruleset, attachments_of(policy, ruleset)));
-  return check_xdp_targets(ruleset, policy);
-}
-
 // Which elements there are, only the map knows.
 Status change_dynamic(const PolicyState& policy, const DynamicSetState& state,
                       const ElementChange& change, const Paths& paths) {
-  WEIR_TRY(ruleset, ruleset_with_alone(policy, state, change));
-  if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(policy, ruleset));
+  WEIR_TRY(living, living_elements(policy, state, paths));
+  WEIR_TRY(ruleset, ruleset_with_alone(policy, state, change, living));
+  if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(ruleset, policy));
   WEIR_TRY(given, find_set(ruleset, change));
   if (change.kind == ElementChange::Kind::add) return add_elements(policy, state, *given, paths);
   WEIR_CHECK(check_living(policy, state, *given, paths));
@@ -229,7 +224,7 @@ Status change_elements(const std::string& name, const ElementChange& change, con
   WEIR_TRY(state, find_state(policy, change));
   WEIR_TRY(old_rules, ruleset_with(policy, {}));
   WEIR_TRY(new_rules, ruleset_with(policy, {command_of(change)}));
-  if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(policy, new_rules));
+  if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(new_rules, policy));
   WEIR_TRY(before, find_set(old_rules, change));
   WEIR_TRY(after, find_set(new_rules, change));
   if (same_elements(*before, *after)) return {};

@@ -26,6 +26,17 @@ std::string_view key_part(std::string_view element) {
   return element.substr(0, end);
 }
 
+// Elements of a map are deleted by their keys, and cannot be added without data.
+std::string with_data(std::string_view elements, const std::string& data) {
+  std::string out;
+  for (const std::string& element : split_elements(elements)) {
+    const bool has_data =
+        key_part(element).size() != element.size() && element.find(" : ") != std::string::npos;
+    out += (out.empty() ? "{ " : ", ") + element + (has_data ? "" : " : " + data);
+  }
+  return out + " }";
+}
+
 // Takes each element out of `from` that is there; the others.
 template <typename Part>
 std::vector<std::string> cancel(const std::vector<std::string>& elements,
@@ -96,12 +107,18 @@ Result<const imr::Set*> find_set(const imr::Ruleset& ruleset, const ElementChang
 }
 
 Result<imr::Ruleset> ruleset_with_alone(const PolicyState& policy, const DynamicSetState& state,
-                                        const ElementChange& change) {
-  const std::string set =
+                                        const ElementChange& change,
+                                        const std::vector<driver::LivingElement>& living) {
+  const std::string name =
       std::string(to_string(change.family)) + " " + change.table + " " + change.set;
-  const std::string kind = described(state).sets.front().is_data_map() ? "map " : "set ";
-  return ruleset_with(policy,
-                      {"flush " + kind + set, "add element " + set + " " + change.elements});
+  const imr::Ruleset one = described(state);
+  const imr::Set& set = one.sets.front();
+  std::string elements = change.elements;
+  if (set.is_data_map() && change.kind == ElementChange::Kind::remove && !living.empty()) {
+    elements = with_data(elements, data_text(set, living.front().data));
+  }
+  return ruleset_with(policy, {std::string("flush ") + (set.is_data_map() ? "map " : "set ") + name,
+                               "add element " + name + " " + elements});
 }
 
 const DynamicSetState* find_dynamic(const PolicyState& policy, const ElementChange& change) {

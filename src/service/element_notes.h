@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "driver/elements.h"
 #include "imr/imr.h"
 #include "service/element.h"
 #include "service/state.h"
@@ -21,10 +22,11 @@ namespace weir::service {
 // user has not seen the text.
 [[nodiscard]] Result<imr::Ruleset> ruleset_with(const PolicyState& policy,
                                                 const std::vector<std::string>& more);
-// With the elements of the change in their set, whichever way they go, and no others.
-[[nodiscard]] Result<imr::Ruleset> ruleset_with_alone(const PolicyState& policy,
-                                                      const DynamicSetState& state,
-                                                      const ElementChange& change);
+// With the elements of the change in their set, whichever way they go, and no others. Those of a
+// map that go may be named by their keys: they have some data of the `living` ones then.
+[[nodiscard]] Result<imr::Ruleset> ruleset_with_alone(
+    const PolicyState& policy, const DynamicSetState& state, const ElementChange& change,
+    const std::vector<driver::LivingElement>& living);
 // The set that the change is of; an input error where there is none.
 [[nodiscard]] Result<const imr::Set*> find_set(const imr::Ruleset& ruleset,
                                                const ElementChange& change);

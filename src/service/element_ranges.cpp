@@ -8,6 +8,7 @@
 
 #include "service/element_notes.h"
 #include "service/rule_swap.h"
+#include "service/send_targets.h"
 
 namespace weir::service {
 namespace {
@@ -24,6 +25,15 @@ bool same_values(const imr::Set& a, const imr::Set& b) {
 bool has_keys(const imr::Set& set, const imr::Set& part) {
   return std::ranges::includes(set.elements, part.elements, {}, &imr::Element::key,
                                &imr::Element::key);
+}
+// Whether `known` has an element of `part` that `fewer` does not have.
+bool knows_more(const imr::Set& known, const imr::Set& fewer, const imr::Set& part) {
+  const auto has = [](const imr::Set& set, const Bytes& key) {
+    return std::ranges::binary_search(set.elements, key, {}, &imr::Element::key);
+  };
+  return std::ranges::any_of(part.elements, [&](const imr::Element& element) {
+    return has(known, element.key) && !has(fewer, element.key);
+  });
 }
 bool has_key(const std::vector<driver::LivingElement>& living, const Bytes& key) {
   return std::ranges::binary_search(living, key, {}, &driver::LivingElement::key);
@@ -61,6 +71,7 @@ ElementChange in_our_words(const ElementChange& change, const std::vector<imr::E
   for (const imr::Element& element : elements) {
     text += (text.empty() ? "{ " : ", ") + key_text(set, element.key);
     if (change.kind == ElementChange::Kind::remove) continue;
+    if (!element.held.empty()) text += state_text(set, element.held);
     if (element.expires != 0) text += " timeout " + std::to_string(element.expires) + "ms";
     if (set.is_data_map()) text += " : " + data_text(set, element.data);
   }
@@ -135,7 +146,7 @@ Status change_ranges(const PolicyState& policy, const DynamicSetState& state,
   WEIR_TRY(new_rules, ruleset_with(base, {command_of(change)}));
   WEIR_TRY(after, find_set(new_rules, change));
   if (!after->native_reason.empty()) return input_error(after->native_reason);
-  WEIR_TRY(named, ruleset_with_alone(policy, state, change));
+  WEIR_TRY(named, ruleset_with_alone(policy, state, change, living));
   WEIR_TRY(given, find_set(named, change));
   const bool adds = change.kind == ElementChange::Kind::add;
   if (adds && !(has_keys(*after, *given) && has_keys(*after, *before))) {
@@ -144,13 +155,16 @@ Status change_ranges(const PolicyState& policy, const DynamicSetState& state,
                        "what they would be merged with first");
   }
   if (!adds) WEIR_CHECK(check_living(policy, state, *given, paths));
-  // Programs know them all, and some have expired.
-  if (adds && same_values(*known, *after)) return add_elements(policy, state, *given, paths);
-  WEIR_TRY(changed, noted_change(base, change, *given, *after));
-  std::vector<Bytes> fresh;
-  for (const imr::Element& element : given->elements) {
-    if (!has_key(living, element.key)) fresh.push_back(element.key);
+  if (adds) WEIR_CHECK(check_targets(new_rules, policy));
+  if (adds && same_values(*before, *after)) return add_elements(policy, state, *given, paths);
+  // Expired ones that come again: programs that know them would see them before the others.
+  if (adds && knows_more(*known, *before, *given)) {
+    WEIR_TRY(without, swap_elements(policy, base.elements, {}, paths, at_step));
+    const DynamicSetState* its = find_dynamic(without, change);
+    invariant(its != nullptr, "a set with intervals that is gone");
+    return change_ranges(without, *its, change, paths, at_step);
   }
+  WEIR_TRY(changed, noted_change(base, change, *given, *after));
   const auto fill = [&](const PolicyState& next, const std::vector<kernel::Fd>& maps) -> Status {
     const DynamicSetState* its = find_dynamic(next, change);
     invariant(its != nullptr, "a set with intervals that is gone");
@@ -158,7 +172,7 @@ Status change_ranges(const PolicyState& policy, const DynamicSetState& state,
   };
   const auto now = swap_elements(policy, changed.elements, fill, paths, at_step);
   if (now) return drop_others(*now, change, *after, paths);
-  if (adds) WEIR_CHECK(delete_elements(policy, state, of_keys(*known, fresh), paths));
+  if (adds) WEIR_CHECK(drop_others(policy, change, *known, paths));
   return std::unexpected(now.error());
 }
 

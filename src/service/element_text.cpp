@@ -131,12 +131,7 @@ std::string statement_text(const imr::ElementStatement& statement,
 }
 
 std::string element_text(const imr::Set& set, const driver::LivingElement& element) {
-  std::string out = key_text(set, element.key);
-  std::span<const std::uint64_t> words = element.words;
-  for (const imr::ElementStatement& statement : set.dynamic->statements) {
-    out += " " + statement_text(statement, words);
-    words = words.subspan(imr::words_of(statement));
-  }
+  std::string out = key_text(set, element.key) + state_text(set, element.words);
   if (element.expires) out += " expires " + time_text(*element.expires / millisecond);
   if (set.is_data_map()) out += " : " + data_text(set, element.data);
   return out;
@@ -184,6 +179,15 @@ std::string key_text(const imr::Set& set, ByteView key) {
                    : one_value(type, value, Order::of_type));
     types.remove_prefix(std::min(end + between.size(), types.size()));
     at += imr::padded_size(size);
+  }
+  return out;
+}
+
+std::string state_text(const imr::Set& set, std::span<const std::uint64_t> words) {
+  std::string out;
+  for (const imr::ElementStatement& statement : set.dynamic->statements) {
+    out += " " + statement_text(statement, words);
+    words = words.subspan(imr::words_of(statement));
   }
   return out;
 }

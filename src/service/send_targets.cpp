@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service/send_targets.h"
 
+// Before linux/if_arp.h, which leaves out what this has.
+#include <net/if.h>
+
 #include <linux/if_arp.h>
 
 #include <algorithm>
@@ -12,6 +15,7 @@
 #include "driver/reads.h"
 #include "frontend/nft/nft.h"
 #include "kernel/device_info.h"
+#include "kernel/kernel.h"
 #include "kernel/xdp_features.h"
 
 namespace weir::service {
@@ -41,6 +45,35 @@ Status check_kind(const kernel::DeviceInfo& device) {
   return {};
 }
 
+std::set<std::uint32_t> all_devices() {
+  std::set<std::uint32_t> out;
+  struct if_nameindex* all = ::if_nameindex();
+  if (all == nullptr) return out;
+  for (const struct if_nameindex* one = all; one->if_index != 0; ++one) out.insert(one->if_index);
+  ::if_freenameindex(all);
+  return out;
+}
+
+// The indexes of the devices that rules at the hook send packets out by, or may.
+std::set<std::uint32_t> targets_of(const driver::Reads& reads, const Hook& hook) {
+  const bool received_here = hook.kind == Hook::Kind::xdp || hook.kind == Hook::Kind::tc_ingress;
+  if (reads.sends_anywhere || (reads.sends_back && !received_here)) return all_devices();
+  std::set<std::uint32_t> out = reads.sends_to;
+  const unsigned own = ::if_nametoindex(hook.device.c_str());
+  if ((reads.sends_back || reads.answers) && own != 0) out.insert(own);
+  return out;
+}
+
+// What XDP sends passes by programs at tc:egress, too, which what nf_tables sends comes to.
+Status check_unseen(const Hook& hook, const kernel::DeviceInfo& device, std::uint32_t index) {
+  if (hook.kind != Hook::Kind::xdp) return {};
+  WEIR_TRY(programs, kernel::count_tcx(index, isa::Direction::egress));
+  if (programs == 0) return {};
+  return refused(device.name,
+                 "which has programs at tc:egress: what XDP sends passes them by. Use "
+                 "tc:ingress for these rules");
+}
+
 // Names of the devices that what the attachments' rules send, or answer, leaves by. Of such an
 // index that no device has any more there is none.
 Result<std::set<std::string>> send_targets(const imr::Ruleset& ruleset,
@@ -48,13 +81,14 @@ Result<std::set<std::string>> send_targets(const imr::Ruleset& ruleset,
   std::set<std::string> out;
   for (const driver::Attachment& attachment : attachments) {
     const driver::Reads reads = driver::scan_reads(ruleset, {attachment});
-    for (const std::uint32_t index : reads.sends_to) {
+    for (const std::uint32_t index : targets_of(reads, attachment.hook)) {
       WEIR_TRY(device, kernel::device_info(index));
       if (!device) continue;
-      WEIR_CHECK(check_kind(*device));
+      const bool answers_only = !reads.forwards && !reads.duplicates;
+      if (!answers_only) WEIR_CHECK(check_kind(*device));
+      WEIR_CHECK(check_unseen(attachment.hook, *device, index));
       out.insert(device->name);
     }
-    if (reads.answers) out.insert(attachment.hook.device);
   }
   return out;
 }
@@ -72,7 +106,7 @@ Status check_send_targets(const imr::Ruleset& ruleset,
       if (!targets.contains(device)) continue;
       return refused(device, "which has chain netdev " + live[chain.table].name + " " + chain.name +
                                  " of nf_tables at its egress: what programs send passes it by. "
-                                 "Apply that chain with weir, too");
+                                 "Apply that chain with weir, too, and these rules at tc:ingress");
     }
   }
   return {};
@@ -85,7 +119,13 @@ Status check_xdp_targets(const imr::Ruleset& ruleset, const PolicyState& policy)
     if (state.hook.kind == Hook::Kind::xdp && state.mode == "native") continue;
     native.erase(native.begin() + static_cast<std::ptrdiff_t>(i));
   }
-  for (const std::uint32_t index : driver::scan_reads(ruleset, native).sends_to) {
+  const driver::Reads reads = driver::scan_reads(ruleset, native);
+  if (reads.sends_anywhere) {
+    return input_error(
+        "rules send packets out by devices that only packets tell, and few take any from XDP "
+        "programs: use tc:ingress");
+  }
+  for (const std::uint32_t index : reads.sends_to) {
     WEIR_TRY(takes, kernel::takes_xdp_frames(index));
     if (takes.value_or(true)) continue;
     WEIR_TRY(device, kernel::device_info(index));
@@ -95,6 +135,11 @@ Status check_xdp_targets(const imr::Ruleset& ruleset, const PolicyState& policy)
         "an XDP program of its own (of a veth pair, the other end); else use tc:ingress");
   }
   return {};
+}
+
+Status check_targets(const imr::Ruleset& ruleset, const PolicyState& policy) {
+  WEIR_CHECK(check_send_targets(ruleset, attachments_of(policy, ruleset)));
+  return check_xdp_targets(ruleset, policy);
 }
 
 }  // namespace weir::service

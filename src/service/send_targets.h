@@ -23,4 +23,7 @@ namespace weir::service {
 // takes no frames from XDP programs: the kernel would drop them.
 [[nodiscard]] Status check_xdp_targets(const imr::Ruleset& ruleset, const PolicyState& policy);
 
+// Both, of a policy that is in force and gets other elements: they may be devices.
+[[nodiscard]] Status check_targets(const imr::Ruleset& ruleset, const PolicyState& policy);
+
 }  // namespace weir::service

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "kernel/rules_world.h"
@@ -255,6 +257,65 @@ TEST_F(LivingIntervals, ComeAndGo) {
   EXPECT_FALSE(arrives(1700));
   EXPECT_TRUE(lists("127.0.0.1 . 2000-2009 counter packets 1 bytes 32")) << listed_text();
   expect_only_needed_pins();
+}
+
+// Those that have expired, which programs still know, with the others.
+TEST_F(LivingIntervals, ComeBackAllAtOnce) {
+  expect(elements(put, "blocked", "{ 1950-1959 timeout 1s }"));
+  ::usleep(1'100'000);
+  EXPECT_TRUE(arrives(1950));
+  int steps = 0;
+  const service::StepHook look = [&](std::string_view step) {
+    ++steps;
+    EXPECT_EQ(arrives(1950), arrives(1960)) << step;
+  };
+  expect(service::change_elements("p",
+                                  {.kind = put,
+                                   .family = Family::inet,
+                                   .table = "t",
+                                   .set = "blocked",
+                                   .elements = "{ 1950-1959 timeout 1h, 1960-1969 }"},
+                                  paths_, look));
+  EXPECT_GT(steps, 0);
+  EXPECT_FALSE(arrives(1950));
+  EXPECT_FALSE(arrives(1960));
+}
+
+// Not those either that expire while a larger map is made.
+TEST_F(LivingIntervals, DoNotComeBackByThemselves) {
+  using std::chrono::milliseconds;
+  std::map<int, milliseconds> times;
+  std::string some;
+  for (int i = 0; i < 20; ++i) {
+    const int port = 3000 + 2 * i;
+    times[port] = milliseconds(100 + 50 * i);
+    some += (some.empty() ? "{ " : ", ") + std::to_string(port) + " timeout " +
+            std::to_string(times[port].count()) + "ms";
+  }
+  std::string many;
+  for (int port = 10'000; port < 12'400; port += 2) {
+    many += (many.empty() ? "{ " : ", ") + std::to_string(port);
+  }
+  expect(service::release("p", paths_));
+  apply_policy(
+      "table inet t {\n  set blocked { type inet_service; flags interval,timeout; elements = " +
+      some + " }; }\n  chain in { type filter hook input priority 0; udp dport @blocked " +
+      "drop; }\n}\n");
+  const auto start = std::chrono::steady_clock::now();
+  expect(elements(put, "blocked", many + " }"));
+  const auto passed = std::chrono::steady_clock::now() - start;
+  const std::string listed = listed_text();
+  for (const auto& [port, time] : times) {
+    if (time > passed) continue;
+    EXPECT_EQ(listed.find(std::to_string(port) + " expires"), std::string::npos)
+        << port << " with a timeout of " << time.count() << " ms";
+  }
+}
+
+TEST_F(LivingIntervals, AreNotedWithWhatTheyBeginWith) {
+  expect(elements(put, "hits", "{ 1700-1709 counter packets 9 bytes 90 }"));
+  const std::string text = service::source_text(state());
+  EXPECT_NE(text.find("1700-1709 counter packets 9 bytes 90"), std::string::npos) << text;
 }
 
 // A set that does not say how many it may have has room for as many as come.

@@ -5,6 +5,7 @@
 #include "service/send_targets.h"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include "frontend/nft/nft.h"
 #include "kernel/service_world.h"
@@ -68,6 +69,17 @@ class SendTargets : public Service {
     return said;
   }
   void nft(const std::string& commands) { expect(nft_.run(commands)); }
+
+  using Change = service::ElementChange::Kind;
+  Status change(Change kind, const char* elements) {
+    return service::change_elements("p",
+                                    {.kind = kind,
+                                     .family = Family::netdev,
+                                     .table = "t",
+                                     .set = "where",
+                                     .elements = elements},
+                                    paths_);
+  }
 };
 
 TEST_F(SendTargets, HaveNoEgressChainOfNfTables) {
@@ -75,11 +87,12 @@ TEST_F(SendTargets, HaveNoEgressChainOfNfTables) {
   const std::string to_a_map =
       "fwd to meta l4proto map { tcp : \"lo\", udp : \"away0\" }\n  meta l4proto icmp accept";
   for (const char* const rule : {"fwd to \"away0\"", "dup to \"away0\"", to_a_map.c_str(),
-                                 "reject with icmp port-unreachable"}) {
+                                 "reject with icmp port-unreachable", "fwd to meta iif"}) {
     SCOPED_TRACE(rule);
     nft("flush ruleset");
     EXPECT_EQ(apply_and_release(at_ingress(rule)), "");
-    const std::string device = std::string_view(rule).starts_with("reject") ? "eth0" : "away0";
+    const std::string device =
+        std::string_view(rule).find("away0") == std::string_view::npos ? "eth0" : "away0";
     nft("table netdev guard { flags dormant; \n chain e { type filter hook egress device " +
         device + " priority 0;\n }\n}\n");
     EXPECT_EQ(apply_and_release(at_ingress(rule)), "") << "a dormant table has no hooks";
@@ -90,6 +103,39 @@ TEST_F(SendTargets, HaveNoEgressChainOfNfTables) {
     if (std::string_view(rule).starts_with("dup")) continue;
     EXPECT_THAT(apply(at_ingress(rule), "xdp@eth0"), HasSubstr(passes_by));
   }
+}
+
+// Any device is one that packets may name.
+TEST_F(SendTargets, AreAllDevicesWherePacketsChooseThem) {
+  const std::string script =
+      at_ingress("update @where { udp sport : meta iif }\n  fwd to udp dport map @where",
+                 "map where {\n  typeof udp dport : meta iif\n  flags dynamic\n  size 8\n }");
+  EXPECT_EQ(apply_and_release(script), "");
+  EXPECT_THAT(apply(script, "xdp@eth0"), HasSubstr("use tc:ingress"));
+  nft("table netdev guard {\n chain e { type filter hook egress device away1 priority 0;\n }\n}\n");
+  EXPECT_THAT(apply(script), HasSubstr("'away1', which has chain netdev guard e of nf_tables"));
+}
+
+TEST_F(SendTargets, HaveNoProgramAtEgressThatXdpPassesBy) {
+  const std::string guard =
+      "table netdev t {\n chain c {\n  type filter hook egress device \"away0\" priority 0;\n  "
+      "drop\n }\n}\n";
+  const Compiled compiled = compile_at(guard, nullptr, {});
+  const auto guarding = expect(service::apply({.ruleset = compiled.ruleset,
+                                               .compilation = compiled.compilation,
+                                               .source = guard,
+                                               .terms = {.name = "guard"}},
+                                              paths_));
+  const std::string script = at_ingress("fwd to \"away0\"");
+  const Compiled sending = compile_at(script, "xdp@eth0", {});
+  const auto refused = service::apply({.ruleset = sending.ruleset,
+                                       .compilation = sending.compilation,
+                                       .source = script,
+                                       .terms = {.name = "p"}},
+                                      paths_);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().text(), HasSubstr("'away0', which has programs at tc:egress"));
+  EXPECT_EQ(apply(script), "") << "at tc:ingress";
 }
 
 // What tc:ingress sends comes to programs at tc:egress.
@@ -134,19 +180,40 @@ TEST_F(SendTargets, MayNotComeWithElements) {
       "map where {\n  type inet_service : iface_index\n  elements = { 80 : \"lo\" }\n }");
   nft("table netdev guard {\n chain e { type filter hook egress device away0 priority 0;\n }\n}\n");
   ASSERT_EQ(apply(script), "");
-  const auto add = [&](const char* elements) {
-    return service::change_elements("p",
-                                    {.kind = service::ElementChange::Kind::add,
-                                     .family = Family::netdev,
-                                     .table = "t",
-                                     .set = "where",
-                                     .elements = elements},
-                                    paths_);
-  };
-  EXPECT_TRUE(add("{ 81 : \"eth1\" }"));
-  const Status refused = add("{ 82 : \"away0\" }");
+  expect(change(Change::add, "{ 81 : \"eth1\" }"));
+  const Status refused = change(Change::add, "{ 82 : \"away0\" }");
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().text(), HasSubstr("chain netdev guard e"));
+}
+
+TEST_F(SendTargets, MayNotComeBackWithElements) {
+  ASSERT_EQ(
+      apply(at_ingress("fwd to tcp dport map @where",
+                       "map where {\n  type inet_service : iface_index\n  flags "
+                       "interval,timeout\n  elements = { 80-89 timeout 1s : \"away0\" }\n }")),
+      "");
+  nft("table netdev guard {\n chain e { type filter hook egress device away0 priority 0;\n }\n}\n");
+  ::usleep(1'100'000);
+  const Status refused = change(Change::add, "{ 80-89 timeout 1h : \"away0\" }");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().text(), HasSubstr("chain netdev guard e"));
+}
+
+TEST_F(SendTargets, GoByTheirKeys) {
+  for (const char* flags : {"timeout", "interval,timeout"}) {
+    SCOPED_TRACE(flags);
+    ASSERT_EQ(apply(at_ingress("fwd to tcp dport map @where",
+                               "map where {\n  type inet_service : iface_index\n  flags " +
+                                   std::string(flags) +
+                                   "\n  elements = { 80 timeout 1h : \"lo\", 81 : \"lo\", 82 : "
+                                   "\"away0\" }\n }")),
+              "");
+    expect(change(Change::remove, "{ 82, 80 : \"lo\" }"));
+    EXPECT_FALSE(change(Change::remove, "{ 82 }"));
+    expect(change(Change::remove, "{ 81 }"));
+    EXPECT_FALSE(change(Change::remove, "{ 81 }"));
+    expect(service::release("p", paths_));
+  }
 }
 
 TEST_F(SendTargets, AreAskedForObjectsToo) {
