@@ -312,6 +312,25 @@ TEST_F(LivingIntervals, DoNotComeBackByThemselves) {
   }
 }
 
+TEST_F(LivingIntervals, AreGoneAfterAChangeThatWasBrokenOff) {
+  std::vector<std::string> steps;
+  const service::ElementChange change = {
+      .kind = take, .family = Family::inet, .table = "t", .set = "hits", .elements = "{ 1600 }"};
+  const service::StepHook note = [&](std::string_view step) { steps.emplace_back(step); };
+  expect(service::change_elements("p", change, paths_, note));
+  expect(elements(put, "hits", "{ 1600 }"));
+  for (const std::string& last : steps) {
+    SCOPED_TRACE(last);
+    const service::StepHook stop = [&](std::string_view step) {
+      if (step == last) throw std::runtime_error("broken off");
+    };
+    EXPECT_ANY_THROW(static_cast<void>(service::change_elements("p", change, paths_, stop)));
+    static_cast<void>(service::change_elements("p", change, paths_, {}));
+    EXPECT_FALSE(lists("1600 counter")) << listed_text();
+    expect(elements(put, "hits", "{ 1600 }"));
+  }
+}
+
 TEST_F(LivingIntervals, AreNotedWithWhatTheyBeginWith) {
   expect(elements(put, "hits", "{ 1700-1709 counter packets 9 bytes 90 }"));
   const std::string text = service::source_text(state());
