@@ -84,7 +84,8 @@ ElementLayout layout_of(const imr::Set& set) {
   ElementLayout out;
   const std::size_t words = imr::words_of(*set.dynamic);
   out.data = static_cast<std::uint32_t>(out.statements + word_size * words);
-  out.size = static_cast<std::uint32_t>(out.data + word_size * words_for(set.data_size));
+  out.timeout = static_cast<std::uint32_t>(out.data + word_size * words_for(set.data_size));
+  out.size = static_cast<std::uint32_t>(out.timeout + (set.dynamic->timeouts ? word_size : 0));
   return out;
 }
 
@@ -111,7 +112,12 @@ Bytes element_value(const imr::Set& set, const imr::Element& element) {
     out.insert(out.end(), bytes.begin(), bytes.end());
   }
   out.insert(out.end(), element.data.begin(), element.data.end());
-  out.resize(layout_of(set).size);
+  const ElementLayout layout = layout_of(set);
+  out.resize(layout.size);
+  if (set.dynamic->timeouts) {
+    std::ranges::copy(native_bytes(imr::timeout_of(element), word_size),
+                      out.begin() + layout.timeout);
+  }
   return out;
 }
 
@@ -224,9 +230,8 @@ void DynamicCode::run(Reg element, Reg length, BlockId fail) {
   }
 }
 
-DynamicCode::Times DynamicCode::times(std::uint64_t timeout) {
+DynamicCode::Times DynamicCode::times(std::uint64_t lasts) {
   Times out;
-  const std::uint64_t lasts = timeout != 0 ? timeout : dynamics_.timeout;
   if (dynamics_.timeouts) {
     out.now = now();
     out.renewed = out_.binary(Op::add, out.now, out_.constant(lasts * nanoseconds));
@@ -297,12 +302,14 @@ void DynamicCode::revive(Reg element, const Times& times, bool update,
 Reg DynamicCode::change(const imr::DynamicSet& change, const Words& key, const Words& data,
                         BlockId full) {
   const std::vector<Reg> name = chunks(key, set_.key_size);
-  const Times times = this->times(change.timeout);
+  const std::uint64_t lasts = change.timeout != 0 ? change.timeout : dynamics_.timeout;
+  const Times times = this->times(lasts);
   std::vector<Reg> value = {times.fresh};
   for (const std::uint64_t word : first_words(dynamics_)) value.push_back(out_.constant(word));
   if (set_.is_data_map()) {
     for (const Reg word : chunks(data, set_.data_size)) value.push_back(word);
   }
+  if (dynamics_.timeouts) value.push_back(out_.constant(lasts));
   const Reg element = out_.function().new_register();
   const BlockId there = out_.block();
   const BlockId absent = out_.block();

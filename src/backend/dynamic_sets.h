@@ -4,9 +4,10 @@
 //
 // A key is the set's, a value some words of 8 bytes: when the element expires, in nanoseconds of
 // the clock shifted by 2^62, or 0; then one for each limit (backend/meters.h) and quota, two for
-// each counter (packets, bytes); then the data of a map. A map never holds more than the set may;
-// an element that nobody asks for again gives its room back when a new one finds none: all that
-// expired are deleted then, at most once a second.
+// each counter (packets, bytes); then the data of a map; then, of sets with timeouts, the
+// milliseconds from the element's beginning to its end, or 0 where it stays. A map never holds more
+// than the set may; an element that nobody asks for again gives its room back when a new one finds
+// none: all that expired are deleted then, at most once a second.
 //
 // Who makes an element or makes an expired one anew is decided by the map, or by an exchange of the
 // word: another processor that comes at the same time finds it there. What it takes from a limit of
@@ -31,6 +32,7 @@ namespace weir::backend {
 struct ElementLayout {
   std::uint32_t statements = 8;
   std::uint32_t data = 8;
+  std::uint32_t timeout = 8;  // of sets with timeouts
   std::uint32_t size = 8;
 };
 [[nodiscard]] ElementLayout layout_of(const imr::Set& set);
@@ -88,7 +90,7 @@ class DynamicCode {
   };
   [[nodiscard]] std::vector<flow::Reg> chunks(const Words& words, std::size_t size);
   [[nodiscard]] flow::Reg now();
-  [[nodiscard]] Times times(std::uint64_t timeout);
+  [[nodiscard]] Times times(std::uint64_t lasts);  // milliseconds; 0: for good
   void look_up(flow::Reg element, const std::vector<flow::Reg>& key);
   [[nodiscard]] flow::Reg insert(const std::vector<flow::Reg>& key,
                                  const std::vector<flow::Reg>& value);

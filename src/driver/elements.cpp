@@ -27,6 +27,7 @@ std::optional<LivingElement> living_element(const imr::Ruleset& ruleset, imr::Se
       at += word_size;
     }
   }
+  if (described.dynamic->timeouts) out.timeout = word(layout.timeout);
   const ByteView data = value.subspan(layout.data, described.data_size);
   out.data.assign(data.begin(), data.end());
   return out;

@@ -19,6 +19,7 @@ struct LivingElement {
   std::optional<std::uint64_t> expires = {};  // nanoseconds that are left
   std::vector<std::uint64_t> words = {};      // what its statements hold; of limits 0
   Bytes data = {};
+  std::uint64_t timeout = 0;  // milliseconds from its beginning to its end; 0: it stays
   friend bool operator==(const LivingElement&, const LivingElement&) = default;
 };
 

@@ -292,6 +292,7 @@ class EvaluatorBackend final : public Backend {
         if (held.expires) element.expires = *held.expires - clock_.now();
         element.words = held.words(*ruleset_[id].dynamic);
         element.data = held.data;
+        element.timeout = held.timeout;
       }
     }
     return out;

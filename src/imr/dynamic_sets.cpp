@@ -64,6 +64,10 @@ std::string why_not_dynamic(const Set& set) {
   return {};
 }
 
+std::uint64_t timeout_of(const Element& element) {
+  return element.timeout != 0 ? element.timeout : element.expires;
+}
+
 std::size_t words_of(const ElementStatement& statement) {
   return std::holds_alternative<ElementCounter>(statement) ? 2 : 1;
 }
@@ -97,6 +101,7 @@ ElementMemory::ElementMemory(const Ruleset& ruleset, std::uint64_t now) {
       Held held = new_element(*set.dynamic, now);
       restore(*set.dynamic, element.held, held);
       if (element.expires != 0) held.expires = now + element.expires * nanoseconds;
+      held.timeout = timeout_of(element);
       held.data = element.data;
       content.elements.emplace(element.key, std::move(held));
     }
@@ -143,6 +148,7 @@ ElementMemory::Held* ElementMemory::change(const Ruleset& ruleset, const Dynamic
   if (!content.elements.contains(name) && !has_room(content, dynamics, now)) return nullptr;
   Held& made = content.elements[std::move(name)] = new_element(dynamics, now);
   if (lasts != 0) made.expires = now + lasts * nanoseconds;
+  made.timeout = lasts;
   made.data.assign(data.begin(), data.end());
   return &made;
 }

@@ -30,6 +30,9 @@ constexpr std::uint32_t largest_size = 1U << 24;
 // Why programs have no such set; empty where they do.
 [[nodiscard]] std::string why_not_dynamic(const Set& set);
 
+// Milliseconds from its beginning to its end; 0: it stays.
+[[nodiscard]] std::uint64_t timeout_of(const Element& element);
+
 // The words of 8 bytes in which the statements of an element hold what they have: of a limit one
 // that means nothing elsewhere, of a quota the bytes that are used, of a counter packets and bytes.
 [[nodiscard]] std::size_t words_of(const ElementStatement& statement);
@@ -40,6 +43,7 @@ class ElementMemory {
  public:
   struct Held {
     std::optional<std::uint64_t> expires;  // nanoseconds
+    std::uint64_t timeout = 0;             // milliseconds from its beginning; 0: it stays
     Bytes data;
     std::vector<MeterCell> meters;  // one a statement; of counters not used
     std::vector<ElementCounter> counters;

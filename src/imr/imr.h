@@ -522,6 +522,8 @@ struct Element {
   // statements hold (imr/dynamic_sets.h), none where they are as they begin.
   std::uint64_t expires = 0;
   std::vector<std::uint64_t> held = {};
+  // Milliseconds from its beginning to its end, where that is more than what is left.
+  std::uint64_t timeout = 0;
   friend bool operator==(const Element&, const Element&) = default;
 };
 

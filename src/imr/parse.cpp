@@ -266,6 +266,7 @@ Element Parser::element(const Set& set) {
     if (!element.verdict) fail(lexer_.peek(), "a verdict");
   }
   if (take_word("expires")) element.expires = number<std::uint64_t>("a number of milliseconds");
+  if (take_word("timeout")) element.timeout = number<std::uint64_t>("a number of milliseconds");
   if (take_word("held")) {
     while (lexer_.peek().kind == Kind::number) {
       element.held.push_back(number<std::uint64_t>("what a statement holds"));

@@ -130,6 +130,7 @@ void Printer::set(const Set& set) {
     if (element.verdict) item += " : " + verdict(*element.verdict);
     if (!element.data.empty()) item += " : " + to_hex(element.data);
     if (element.expires != 0) item += " expires " + std::to_string(element.expires);
+    if (element.timeout != 0) item += " timeout " + std::to_string(element.timeout);
     if (!element.held.empty()) item += " held";
     for (const std::uint64_t word : element.held) item += " " + std::to_string(word);
     items.push_back(std::move(item));

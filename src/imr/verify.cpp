@@ -287,7 +287,10 @@ void Verifier::check_dynamics(const Set& set) {
   for (const Element& element : set.elements) {
     require(element.expires == 0 || (set.dynamic && set.dynamic->timeouts),
             "an element that expires in a set without timeouts");
-    require(element.expires <= longest_timeout, "an element that stays for more than 146 years");
+    require(element.expires <= longest_timeout && element.timeout <= longest_timeout,
+            "an element that stays for more than 146 years");
+    require(element.timeout == 0 || (element.expires != 0 && element.expires < element.timeout),
+            "an element with more time left than it has");
     require(element.held.empty() || (set.dynamic && element.held.size() == words_of(*set.dynamic)),
             "an element that holds what its statements do not");
   }

@@ -58,12 +58,30 @@ Bytes carried(const imr::Set& before, const imr::Set& after, ByteView value) {
   return out;
 }
 
-// Whether the map has the key, and it has not expired.
-bool is_there(const kernel::Fd& map, const imr::Ruleset& known, ByteView key) {
+// The value of what has the key and has not expired.
+std::optional<Bytes> living_value(const kernel::Fd& map, const imr::Ruleset& known, ByteView key) {
   const std::size_t size = backend::layout_of(set_of(known)).size;
-  const auto value = kernel::read_element(map, key, size, false);
-  return value && driver::living_element(known, imr::SetId(std::size_t{0}), key, *value,
-                                         kernel::clock_now());
+  auto value = kernel::read_element(map, key, size, false);
+  const bool lives = value && driver::living_element(known, imr::SetId(std::size_t{0}), key, *value,
+                                                     kernel::clock_now());
+  return lives ? std::optional(std::move(*value)) : std::nullopt;
+}
+bool is_there(const kernel::Fd& map, const imr::Ruleset& known, ByteView key) {
+  return living_value(map, known, key).has_value();
+}
+
+// The value of an element that is there, after it is added again: nothing where it stays as it is
+// (nft_add_set_elem() of Linux 6.18).
+std::optional<isa::MapEntry> renewed(const imr::Set& set, const imr::Element& given, Bytes value) {
+  if (!set.dynamic->timeouts) return std::nullopt;
+  const std::uint32_t at = backend::layout_of(set).timeout;
+  const std::uint64_t timeout = load_native(ByteView(value).subspan(at, word_size));
+  if (imr::timeout_of(given) == timeout && given.timeout == 0) return std::nullopt;
+  const Bytes fresh = backend::element_value(set, given);
+  for (const std::uint32_t word : {std::uint32_t{0}, at}) {
+    std::copy_n(fresh.begin() + word, word_size, value.begin() + word);
+  }
+  return isa::MapEntry{.key = given.key, .value = std::move(value)};
 }
 
 }  // namespace
@@ -189,15 +207,21 @@ Status add_elements(const DynamicSetState& state, const kernel::Fd& map, const i
     }
   }
   std::vector<isa::MapEntry> fresh;
+  std::vector<isa::MapEntry> again;
   for (const imr::Element& element : given.elements) {
-    if (is_there(map, known, element.key)) continue;
-    fresh.push_back({.key = element.key, .value = backend::element_value(set, element)});
+    if (auto value = living_value(map, known, element.key)) {
+      auto other = renewed(set, element, std::move(*value));
+      if (other) again.push_back(std::move(*other));
+    } else {
+      fresh.push_back({.key = element.key, .value = backend::element_value(set, element)});
+    }
   }
   if (living + fresh.size() > set.dynamic->size) {
     return input_error("the set " + set.name + " has room for " +
                        std::to_string(set.dynamic->size) + " elements, and " +
                        std::to_string(living) + " are there");
   }
+  fresh.insert(fresh.end(), again.begin(), again.end());
   for (const isa::MapEntry& entry : fresh) {
     WEIR_CHECK(kernel::write_element(map, entry.key, isa::started(entry, kernel::clock_now())));
   }

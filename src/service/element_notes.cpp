@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "frontend/nft/nft.h"
+#include "imr/dynamic_sets.h"
 #include "service/dynamic_sets.h"
 
 namespace weir::service {
@@ -35,6 +36,22 @@ std::string with_data(std::string_view elements, const std::string& data) {
     out += (out.empty() ? "{ " : ", ") + element + (has_data ? "" : " : " + data);
   }
   return out + " }";
+}
+
+// What has gone by since nft read the elements of the change.
+void forget_passed_time(const ElementChange& change, imr::Ruleset& ruleset) {
+  for (imr::Set& set : ruleset.sets) {
+    const imr::Table& table = ruleset[set.table];
+    if (set.name != change.set || table.name != change.table || table.family != change.family) {
+      continue;
+    }
+    std::vector<imr::Element> elements(set.elements.begin(), set.elements.end());
+    for (imr::Element& element : elements) {
+      element.expires = imr::timeout_of(element);
+      element.timeout = 0;
+    }
+    set.elements = std::move(elements);
+  }
 }
 
 // Takes each element out of `from` that is there; the others.
@@ -117,8 +134,11 @@ Result<imr::Ruleset> ruleset_with_alone(const PolicyState& policy, const Dynamic
   if (set.is_data_map() && change.kind == ElementChange::Kind::remove && !living.empty()) {
     elements = with_data(elements, data_text(set, living.front().data));
   }
-  return ruleset_with(policy, {std::string("flush ") + (set.is_data_map() ? "map " : "set ") + name,
-                               "add element " + name + " " + elements});
+  WEIR_TRY(out, ruleset_with(policy,
+                             {std::string("flush ") + (set.is_data_map() ? "map " : "set ") + name,
+                              "add element " + name + " " + elements}));
+  if (elements.find(" expires ") == std::string::npos) forget_passed_time(change, out);
+  return out;
 }
 
 const DynamicSetState* find_dynamic(const PolicyState& policy, const ElementChange& change) {

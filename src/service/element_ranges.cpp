@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "imr/dynamic_sets.h"
 #include "service/element_notes.h"
 #include "service/rule_swap.h"
 #include "service/send_targets.h"
@@ -72,7 +73,10 @@ ElementChange in_our_words(const ElementChange& change, const std::vector<imr::E
     text += (text.empty() ? "{ " : ", ") + key_text(set, element.key);
     if (change.kind == ElementChange::Kind::remove) continue;
     if (!element.held.empty()) text += state_text(set, element.held);
-    if (element.expires != 0) text += " timeout " + std::to_string(element.expires) + "ms";
+    if (element.expires != 0) {
+      text += " timeout " + std::to_string(imr::timeout_of(element)) + "ms";
+    }
+    if (element.timeout != 0) text += " expires " + std::to_string(element.expires) + "ms";
     if (set.is_data_map()) text += " : " + data_text(set, element.data);
   }
   ElementChange out = change;

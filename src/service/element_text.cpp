@@ -132,6 +132,9 @@ std::string statement_text(const imr::ElementStatement& statement,
 
 std::string element_text(const imr::Set& set, const driver::LivingElement& element) {
   std::string out = key_text(set, element.key) + state_text(set, element.words);
+  if (element.timeout != set.dynamic->timeout && element.timeout != 0) {
+    out += " timeout " + time_text(element.timeout);
+  }
   if (element.expires) out += " expires " + time_text(*element.expires / millisecond);
   if (set.is_data_map()) out += " : " + data_text(set, element.data);
   return out;

@@ -191,9 +191,10 @@ class Explorer {
     Bytes value = probe.value;
     value.resize(probe.length);
     if (random_.one_in(8)) value.back() = static_cast<std::uint8_t>(value.back() + 1);
-    const std::uint8_t version = packet.network().empty() ? 0 : packet.network()[0] & 0xf0;
+    const bool has_version = is_ip(packet) && !packet.network().empty();
+    const std::uint8_t version = has_version ? packet.network()[0] & 0xf0 : 0;
     std::ranges::copy(value, packet.bytes.begin() + static_cast<std::ptrdiff_t>(*at));
-    if (!is_ip(packet)) return;
+    if (!has_version) return;
     std::uint8_t& begin = packet.bytes[packet.network_offset];
     begin = static_cast<std::uint8_t>(version | (begin & 0x0f));
   }

@@ -71,7 +71,7 @@ TEST_F(LivingSets, AreListedWithWhatLivesInThem) {
   EXPECT_TRUE(lists("elements = { 1500 expires 59m59s")) << listed_text();
   EXPECT_TRUE(lists("elements = { 1600 limit rate over 1/day burst 2 packets }")) << listed_text();
   EXPECT_TRUE(lists("elements = { 1700 . 127.0.0.1 counter packets 2 bytes ")) << listed_text();
-  EXPECT_TRUE(lists("elements = { 1900 expires 4h59m59s")) << listed_text();
+  EXPECT_TRUE(lists("elements = { 1900 timeout 5h expires 4h59m59s")) << listed_text();
   EXPECT_TRUE(lists("elements = { 1800 : 0x0000002a }")) << listed_text();
 }
 
@@ -140,8 +140,8 @@ TEST_F(LivingSets, TakeElementsFromOutside) {
   EXPECT_TRUE(arrives(1901));
   expect(elements(put, "blocked", "{ 1901 timeout 1h, 1900 }"));
   EXPECT_FALSE(arrives(1901));
-  EXPECT_TRUE(lists("1901 expires 59m59s")) << listed_text();
-  EXPECT_TRUE(lists("1900 expires 4h59m59s")) << "it was there: " << listed_text();
+  EXPECT_TRUE(lists("1901 timeout 1h expires 59m59s")) << listed_text();
+  EXPECT_TRUE(lists("1900 expires 23h59m59s")) << "it has the set's time now: " << listed_text();
   expect(elements(take, "blocked", "{ 1900 }"));
   EXPECT_TRUE(arrives(1900));
   const auto refused = elements(take, "blocked", "{ 1901, 1900 }");
@@ -212,9 +212,11 @@ TEST_F(LivingIntervals, AreListedWithWhatTheyKeep) {
             "\t\telements = { 1500-1599 counter packets 2 bytes 64,\n\t\t\t     1600 "
             "counter packets 1 bytes 32 }\n"))
       << listed_text();
-  EXPECT_TRUE(lists("flags interval,timeout\n\t\telements = { 1900-1949 expires 4h59m59s"))
+  EXPECT_TRUE(
+      lists("flags interval,timeout\n\t\telements = { 1900-1949 timeout 5h expires 4h59m59s"))
       << listed_text();
-  EXPECT_TRUE(lists("127.0.0.0/8 . 1700-1799 counter packets 1 bytes 32 expires 1h59m59s"))
+  EXPECT_TRUE(
+      lists("127.0.0.0/8 . 1700-1799 counter packets 1 bytes 32 timeout 2h expires 1h59m59s"))
       << listed_text();
 }
 
@@ -222,14 +224,14 @@ TEST_F(LivingIntervals, Expire) {
   EXPECT_FALSE(arrives(1800));
   ::usleep(1'200'000);
   EXPECT_TRUE(arrives(1800));
-  EXPECT_FALSE(lists("0x00000000 expires")) << listed_text();
+  EXPECT_FALSE(lists("0x00000000 timeout")) << listed_text();
   EXPECT_FALSE(elements(take, "short", "{ 0 }")) << "it is gone";
   expect(elements(put, "short", "{ 0-5 timeout 1h }"));
   EXPECT_FALSE(arrives(1800)) << "what overlaps it is gone";
   expect(elements(put, "short", "{ 0x10-0x1f timeout 1s, 0x40-0x4f timeout 1s }"));
   ::usleep(1'200'000);
   expect(elements(put, "short", "{ 16-20 timeout 1h }"));
-  EXPECT_TRUE(lists("0x00000010-0x00000014 expires 59m59s")) << listed_text();
+  EXPECT_TRUE(lists("0x00000010-0x00000014 timeout 1h expires 59m59s")) << listed_text();
 }
 
 TEST_F(LivingIntervals, ComeAndGo) {
@@ -240,8 +242,8 @@ TEST_F(LivingIntervals, ComeAndGo) {
     EXPECT_FALSE(arrives(port)) << port;
   EXPECT_TRUE(arrives(1960));
   EXPECT_TRUE(lists("1500-1599 counter packets 1 bytes 32")) << "it counts on: " << listed_text();
-  EXPECT_TRUE(lists("1950-1959 expires 59m59s")) << listed_text();
-  EXPECT_TRUE(lists("1900-1949 expires 4h59m59s")) << "it was there: " << listed_text();
+  EXPECT_TRUE(lists("1950-1959 timeout 1h expires 59m59s")) << listed_text();
+  EXPECT_FALSE(lists("1900-1949 timeout")) << "it stays now: " << listed_text();
   expect(elements(take, "blocked", "{ 1950-1959 }"));
   EXPECT_TRUE(arrives(1950));
   EXPECT_FALSE(lists("1950-1959")) << listed_text();
@@ -307,7 +309,7 @@ TEST_F(LivingIntervals, DoNotComeBackByThemselves) {
   const std::string listed = listed_text();
   for (const auto& [port, time] : times) {
     if (time > passed) continue;
-    EXPECT_EQ(listed.find(std::to_string(port) + " expires"), std::string::npos)
+    EXPECT_EQ(listed.find(std::to_string(port) + " timeout"), std::string::npos)
         << port << " with a timeout of " << time.count() << " ms";
   }
 }
@@ -335,6 +337,42 @@ TEST_F(LivingIntervals, AreNotedWithWhatTheyBeginWith) {
   expect(elements(put, "hits", "{ 1700-1709 counter packets 9 bytes 90 }"));
   const std::string text = service::source_text(state());
   EXPECT_NE(text.find("1700-1709 counter packets 9 bytes 90"), std::string::npos) << text;
+}
+
+// What nft 1.0.6 lists of them on Linux 6.18, up to what has gone by: another timeout, or time
+// left, is taken over, and the same timeout leaves an element what it has left.
+TEST_F(LivingIntervals, TakeOtherTimesWhenAddedAgain) {
+  struct Case {
+    const char* timeout;  // of the set
+    const char* element;
+    const char* again;
+    const char* listed;
+  };
+  constexpr std::array<Case, 11> cases = {{
+      {"", "10", "10 timeout 1h", "10 timeout 1h expires 59m59s"},
+      {"", "10 timeout 1h", "10", "10 }"},
+      {"", "10 timeout 1h expires 30m", "10 timeout 1h", "10 timeout 1h expires 29m59s"},
+      {"", "10 timeout 1h", "10 timeout 1m", "10 timeout 1m expires 59s"},
+      {"", "10 timeout 1h", "10 timeout 1h expires 30m", "10 timeout 1h expires 29m59s"},
+      {"", "10 timeout 1h", "10 timeout 2h expires 30m", "10 timeout 2h expires 29m59s"},
+      {"timeout 1h;", "10 expires 30m", "10 timeout 1h", "10 expires 29m59s"},
+      {"timeout 1h;", "10", "10 timeout 1m", "10 timeout 1m expires 59s"},
+      {"timeout 1h;", "10 timeout 1m", "10", "10 expires 59m59s"},
+      {"timeout 1h;", "10 expires 30m", "10", "10 expires 29m59s"},
+      {"timeout 1h;", "10", "10 expires 5m", "10 expires 4m59s"},
+  }};
+  for (const Case& one : cases) {
+    for (const char* flags : {"timeout", "interval,timeout"}) {
+      SCOPED_TRACE(std::string(flags) + " " + one.timeout + " " + one.element + ", " + one.again);
+      expect(service::release("p", paths_));
+      apply_policy("table inet t {\n  set s { type inet_service; flags " + std::string(flags) +
+                   "; " + one.timeout + " elements = { " + one.element +
+                   " }; }\n  chain in { type filter hook input priority 0; udp dport @s drop; "
+                   "}\n}\n");
+      expect(elements(put, "s", "{ " + std::string(one.again) + " }"));
+      EXPECT_TRUE(lists(std::string("elements = { ") + one.listed)) << listed_text();
+    }
+  }
 }
 
 // A set that does not say how many it may have has room for as many as come.

@@ -92,7 +92,8 @@ imr::Set divide(imr::Set& set) {
                         .verdict = {},
                         .data = element.data,
                         .expires = element.expires,
-                        .held = element.held});
+                        .held = element.held,
+                        .timeout = element.timeout});
   }
   std::ranges::sort(elements, {}, &imr::Element::key);
   map.elements = std::move(intervals);

@@ -152,17 +152,18 @@ Bytes place_of_object(nftnl_set_elem* element, std::uint32_t type, const FindObj
   return place ? native_bytes(*place, sizeof(*place)) : Bytes();
 }
 
-// What is left of an element's time, in milliseconds; 0 where it has none. Time has gone by since
-// the element came to the kernel: it is taken for what was written, or for whole seconds.
-std::uint64_t time_left(nftnl_set_elem* element, const imr::Dynamics& dynamics) {
+// What is left of an element's time, and all of it where that is more. Time has gone by since the
+// element came to the kernel: what is left is taken for what was written, or for whole seconds.
+void read_times(nftnl_set_elem* element, const imr::Dynamics& dynamics, RawElement& read) {
   constexpr std::uint64_t second = 1000;
-  if (!nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPIRATION)) return 0;
+  if (!nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPIRATION)) return;
   const std::uint64_t left = nftnl_set_elem_get_u64(element, NFTNL_SET_ELEM_EXPIRATION);
   const std::uint64_t timeout = nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_TIMEOUT)
                                     ? nftnl_set_elem_get_u64(element, NFTNL_SET_ELEM_TIMEOUT)
                                     : dynamics.timeout;
   const std::uint64_t seconds = std::max<std::uint64_t>(1, (left + second - 1) / second) * second;
-  return timeout == 0 ? seconds : std::min(timeout, seconds);
+  read.expires = timeout == 0 ? seconds : std::min(timeout, seconds);
+  if (timeout > read.expires) read.timeout = timeout;
 }
 
 // False where it makes the set native.
@@ -176,7 +177,7 @@ bool read_state(nftnl_set_elem* element, bool first, imr::Set& set, RawElement& 
     set.dynamic.reset();
     return false;
   }
-  read.expires = time_left(element, *set.dynamic);
+  read_times(element, *set.dynamic, read);
   read.held = std::move(state.held);
   return true;
 }
@@ -315,7 +316,7 @@ void read_elements(nftnl_set* message, const FindChain& find_chain, const FindOb
     const bool first = std::ranges::find(raw, false, &RawElement::interval_end) == raw.end();
     if (set.dynamic && !read.interval_end && !read_state(element, first, set, read)) return;
     if (catch_all) {
-      set.catch_all = imr::Element{{}, {}, read.verdict, std::move(read.data), 0, {}};
+      set.catch_all = imr::Element{{}, {}, read.verdict, std::move(read.data)};
     } else {
       raw.push_back(std::move(read));
     }
@@ -333,7 +334,7 @@ std::vector<imr::Element> join_elements(std::vector<RawElement> raw, const imr::
       elements.push_back({without_padding(std::move(element.key), set.field_sizes),
                           without_padding(std::move(element.last), set.field_sizes),
                           element.verdict, std::move(element.data), element.expires,
-                          std::move(element.held)});
+                          std::move(element.held), element.timeout});
     }
     return elements;
   }
@@ -347,7 +348,7 @@ std::vector<imr::Element> join_elements(std::vector<RawElement> raw, const imr::
     open = false;
     if (element.interval_end) continue;
     elements.push_back({element.key, element.key, element.verdict, std::move(element.data),
-                        element.expires, std::move(element.held)});
+                        element.expires, std::move(element.held), element.timeout});
     open = set.interval;
   }
   if (open) elements.back().last = Bytes(set.key_size, 0xff);

@@ -38,6 +38,7 @@ struct RawElement {
   std::optional<imr::Verdict> verdict;
   Bytes data;
   std::uint64_t expires = 0;        // as imr::Element
+  std::uint64_t timeout = 0;        // the same
   std::vector<std::uint64_t> held;  // the same
 };
 

@@ -49,7 +49,7 @@ TEST(NftDynamicSets, SayHowManyAndHowLong) {
             "set ip t b \"ipv4_addr . inet_service\" 8 fields 4 2 dynamic size 65535 { }");
   EXPECT_EQ(set_text(ruleset, "c"),
             "set ip t c ipv4_addr 4 dynamic timeouts 3600000 size 1024 { 0x0a000001 expires "
-            "3600000, 0x0a000002 expires 180000 }");
+            "3600000, 0x0a000002 expires 180000 timeout 300000 }");
   EXPECT_EQ(set_text(ruleset, "d"),
             "set ip t d ipv4_addr 4 dynamic timeouts 0 size 1024 { 0x0a000001 }");
   EXPECT_EQ(set_text(ruleset, "m"),
