@@ -130,6 +130,13 @@ std::string statement_text(const imr::ElementStatement& statement,
       });
 }
 
+// As a set has it.
+std::string declared_text(const imr::ElementStatement& statement) {
+  constexpr std::array<std::uint64_t, 1> nothing_used = {0};
+  if (std::holds_alternative<imr::ElementCounter>(statement)) return "counter";
+  return statement_text(statement, nothing_used);
+}
+
 std::string element_text(const imr::Set& set, const driver::LivingElement& element) {
   std::string out = key_text(set, element.key) + state_text(set, element.words);
   if (element.timeout != set.dynamic->timeout && element.timeout != 0) {
@@ -207,6 +214,15 @@ std::string listed(const imr::Set& set, const std::vector<driver::LivingElement>
   out += std::string("\t\tflags ") + (dynamics.ranges ? "interval" : "dynamic") +
          (dynamics.timeouts ? ",timeout" : "") + "\n";
   if (dynamics.timeout != 0) out += "\t\ttimeout " + time_text(dynamics.timeout) + "\n";
+  // Rules give none to these: the set has its statements itself, and nft wants to read so.
+  if (dynamics.ranges && !dynamics.statements.empty()) {
+    out += "\t\t";
+    for (const imr::ElementStatement& statement : dynamics.statements) {
+      out += &statement == &dynamics.statements.front() ? "" : " ";
+      out += declared_text(statement);
+    }
+    out += "\n";
+  }
   const char* before = "\t\telements = { ";
   for (const driver::LivingElement& element : elements) {
     out += before + element_text(set, element);

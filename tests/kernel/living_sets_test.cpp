@@ -4,11 +4,13 @@
 // of the rules, and comes and goes as weir element asks.
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "frontend/nft/nft.h"
 #include "kernel/rules_world.h"
 #include "kernel/support/root_only.h"
 #include "service/element.h"
@@ -209,7 +211,7 @@ TEST_F(LivingIntervals, AreListedWithWhatTheyKeep) {
   EXPECT_FALSE(arrives(1799));
   EXPECT_TRUE(
       lists("\tset hits {\n\t\ttype inet_service\n\t\tsize 1024\n\t\tflags interval\n"
-            "\t\telements = { 1500-1599 counter packets 2 bytes 64,\n\t\t\t     1600 "
+            "\t\tcounter\n\t\telements = { 1500-1599 counter packets 2 bytes 64,\n\t\t\t     1600 "
             "counter packets 1 bytes 32 }\n"))
       << listed_text();
   EXPECT_TRUE(
@@ -218,6 +220,15 @@ TEST_F(LivingIntervals, AreListedWithWhatTheyKeep) {
   EXPECT_TRUE(
       lists("127.0.0.0/8 . 1700-1799 counter packets 1 bytes 32 timeout 2h expires 1h59m59s"))
       << listed_text();
+}
+
+TEST_F(LivingIntervals, AreListedAsNftReadsThem) {
+  EXPECT_TRUE(arrives(1500));
+  const auto read = expect(frontend::nft::read_script(listed_text(), "the list"));
+  const auto hits = std::ranges::find(read.sets, "hits", &imr::Set::name);
+  ASSERT_NE(hits, read.sets.end());
+  ASSERT_TRUE(hits->dynamic);
+  EXPECT_EQ(hits->dynamic->statements.size(), 1U);
 }
 
 TEST_F(LivingIntervals, Expire) {
