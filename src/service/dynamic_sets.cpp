@@ -21,16 +21,18 @@ const imr::Set& set_of(const imr::Ruleset& described) {
   return described[imr::SetId(std::size_t{0})];
 }
 
-bool same_name(const imr::Ruleset& a, const imr::Ruleset& b) {
-  const imr::Table& one = a[set_of(a).table];
-  const imr::Table& other = b[set_of(b).table];
-  return one.family == other.family && one.name == other.name && set_of(a).name == set_of(b).name;
+// Whether the set of a ruleset is the one that is described.
+bool same_name(const imr::Ruleset& described, const imr::Ruleset& ruleset, const imr::Set& set) {
+  const imr::Set& known = set_of(described);
+  const imr::Table& one = described[known.table];
+  const imr::Table& other = ruleset[set.table];
+  return one.family == other.family && one.name == other.name && known.name == set.name;
 }
 
 // The state that the policy has of the set, or nullptr.
 const DynamicSetState* find_same(const PolicyState& policy, const imr::Ruleset& wanted) {
   for (const DynamicSetState& state : policy.dynamic_sets) {
-    if (same_name(described(state), wanted)) return &state;
+    if (same_name(described(state), wanted, set_of(wanted))) return &state;
   }
   return nullptr;
 }
@@ -114,14 +116,10 @@ imr::Ruleset described(const DynamicSetState& state) {
 void keep_sizes(const PolicyState& policy, imr::Ruleset& ruleset) {
   for (imr::Set& set : ruleset.sets) {
     if (!set.dynamic) continue;
-    const imr::Table& table = ruleset[set.table];
     for (const DynamicSetState& state : policy.dynamic_sets) {
       const imr::Ruleset known = described(state);
-      const imr::Table& its = known[set_of(known).table];
       const std::uint32_t size = set_of(known).dynamic->size;
-      const bool same =
-          its.family == table.family && its.name == table.name && set_of(known).name == set.name;
-      if (same && set.elements.size() <= size) set.dynamic->size = size;
+      if (same_name(known, ruleset, set) && set.elements.size() <= size) set.dynamic->size = size;
     }
   }
 }
@@ -156,12 +154,8 @@ Status carry_dynamic_sets(const PolicyState& policy, const std::vector<DynamicSe
     WEIR_TRY(map, map_of(policy, *known, paths));
     WEIR_TRY(keys, kernel::keys(map, from.key_size));
     for (const Bytes& key : keys) {
-      const auto value = kernel::read_element(map, key, backend::layout_of(from).size, false);
-      if (!value) continue;  // it has just gone
-      const bool lives = driver::living_element(before, imr::SetId(std::size_t{0}), key, *value,
-                                                kernel::clock_now())
-                             .has_value();
-      if (!lives) continue;
+      const auto value = living_value(map, before, key);
+      if (!value) continue;
       WEIR_CHECK(kernel::write_element(maps.at(state.map), key, carried(from, to, *value)));
     }
   }

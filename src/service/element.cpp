@@ -138,7 +138,11 @@ class Maps {
 // Which elements there are, only the map knows.
 Status change_dynamic(const PolicyState& policy, const DynamicSetState& state,
                       const ElementChange& change, const Paths& paths) {
-  WEIR_TRY(living, living_elements(policy, state, paths));
+  std::vector<driver::LivingElement> living;
+  if (change.kind == ElementChange::Kind::remove) {
+    WEIR_TRY(found, living_elements(policy, state, paths));
+    living = std::move(found);
+  }
   WEIR_TRY(ruleset, ruleset_with_alone(policy, state, change, living));
   if (change.kind == ElementChange::Kind::add) WEIR_CHECK(check_targets(ruleset, policy));
   WEIR_TRY(given, find_set(ruleset, change));

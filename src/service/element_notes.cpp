@@ -31,20 +31,21 @@ std::string_view key_part(std::string_view element) {
 std::string with_data(std::string_view elements, const std::string& data) {
   std::string out;
   for (const std::string& element : split_elements(elements)) {
-    const bool has_data =
-        key_part(element).size() != element.size() && element.find(" : ") != std::string::npos;
+    const bool has_data = element.find(" : ") != std::string::npos;
     out += (out.empty() ? "{ " : ", ") + element + (has_data ? "" : " : " + data);
   }
   return out + " }";
 }
 
+bool is_changed(const imr::Ruleset& ruleset, const imr::Set& set, const ElementChange& change) {
+  const imr::Table& table = ruleset[set.table];
+  return set.name == change.set && table.name == change.table && table.family == change.family;
+}
+
 // What has gone by since nft read the elements of the change.
 void forget_passed_time(const ElementChange& change, imr::Ruleset& ruleset) {
   for (imr::Set& set : ruleset.sets) {
-    const imr::Table& table = ruleset[set.table];
-    if (set.name != change.set || table.name != change.table || table.family != change.family) {
-      continue;
-    }
+    if (!is_changed(ruleset, set, change)) continue;
     std::vector<imr::Element> elements(set.elements.begin(), set.elements.end());
     for (imr::Element& element : elements) {
       element.expires = imr::timeout_of(element);
@@ -114,10 +115,7 @@ Result<imr::Ruleset> ruleset_with(const PolicyState& policy, const std::vector<s
 
 Result<const imr::Set*> find_set(const imr::Ruleset& ruleset, const ElementChange& change) {
   for (const imr::Set& set : ruleset.sets) {
-    const imr::Table& table = ruleset[set.table];
-    if (set.name == change.set && table.name == change.table && table.family == change.family) {
-      return &set;
-    }
+    if (is_changed(ruleset, set, change)) return &set;
   }
   return input_error("the ruleset has no set " + std::string(to_string(change.family)) + " " +
                      change.table + " " + change.set);
@@ -144,11 +142,7 @@ Result<imr::Ruleset> ruleset_with_alone(const PolicyState& policy, const Dynamic
 const DynamicSetState* find_dynamic(const PolicyState& policy, const ElementChange& change) {
   for (const DynamicSetState& state : policy.dynamic_sets) {
     const imr::Ruleset one = described(state);
-    const imr::Set& set = one.sets.front();
-    const imr::Table& table = one[set.table];
-    if (set.name == change.set && table.name == change.table && table.family == change.family) {
-      return &state;
-    }
+    if (is_changed(one, one.sets.front(), change)) return &state;
   }
   return nullptr;
 }

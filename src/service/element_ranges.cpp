@@ -27,17 +27,16 @@ bool has_keys(const imr::Set& set, const imr::Set& part) {
   return std::ranges::includes(set.elements, part.elements, {}, &imr::Element::key,
                                &imr::Element::key);
 }
+// In elements with their keys in order: of a set, or living ones.
+bool has_key(const auto& elements, const Bytes& key) {
+  using Element = std::ranges::range_value_t<decltype(elements)>;
+  return std::ranges::binary_search(elements, key, {}, &Element::key);
+}
 // Whether `known` has an element of `part` that `fewer` does not have.
 bool knows_more(const imr::Set& known, const imr::Set& fewer, const imr::Set& part) {
-  const auto has = [](const imr::Set& set, const Bytes& key) {
-    return std::ranges::binary_search(set.elements, key, {}, &imr::Element::key);
-  };
   return std::ranges::any_of(part.elements, [&](const imr::Element& element) {
-    return has(known, element.key) && !has(fewer, element.key);
+    return has_key(known.elements, element.key) && !has_key(fewer.elements, element.key);
   });
-}
-bool has_key(const std::vector<driver::LivingElement>& living, const Bytes& key) {
-  return std::ranges::binary_search(living, key, {}, &driver::LivingElement::key);
 }
 
 // A set with the elements of these keys, for delete_elements().
@@ -58,9 +57,7 @@ Status drop_others(const PolicyState& policy, const ElementChange& change, const
   WEIR_TRY(living, living_elements(policy, *state, paths));
   std::vector<Bytes> gone;
   for (const driver::LivingElement& element : living) {
-    const bool stays =
-        std::ranges::binary_search(set.elements, element.key, {}, &imr::Element::key);
-    if (!stays) gone.push_back(element.key);
+    if (!has_key(set.elements, element.key)) gone.push_back(element.key);
   }
   return delete_elements(policy, *state, of_keys(set, gone), paths);
 }
@@ -104,8 +101,7 @@ PolicyState without_expired(const PolicyState& policy, const ElementChange& chan
     imr::Set out = set;
     std::vector<imr::Element> rest;
     for (const imr::Element& element : set.elements) {
-      const bool goes = std::ranges::binary_search(elements, element.key, {}, &imr::Element::key);
-      if (!goes) rest.push_back(element);
+      if (!has_key(elements, element.key)) rest.push_back(element);
     }
     out.elements = std::move(rest);
     return out;
